@@ -1,0 +1,45 @@
+# Two commands: `make demo` serves the demo, `make test` runs every check. Each makes
+# .venv if it is missing and installs what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format system-deps clean
+
+help:
+	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'
+	@echo 'make test         lint, types, layers, and all tests'
+	@echo 'make format       put the code into the form that lint asks for'
+	@echo 'make system-deps  install the programs from outside PyPI that the tests need (Debian, Ubuntu)'
+	@echo 'make clean        remove what these commands made'
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/twistd -n twistream $(if $(LISTEN),--listen '$(LISTEN)')
+
+test: $(VENV)/test.stamp
+	@scripts/system-deps
+	@scripts/test
+
+format: $(VENV)/test.stamp
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+system-deps:
+	@scripts/system-deps
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis .import_linter_cache _trial_temp* twisted/plugins/dropin.cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@touch $@ $(VENV)/demo.stamp

@@ -1,0 +1,26 @@
+"""
+A stream as a service of a Twisted application.
+
+Run it with ``twistd -ny service.tac`` in this folder, then
+``curl -N http://127.0.0.1:8080/``. The environment variable LISTEN serves it elsewhere.
+"""
+
+import os
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import Application
+from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
+from twisted.web.server import Site
+
+from twistream import StreamResource
+
+
+def count(ctx):
+    for n in range(5):
+        yield f"{n}\n"
+
+
+endpoint = serverFromString(reactor, os.environ.get("LISTEN", "tcp:8080:interface=127.0.0.1"))
+application = Application("count")
+StreamServerEndpointService(endpoint, Site(StreamResource(count))).setServiceParent(application)

@@ -1,0 +1,480 @@
+"""
+stream_writer and stream: what drives them, and what ends them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import groupby
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import Clock
+
+from tests.glue import Connection, GlueTest
+from twistream import ClientDisconnected, Context, StopStream, StreamAborted, StreamResource
+
+
+class LoopTest(GlueTest):
+    """
+    Starts loops in a handler that keeps its result.
+    """
+
+    def loop(
+        self, writer: Callable[[Context], Any], interval: float | None = None, **options: Any
+    ) -> Connection:
+        self.results: list[object] = []
+        self.context: Context
+
+        def handler(ctx: Context) -> Deferred[Any]:
+            self.context = ctx
+            self.loop_deferred = ctx.stream_writer(writer, interval)
+            return self.loop_deferred.addBoth(self.results.append)
+
+        return self.get(handler, **options)
+
+    def error(self) -> BaseException:
+        (failure,) = self.results
+        value: BaseException = failure.value  # type: ignore[attr-defined]
+        return value
+
+
+class IntervalTests(LoopTest):
+    """
+    With an interval, calls start that far apart.
+    """
+
+    def times(self, cost: list[float], until: float, interval: float = 1.0) -> list[float]:
+        """
+        When the calls were made, if they take as long as `cost` says.
+        """
+        clock, called = Clock(), []
+
+        def writer(w: Context) -> Deferred[None]:
+            called.append(clock.seconds())
+            done: Deferred[None] = Deferred(lambda _: None)
+            clock.callLater(
+                cost[len(called) - 1] if len(called) <= len(cost) else 0, done.callback, None
+            )
+            return done
+
+        self.results = []
+        connection = Connection(
+            StreamResource(
+                lambda ctx: ctx.stream_writer(writer, interval).addBoth(self.results.append)
+            ),
+            clock,
+        )
+        connection.request()
+        while clock.seconds() < until:
+            clock.advance(0.25)
+        connection.leave()
+        return called
+
+    def test_the_first_call_is_at_once_and_each_further_one_an_interval_later(self) -> None:
+        self.assertEqual(self.times([], until=3.5), [0, 1, 2, 3])
+
+    def test_the_interval_is_from_start_to_start(self) -> None:
+        self.assertEqual(self.times([0.5, 0.75, 0.25], until=3.5), [0, 1, 2, 3])
+
+    def test_late_ticks_are_skipped_and_not_bunched(self) -> None:
+        self.assertEqual(self.times([2.5], until=5.5), [0, 3, 4, 5])
+
+    def test_a_call_as_long_as_the_interval_skips_the_tick_it_ends_at(self) -> None:
+        self.assertEqual(self.times([1.0], until=3.5), [0, 2, 3])
+
+    def test_intervals_that_no_float_holds_keep_their_pace(self) -> None:
+        clock, called = Clock(), []
+        connection = Connection(
+            StreamResource(
+                lambda ctx: ctx.stream_writer(
+                    lambda w: called.append(clock.seconds()), 0.1
+                ).addErrback(lambda f: None)
+            ),
+            clock,
+        )
+        connection.request()
+        for _ in range(100):
+            clock.advance(0.1)
+        connection.leave()
+        self.assertEqual(len(called), 101)
+
+    def test_what_is_no_interval_is_refused_at_the_call(self) -> None:
+        def handler(ctx: Context) -> None:
+            for bad in (-1, float("nan"), float("inf"), float("-inf")):
+                with self.assertRaises(ValueError):
+                    ctx.stream_writer(lambda w: None, bad)
+                with self.assertRaises(ValueError):
+                    ctx.sleep(bad)
+            for wrong in ("1", True, [1]):
+                with self.assertRaises(TypeError):
+                    ctx.stream_writer(lambda w: None, wrong)  # type: ignore[arg-type]
+            with self.assertRaises(TypeError):
+                ctx.stream_writer("not a function")  # type: ignore[arg-type]
+
+        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))
+
+
+class EndTests(LoopTest):
+    """
+    How a loop ends, and with what.
+    """
+
+    def test_stop_stream_ends_it_with_success_and_flushes_what_was_written(self) -> None:
+        count = 0
+
+        def writer(w: Context) -> None:
+            nonlocal count
+            count += 1
+            w.writef("message %d", count)
+            if count == 3:
+                raise StopStream
+
+        client = self.loop(writer)
+        self.assertEqual(self.results, [None])
+        data = client.received()
+        self.assertIn(b"9\r\nmessage 1\r\n9\r\nmessage 2\r\n9\r\nmessage 3\r\n", data)
+        self.assertTrue(data.endswith(b"0\r\n\r\n"))
+
+    def test_stopping_with_nothing_written_leaves_the_head_open(self) -> None:
+        async def handler(ctx: Context) -> None:
+            def writer(w: Context) -> None:
+                raise StopStream
+
+            await ctx.stream_writer(writer)
+            ctx.status_code(404)
+
+        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 404 "))
+
+    def test_stop_stream_out_of_a_deferred_or_a_coroutine_ends_it_too(self) -> None:
+        async def later(w: Context) -> None:
+            w.write("last")
+            await w.sleep(1)
+            raise StopStream
+
+        client = self.loop(later)
+        self.assertEqual(self.results, [])
+        client.clock.advance(1)
+        self.assertEqual(self.results, [None])
+        self.assertEqual(client.body(), b"last")
+
+    def test_the_writers_own_error_ends_it_and_what_it_wrote_stays_in_the_buffer(self) -> None:
+        gathered = []
+
+        async def handler(ctx: Context) -> str:
+            def writer(w: Context) -> None:
+                w.write("kept")
+                raise KeyError("mine")
+
+            try:
+                await ctx.stream_writer(writer)
+            except KeyError as err:
+                gathered.append(err)
+            return " and sent"
+
+        self.assertEqual(self.get(handler).body(), b"kept and sent")
+        self.assertEqual(len(gathered), 1)
+
+    def test_stop_iteration_becomes_an_error_that_names_stop_stream(self) -> None:
+        empty: Iterator[str] = iter(())
+        self.loop(lambda w: w.write(next(empty)) and None)
+        self.assertIsInstance(self.error(), RuntimeError)
+        self.assertIn("StopStream", str(self.error()))
+        self.assertIsInstance(self.error().__cause__, StopIteration)
+
+    def test_a_result_that_is_none_of_the_three_is_a_type_error(self) -> None:
+        self.loop(lambda w: w.write("x"))
+        self.assertIsInstance(self.error(), TypeError)
+        self.assertIn("int", str(self.error()))
+
+    def test_the_client_leaving_ends_it_between_two_ticks(self) -> None:
+        calls = []
+        client = self.loop(lambda w: calls.append(1), 1)
+        client.leave()
+        self.assertIsInstance(self.error(), ClientDisconnected)
+        client.clock.advance(5)
+        self.assertEqual(calls, [1])
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+    def test_the_client_leaving_cancels_the_deferred_it_waits_for(self) -> None:
+        cancelled: list[object] = []
+        pending: Deferred[None] = Deferred(cancelled.append)
+        client = self.loop(lambda w: pending)
+        client.leave()
+        self.assertEqual(cancelled, [pending])
+        self.assertIsInstance(self.error(), ClientDisconnected)
+
+    def test_it_ends_also_when_what_it_waits_for_cannot_be_cancelled(self) -> None:
+        never: Deferred[None] = Deferred()
+
+        async def stubborn(w: Context) -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                await never
+
+        client = self.loop(stubborn)
+        client.leave()
+        self.assertIsInstance(self.error(), ClientDisconnected)
+        never.callback(None)
+
+    def test_a_writer_that_fails_after_the_end_is_reported(self) -> None:
+        async def breaks(w: Context) -> None:
+            try:
+                await Deferred()
+            finally:
+                raise KeyError("in cleaning up")
+
+        client = self.loop(breaks)
+        client.leave()
+        self.assertIsInstance(self.error(), ClientDisconnected)
+        self.logged(KeyError)
+
+    def test_it_ends_with_err_where_the_handler_is_let_run_on(self) -> None:
+        client = self.loop(lambda w: Deferred(), on_disconnect="continue")
+        client.leave()
+        self.assertIsInstance(self.error(), ClientDisconnected)
+
+    def test_whoever_cancels_it_stops_it(self) -> None:
+        calls = []
+        client = self.loop(lambda w: calls.append(1), 1)
+        self.loop_deferred.cancel()
+        self.assertIsInstance(self.error(), CancelledError)
+        client.clock.advance(5)
+        self.assertEqual(calls, [1])
+        self.assertFalse(client.transport.disconnecting)
+
+    def test_a_writer_that_aborts_the_response_ends_the_loop(self) -> None:
+        calls = []
+
+        def writer(w: Context) -> None:
+            calls.append(1)
+            w.write("x")
+            w.abort("enough")
+
+        self.loop(writer)
+        self.assertIsInstance(self.error(), StreamAborted)
+        self.assertEqual(calls, [1])
+
+    def test_an_async_writer_that_aborts_the_response_ends_the_loop(self) -> None:
+        async def writer(w: Context) -> None:
+            await w.sleep(1)
+            w.abort("enough")
+
+        client = self.loop(writer)
+        client.clock.advance(1)
+        self.assertIsInstance(self.error(), StreamAborted)
+
+
+class PaceTests(LoopTest):
+    """
+    Without an interval a loop is as fast as the client, and starves nobody.
+    """
+
+    def test_a_writer_that_never_stops_gives_way(self) -> None:
+        calls = []
+        client = self.loop(lambda w: calls.append(w.write("x")))
+        first = len(calls)
+        self.assertTrue(1 < first <= 256, first)
+        client.clock.advance(0)
+        self.assertTrue(first < len(calls) <= 3 * 256, len(calls))
+
+    def test_loops_take_turns_when_the_slice_is_short_for_them(self) -> None:
+        clock, calls = Clock(), []
+
+        def handler(ctx: Context) -> Deferred[None]:
+            name = ctx.request.args[b"n"][0].decode()
+
+            def writer(w: Context) -> None:
+                calls.append(name)
+                clock.rightNow += 0.004
+                if calls.count(name) == 100:
+                    raise StopStream
+
+            return ctx.stream_writer(writer)
+
+        resource = StreamResource(handler)
+        for name in "abc":
+            client = Connection(resource, clock)
+            self.addCleanup(client.leave)
+            client.send(b"GET /?n=%b HTTP/1.1\r\nHost: a\r\n\r\n" % name.encode())
+        for _ in range(300):
+            clock.advance(0.001)
+        self.assertEqual([calls.count(name) for name in "abc"], [100, 100, 100])
+        runs = [len(list(run)) for _, run in groupby(calls)]
+        self.assertLessEqual(max(runs), 6)  # two slices
+
+    def test_it_waits_while_the_client_takes_nothing(self) -> None:
+        calls = []
+        client = self.loop(lambda w: calls.append(w.write("x")), 1)
+        client.pause()
+        client.clock.pump([1] * 5)
+        self.assertEqual(len(calls), 2)
+        client.resume()
+        client.clock.advance(1)
+        self.assertEqual(len(calls), 3)
+
+    def test_ready_results_are_no_reason_to_wait_or_to_recurse(self) -> None:
+        calls = []
+
+        def writer(w: Context) -> Deferred[None]:
+            calls.append(1)
+            if len(calls) == 3000:
+                raise StopStream
+            return succeed(None)
+
+        client = self.loop(writer)
+        client.clock.pump([0.001] * 20)
+        self.assertEqual(self.results, [None])
+
+
+class StreamTests(GlueTest):
+    """
+    stream() writes and flushes each item, and always closes what it was given.
+    """
+
+    def closing(self) -> tuple[list[str], Iterator[str]]:
+        closed = []
+
+        def items() -> Iterator[str]:
+            try:
+                while True:
+                    yield "x"
+            finally:
+                closed.append("closed")
+
+        return closed, items()
+
+    def test_each_item_is_a_chunk(self) -> None:
+        data = self.get(lambda ctx: ctx.stream(["ab", b"c", bytearray(b"def")])).received()
+        self.assertTrue(data.endswith(b"\r\n\r\n2\r\nab\r\n1\r\nc\r\n3\r\ndef\r\n0\r\n\r\n"))
+
+    def test_async_items(self) -> None:
+        async def items(ctx: Context) -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"{number};"
+                await ctx.sleep(1)
+
+        client = self.get(lambda ctx: ctx.stream(items(ctx)))
+        bodies = [client.body()]
+        for _ in range(3):
+            client.clock.advance(1)
+            bodies.append(client.body())
+        self.assertEqual(bodies, [b"0;", b"1;", b"2;", b""])
+
+    def test_a_generator_is_closed_when_the_client_leaves(self) -> None:
+        closed, items = self.closing()
+        client = self.get(lambda ctx: ctx.stream(items))
+        client.leave()
+        client.clock.advance(0)
+        self.assertEqual(closed, ["closed"])
+
+    def test_a_generator_is_closed_when_it_yields_what_cannot_be_sent(self) -> None:
+        wrong: tuple[Any, ...] = (1, None, {}, ["x"])
+        for item in wrong:
+            closed: list[int] = []
+
+            def handler(
+                ctx: Context, item: Any = item, closed: list[int] = closed
+            ) -> Iterator[Any]:
+                try:
+                    yield item
+                finally:
+                    closed.append(1)
+
+            client = self.get(handler)
+            self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+            self.assertEqual(closed, [1])
+            self.logged(TypeError)
+
+    def test_a_yielded_deferred_gets_an_error_that_asks_for_inline_callbacks(self) -> None:
+        errors: list[Any] = []
+
+        def handler(ctx: Context) -> Deferred[None]:
+            return ctx.stream([Deferred()]).addErrback(errors.append)  # type: ignore[list-item]
+
+        self.get(handler)
+        self.assertIn("inlineCallbacks", str(errors[0].value))
+
+    def test_a_pending_anext_is_cancelled_and_then_the_generator_closed(self) -> None:
+        order = []
+
+        async def items() -> AsyncIterator[str]:
+            try:
+                yield "x"
+                await Deferred()
+            except CancelledError:
+                order.append("cancelled")
+                raise
+            finally:
+                order.append("closed")
+
+        client = self.get(lambda ctx: ctx.stream(items()))
+        client.clock.advance(0)
+        client.leave()
+        self.assertEqual(order, ["cancelled", "closed"])
+
+    def test_an_async_generator_that_stands_at_a_yield_is_closed(self) -> None:
+        order = []
+
+        async def items() -> AsyncIterator[str]:
+            try:
+                while True:
+                    yield "x"
+            finally:
+                order.append("closed")
+
+        client = self.get(lambda ctx: ctx.stream(items()))
+        client.pause()
+        client.clock.advance(0)
+        client.leave()
+        client.clock.advance(0)
+        self.assertEqual(order, ["closed"])
+
+    def test_a_generator_that_aborts_the_response_is_closed(self) -> None:
+        closed = []
+
+        def items(ctx: Context) -> Iterator[str]:
+            try:
+                yield "x"
+                ctx.abort()
+                yield "y"
+            finally:
+                closed.append(1)
+
+        self.get(lambda ctx: ctx.stream(items(ctx)))
+        self.assertEqual(closed, [1])
+
+    def test_an_async_generator_that_aborts_the_response_is_closed(self) -> None:
+        closed = []
+
+        async def items(ctx: Context) -> AsyncIterator[str]:
+            try:
+                yield "x"
+                await ctx.sleep(1)
+                ctx.abort()
+                yield "y"
+            finally:
+                closed.append(1)
+
+        client = self.get(lambda ctx: ctx.stream(items(ctx)))
+        client.clock.advance(1)
+        self.assertEqual(closed, [1])
+
+    def test_a_generator_that_fails_to_close_is_reported(self) -> None:
+        def items() -> Iterator[str]:
+            try:
+                while True:
+                    yield "x"
+            finally:
+                raise KeyError("in closing")
+
+        client = self.get(lambda ctx: ctx.stream(items()))
+        client.leave()
+        self.logged(KeyError)
+
+    def test_what_is_not_iterable_is_refused_at_the_call(self) -> None:
+        def handler(ctx: Context) -> None:
+            for wrong in ("text", b"bytes", 1, None):
+                with self.assertRaises(TypeError):
+                    ctx.stream(wrong)  # type: ignore[arg-type]
+
+        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))

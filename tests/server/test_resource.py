@@ -1,0 +1,432 @@
+"""
+Handlers of every kind, what they return, how they fail, and how they are cancelled.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import EncodingResourceWrapper, IResource
+from twisted.web.server import GzipEncoderFactory
+from zope.interface.verify import verifyObject
+
+from tests.glue import Connection, GlueTest
+from twistream import (
+    ClientDisconnected,
+    Context,
+    HTTPError,
+    SendTimeout,
+    StreamAborted,
+    StreamResource,
+)
+
+
+class KindTests(GlueTest):
+    """
+    A handler is any function of a context.
+    """
+
+    def test_every_kind(self) -> None:
+        async def coroutine(ctx: Context) -> None:
+            ctx.write("ab")
+
+        async def returns(ctx: Context) -> str:
+            return "ab"
+
+        def plain(ctx: Context) -> None:
+            ctx.write("ab")
+
+        def deferred(ctx: Context) -> Deferred[bytes]:
+            return succeed(b"ab")
+
+        @inlineCallbacks
+        def inline(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            yield ctx.flush()
+            ctx.write("ab")
+
+        def generator(ctx: Context) -> Iterator[str]:
+            yield "a"
+            yield "b"
+
+        async def async_generator(ctx: Context) -> AsyncIterator[bytes]:
+            yield b"a"
+            yield b"b"
+
+        class Callable:
+            async def __call__(self, ctx: Context) -> str:
+                return str(ctx.method).replace("GET", "ab")
+
+        for handler in (
+            coroutine,
+            returns,
+            plain,
+            deferred,
+            inline,
+            generator,
+            async_generator,
+            Callable(),
+            lambda ctx: bytearray(b"ab"),
+        ):
+            self.assertEqual(self.get(handler).body(), b"ab", handler)
+
+    def test_it_is_a_resource_and_a_leaf(self) -> None:
+        resource = StreamResource(lambda ctx: None)
+        verifyObject(IResource, resource)
+        self.assertTrue(resource.isLeaf)
+
+    def test_a_result_of_another_type_is_an_error(self) -> None:
+        for wrong in ({}, 1, ["x"], object()):
+
+            def handler(ctx: Context, wrong: object = wrong) -> object:
+                return wrong
+
+            client = self.get(handler)
+            self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+            self.logged(TypeError)
+
+    def test_options_that_cannot_be(self) -> None:
+        def handler(ctx: Context) -> None:
+            pass
+
+        for error, options in (
+            (ValueError, {"on_disconnect": "ignore"}),
+            (ValueError, {"send_timeout": 0}),
+            (ValueError, {"send_timeout": float("nan")}),
+            (ValueError, {"max_buffered": 0}),
+            (ValueError, {"methods": ("GET POST",)}),
+            (TypeError, {"methods": "GET"}),
+        ):
+            self.assertRaises(error, StreamResource, handler, **options)
+        self.assertRaises(TypeError, StreamResource, "handler")
+
+    def test_other_methods_are_refused_with_allow(self) -> None:
+        data = self.serve(lambda ctx: "x", methods=("POST",)).request().received()
+        self.assertTrue(data.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n"))
+        self.assertIn(b"\r\nAllow: POST\r\n", data)
+        data = self.serve(lambda ctx: "x").request(b"DELETE").received()
+        self.assertIn(b"\r\nAllow: GET, HEAD\r\n", data)
+        data = self.serve(lambda ctx: ctx.method, methods=("BREW",)).request(b"BREW").received()
+        self.assertTrue(data.endswith(b"\r\n\r\nBREW"))
+
+    def test_an_encoder_that_would_hold_the_stream_back_is_taken_off_with_one_warning(
+        self,
+    ) -> None:
+        events = self.log_events()
+        resource = EncodingResourceWrapper(
+            StreamResource(lambda ctx: ctx.stream(["ab"])), [GzipEncoderFactory()]
+        )
+        client = Connection(resource)
+        self.addCleanup(client.leave)
+        for _ in range(2):
+            client.request(headers=b"Accept-Encoding: gzip\r\n")
+        data = client.received()
+        self.assertEqual(data.count(b"2\r\nab\r\n"), 2)
+        self.assertNotIn(b"Content-Encoding", data)
+        warnings = [e for e in events if e["log_level"].name == "warn"]
+        self.assertEqual(len(warnings), 1)
+
+    def test_it_lives_by_the_clock_of_its_site_or_by_its_own(self) -> None:
+        clocks = []
+
+        def handler(ctx: Context) -> None:
+            clocks.append(ctx.clock)
+
+        own = Clock()
+        site = self.get(handler).clock
+        self.get(handler, clock=own)
+        self.assertEqual(clocks, [site, own])
+
+
+class FailureTests(GlueTest):
+    """
+    A failure never looks like success.
+    """
+
+    def test_before_the_head_it_is_an_error_page(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.content_type("image/png")
+            ctx.header("ETag", '"1"')
+            ctx.header("Content-Length", "3")
+            ctx.header("WWW-Authenticate", "Basic")
+            ctx.write("x")
+            raise KeyError("secret")
+
+        data = self.get(handler).received()
+        self.assertTrue(data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n"))
+        self.assertIn(b"Content-Type: text/plain; charset=utf-8\r\n", data)
+        self.assertIn(b"WWW-Authenticate: Basic\r\n", data)
+        self.assertTrue(data.endswith(b"\r\n\r\n500 Internal Server Error\n"))
+        for absent in (b"secret", b"ETag", b"image/png"):
+            self.assertNotIn(absent, data)
+        self.logged(KeyError)
+
+    def test_http_error_chooses_the_page_and_is_no_failure(self) -> None:
+        for html in (False, True):
+
+            def handler(ctx: Context) -> None:
+                raise HTTPError(404, "no <such> room")
+
+            client = self.serve(handler)
+            client.request(headers=b"Accept: text/html\r\n" if html else b"")
+            data = client.received()
+            self.assertTrue(data.startswith(b"HTTP/1.1 404 Not Found\r\n"))
+            self.assertIn(b"Vary: Accept\r\n", data)
+            page = b"no &lt;such&gt; room" if html else b"404 Not Found\nno <such> room\n"
+            self.assertIn(page, data)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_http_error_is_an_error(self) -> None:
+        for status in (200, 399, 600, "404", None):
+            self.assertRaises(ValueError, HTTPError, status)
+        self.assertEqual(str(HTTPError(404, "gone")), "404 gone")
+        self.assertEqual(HTTPError(599).title, "599")
+
+    def test_after_the_head_it_aborts_and_is_logged_once(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            ctx.write("sent")
+            await ctx.flush()
+            ctx.write("dropped")
+            raise HTTPError(404)
+
+        client = self.get(handler)
+        self.assertTrue(client.received().endswith(b"4\r\nsent\r\n"))
+        self.assertTrue(client.transport.disconnecting)
+        self.assertIsInstance(self.context.err, StreamAborted)
+        self.logged(HTTPError)
+
+    def test_head_gets_the_page_of_an_error_without_its_body(self) -> None:
+        def handler(ctx: Context) -> None:
+            raise HTTPError(404)
+
+        data = self.serve(handler).request(b"HEAD").received()
+        self.assertTrue(data.startswith(b"HTTP/1.1 404 Not Found\r\n"))
+        self.assertIn(b"Content-Length: 14\r\n", data)
+        self.assertTrue(data.endswith(b"\r\n\r\n"))
+
+    def test_the_next_request_on_the_connection_is_answered(self) -> None:
+        answers = iter([HTTPError(503), None])
+
+        def handler(ctx: Context) -> str:
+            error = next(answers)
+            if error:
+                raise error
+            return "fine"
+
+        client = self.get(handler)
+        client.received()
+        self.assertTrue(client.request().received().endswith(b"\r\n\r\nfine"))
+
+
+class CancellationTests(GlueTest):
+    """
+    A client that leaves ends its handler, which sees exactly one exception.
+    """
+
+    def leave_at(self, wait: Any, **options: Any) -> list[Any]:
+        """
+        What a handler that awaits `wait(ctx)` saw when the client left.
+        """
+        seen: list[Any] = []
+
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            ctx.write("x")
+            await ctx.flush()
+            ctx.request.channel.pauseProducing()
+            try:
+                await wait(ctx)
+                seen.append("went on")
+            except BaseException as err:
+                seen.append(type(err))
+                raise
+
+        client = self.get(handler, **options)
+        client.leave()
+        client.clock.advance(0)
+        return seen
+
+    def test_in_a_wait_of_ours_it_is_client_disconnected(self) -> None:
+        async def items() -> AsyncIterator[str]:
+            yield "x"
+            await Deferred()
+
+        sending = (
+            lambda ctx: ctx.flush(),
+            lambda ctx: ctx.stream_writer(lambda w: w.write("x") and None),
+            lambda ctx: ctx.stream_writer(lambda w: None, interval=1),
+            lambda ctx: ctx.stream_writer(lambda w: Deferred()),
+            lambda ctx: ctx.stream(items()),
+        )
+        for wait in sending:
+            self.assertEqual(self.leave_at(wait), [ClientDisconnected])
+            self.assertEqual(self.leave_at(wait, on_disconnect="continue"), [ClientDisconnected])
+        self.assertEqual(self.leave_at(lambda ctx: ctx.sleep(1)), [ClientDisconnected])
+
+    def test_in_a_foreign_deferred_it_is_cancelled_error(self) -> None:
+        self.assertEqual(self.leave_at(lambda ctx: Deferred()), [CancelledError])
+
+    def test_continue_lets_it_run_on_and_only_sending_fails(self) -> None:
+        seen: list[Any] = []
+        foreign: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            await foreign
+            seen.append("foreign")
+            await ctx.sleep(1)
+            seen.append("slept")
+            try:
+                await ctx.flush()
+            except ClientDisconnected:
+                seen.append("flush failed")
+            with self.assertRaises(ClientDisconnected):
+                ctx.write("x")
+            seen.append("end")
+
+        client = self.get(handler, on_disconnect="continue")
+        client.leave()
+        foreign.callback(None)
+        client.clock.advance(1)
+        self.assertEqual(seen, ["foreign", "slept", "flush failed", "end"])
+
+    def test_what_it_awaits_to_clean_up_is_not_cancelled_again(self) -> None:
+        seen: list[Any] = []
+        cleaning: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            try:
+                await Deferred()
+            finally:
+                await cleaning
+                seen.append("cleaned")
+
+        client = self.get(handler)
+        client.leave()
+        client.clock.advance(1)
+        self.assertFalse(cleaning.called)
+        cleaning.callback(None)
+        self.assertEqual(seen, ["cleaned"])
+
+    def test_its_own_error_after_the_end_is_logged_once(self) -> None:
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.sleep(1)
+            finally:
+                raise KeyError("in cleaning up")
+
+        self.get(handler).leave()
+        self.logged(KeyError)
+
+    def test_handlers_of_other_kinds_are_cancelled_as_well(self) -> None:
+        cancelled: list[Any] = []
+
+        @inlineCallbacks
+        def inline(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            try:
+                yield Deferred()
+            except CancelledError:
+                cancelled.append("inline")
+                raise
+
+        async def async_generator(ctx: Context) -> AsyncIterator[str]:
+            yield "x"
+            try:
+                await Deferred()
+            except CancelledError:
+                cancelled.append("async generator")
+                raise
+
+        handlers: tuple[Any, ...] = (
+            inline,
+            async_generator,
+            lambda ctx: Deferred(lambda _: cancelled.append("deferred")),
+        )
+        for handler in handlers:
+            client = self.get(handler)
+            client.clock.advance(0)
+            client.leave()
+        self.assertEqual(cancelled, ["inline", "async generator", "deferred"])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_handler_that_aborts_itself_is_ended_at_its_next_wait(self) -> None:
+        for wait, kind in (
+            (lambda ctx: ctx.sleep(1), StreamAborted),
+            (lambda ctx: ctx.flush(), StreamAborted),
+            (lambda ctx: Deferred(), CancelledError),
+        ):
+            for later in (False, True):
+                seen: list[Any] = []
+
+                async def handler(
+                    ctx: Context, wait: Any = wait, later: bool = later, seen: list[Any] = seen
+                ) -> None:
+                    ctx.write("x")
+                    await ctx.flush()
+                    if later:
+                        await ctx.sleep(1)
+                    ctx.abort()
+                    try:
+                        await wait(ctx)
+                    except BaseException as err:
+                        seen.append(type(err))
+                        raise
+
+                client = self.get(handler)
+                client.clock.pump([1, 0, 0])
+                self.assertEqual(seen, [kind], (kind, later))
+                client.leave()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_somebody_else_can_abort_a_waiting_handler(self) -> None:
+        seen: list[Any] = []
+
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            try:
+                await ctx.sleep(10)
+            except StreamAborted as err:
+                seen.append(err.reason)
+                raise
+
+        self.get(handler)
+        self.context.abort("kicked")
+        self.assertEqual(seen, ["kicked"])
+
+    def test_a_client_that_is_cut_counts_as_one_that_left(self) -> None:
+        called: list[Any] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.on_connection_close(lambda c: called.append(c.err))
+            await ctx.flush()
+            ctx.write("x")
+            await ctx.sleep(1)
+            await ctx.flush()
+
+        client = self.get(handler, send_timeout=5.0)
+        client.pause()
+        client.clock.pump([1] * 8)
+        self.assertEqual([type(err) for err in called], [SendTimeout])
+
+    def test_the_frames_that_err_passed_are_let_go(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            await ctx.sleep(1)
+
+        self.get(handler).leave()
+        assert self.context.err is not None
+        self.assertIsNone(self.context.err.__traceback__)
+
+
+class ImportTests(SynchronousTestCase):
+    """
+    The library leaves the choice of a reactor to the program.
+    """
+
+    def test_importing_installs_no_reactor(self) -> None:
+        import subprocess
+        import sys
+
+        code = "import sys, twistream; sys.exit('twisted.internet.reactor' in sys.modules)"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)

@@ -1,0 +1,553 @@
+"""
+What reaches the wire, and when.
+"""
+
+from twisted.internet.defer import Deferred
+
+from tests.glue import GlueTest
+from twistream import (
+    BufferOverflow,
+    ClientDisconnected,
+    ContentLengthMismatch,
+    Context,
+    HeadersSent,
+    ResponseComplete,
+    SendTimeout,
+    StreamAborted,
+    StreamFinished,
+)
+
+
+class FlushTests(GlueTest):
+    """
+    Each flush is a chunk, at once.
+    """
+
+    def test_each_flush_is_one_chunk(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("one")
+            ctx.write(b" and")
+            await ctx.flush()
+            await ctx.flush()
+            ctx.write("two")
+            await ctx.flush()
+
+        data = self.get(handler).received()
+        self.assertTrue(data.endswith(b"\r\n\r\n7\r\none and\r\n3\r\ntwo\r\n0\r\n\r\n"), data)
+
+    def test_a_message_is_on_the_wire_while_the_handler_goes_on(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("first")
+            await ctx.flush()
+            await ctx.sleep(1)
+            ctx.write("second")
+
+        client = self.get(handler)
+        self.assertEqual(client.body(), b"first")
+        client.clock.advance(1)
+        self.assertEqual(client.body(), b"second")
+
+    def test_a_flush_of_nothing_sends_the_head(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+
+        client = self.get(handler)
+        data = client.received()
+        self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.assertTrue(data.endswith(b"\r\n\r\n"))
+        client.clock.advance(1)
+        self.assertEqual(client.received(), b"0\r\n\r\n")
+
+    def test_writes_gather_until_they_are_past_16_kib(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write(b"x" * 16384)
+            await ctx.sleep(1)
+            ctx.write(b"y")
+            await ctx.sleep(1)
+
+        client = self.get(handler)
+        self.assertEqual(client.received(), b"")
+        client.clock.advance(1)
+        self.assertTrue(client.received().endswith(b"4001\r\n" + b"x" * 16384 + b"y\r\n"))
+
+    def test_a_handler_that_ends_before_anything_went_out_gets_a_content_length(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.write("all of it")
+
+        data = self.get(handler).received()
+        self.assertIn(b"\r\nContent-Length: 9\r\n", data)
+        self.assertTrue(data.endswith(b"\r\n\r\nall of it"))
+        self.assertNotIn(b"Transfer-Encoding", data)
+        self.assertNotIn(b"X-Accel-Buffering", data)
+
+    def test_an_empty_response_has_a_length_of_zero_and_no_type(self) -> None:
+        data = self.get(lambda ctx: None).received()
+        self.assertIn(b"\r\nContent-Length: 0\r\n", data)
+        self.assertNotIn(b"Content-Type", data)
+
+    def test_a_loop_that_awaits_flush_gives_way(self) -> None:
+        count = 0
+
+        async def handler(ctx: Context) -> None:
+            nonlocal count
+            while True:
+                ctx.write("x")
+                await ctx.flush()
+                count += 1
+
+        client = self.get(handler)
+        first = count
+        self.assertGreater(first, 1)
+        self.assertLessEqual(first, 256)
+        client.clock.advance(0)
+        self.assertGreater(count, first)
+        self.assertLess(count, 3 * 256)
+        client.clock.advance(1)
+        self.assertLess(count, 4 * 256)
+
+    def test_pipelined_requests_are_answered_in_order(self) -> None:
+        async def handler(ctx: Context) -> None:
+            number = ctx.request.getHeader(b"n") or b""
+            await ctx.sleep(3 - int(number))
+            ctx.write(b"answer " + number)
+
+        client = self.serve(handler)
+        client.send(b"".join(b"GET / HTTP/1.1\r\nHost: a\r\nn: %d\r\n\r\n" % n for n in range(3)))
+        client.clock.pump([1] * 10)
+        data = client.received()
+        places = [data.index(b"answer %d" % n) for n in range(3)]
+        self.assertEqual(places, sorted(places))
+        self.assertEqual(data.count(b"HTTP/1.1 200"), 3)
+
+
+class BackpressureTests(GlueTest):
+    """
+    A client that reads slowly holds back its handler, and is cut if it reads nothing.
+    """
+
+    def test_flush_waits_while_the_connection_is_full(self) -> None:
+        steps = []
+
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+            ctx.write("x")
+            await ctx.flush()
+            steps.append("flushed")
+
+        client = self.get(handler)
+        client.pause()
+        client.clock.advance(1)
+        self.assertEqual((steps, client.body()), ([], b"x"))
+        client.resume()
+        self.assertEqual(steps, ["flushed"])
+
+    def test_a_client_that_takes_nothing_is_cut_after_send_timeout(self) -> None:
+        errors = []
+
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+            ctx.write("x")
+            try:
+                await ctx.flush()
+            except SendTimeout as err:
+                errors.append(err)
+                raise
+
+        client = self.get(handler, send_timeout=20.0)
+        client.pause()
+        client.clock.pump([1] * 20)
+        self.assertFalse(client.transport.aborted)
+        client.clock.pump([1] * 4)
+        self.assertTrue(client.transport.aborted)
+        self.assertEqual([str(err) for err in errors], ["client took nothing for 20 seconds"])
+
+    def test_a_client_that_takes_something_now_and_then_lives(self) -> None:
+        async def handler(ctx: Context) -> None:
+            while True:
+                ctx.write("x")
+                await ctx.flush()
+                await ctx.sleep(1)
+
+        client = self.get(handler, send_timeout=20.0)
+        for _ in range(10):
+            client.pause()
+            client.clock.pump([1] * 15)
+            client.resume()
+        self.assertFalse(client.transport.aborted)
+
+    def test_an_idle_stream_keeps_no_timer(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+            await Deferred()
+
+        client = self.get(handler)
+        client.clock.advance(100)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+    def test_a_handler_that_never_awaits_gets_an_overflow_at_the_bound(self) -> None:
+        seen: list[BufferOverflow] = []
+
+        def handler(ctx: Context) -> None:
+            client.pause()
+            try:
+                while True:
+                    ctx.write(b"x" * 10_000)
+            except BufferOverflow as err:
+                seen.append(err)
+                raise
+
+        client = self.serve(handler, max_buffered=100_000)
+        client.request()
+        self.assertEqual(seen[0].limit, 100_000)
+        self.assertGreater(seen[0].buffered, 100_000)
+        self.assertLess(seen[0].buffered, 100_000 + 20_000)
+        self.logged(BufferOverflow)
+
+    def test_an_overflow_loses_nothing_that_was_written_before(self) -> None:
+        async def handler(ctx: Context) -> None:
+            client.pause()
+            count = 0
+            try:
+                while True:
+                    ctx.write(b"x" * 1000)
+                    count += 1
+            except BufferOverflow:
+                client.resume()
+            written.append(count)
+
+        written: list[int] = []
+        client = self.serve(handler, max_buffered=50_000)
+        client.request()
+        self.assertEqual(len(client.body()), 1000 * written[0])
+
+    def test_the_response_ends_only_when_a_full_connection_has_drained(self) -> None:
+        ended: list[object] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.done().addCallback(ended.append)
+            await ctx.flush()
+            await ctx.sleep(1)
+            ctx.write("x")
+
+        client = self.get(handler)
+        client.pause()
+        client.clock.advance(1)
+        self.assertEqual(ended, [])
+        client.resume()
+        self.assertEqual(ended, [None])
+        self.assertTrue(client.received().endswith(b"0\r\n\r\n"))
+
+    def test_a_client_that_leaves_before_the_rest_has_drained_did_not_get_it(self) -> None:
+        ended: list[object] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.done().addCallback(ended.append)
+            await ctx.flush()
+            await ctx.sleep(1)
+
+        client = self.get(handler)
+        client.pause()
+        client.clock.advance(1)
+        client.leave()
+        self.assertIsInstance(ended[0], ClientDisconnected)
+
+
+class ContentLengthTests(GlueTest):
+    """
+    A declared length is held to.
+    """
+
+    def test_the_right_length_is_sent_without_chunks(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Content-Length", "4")
+            ctx.write("ab")
+            await ctx.flush()
+            ctx.write("cd")
+
+        data = self.get(handler).received()
+        self.assertTrue(data.endswith(b"\r\n\r\nabcd"))
+        self.assertNotIn(b"Transfer-Encoding", data)
+
+    def test_too_much_raises_at_the_write(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Content-Length", "4")
+            ctx.write("abc")
+            with self.assertRaises(ContentLengthMismatch) as caught:
+                ctx.write("de")
+            self.assertEqual((caught.exception.declared, caught.exception.written), (4, 5))
+            ctx.write("d")
+
+        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nabcd"))
+
+    def test_too_little_aborts_and_is_logged(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Content-Length", "4")
+            ctx.write("abc")
+            await ctx.flush()
+
+        client = self.get(handler)
+        self.assertTrue(client.received().endswith(b"\r\n\r\nabc"))
+        self.assertTrue(client.transport.disconnecting)
+        self.logged(ContentLengthMismatch)
+
+    def test_a_length_set_too_late_for_what_was_written_raises_at_the_flush(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.write("abc")
+            ctx.header("Content-Length", "2")
+            ctx.flush()
+
+        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 500 "))
+        self.logged(ContentLengthMismatch)
+
+    def test_a_length_that_somebody_set_on_the_request_is_held_to_as_well(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.request.setHeader(b"Content-Length", b"2")
+            ctx.flush()
+            with self.assertRaises(ContentLengthMismatch):
+                ctx.write("abc")
+            ctx.write("ab")
+
+        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nab"))
+
+    def test_two_different_lengths_are_refused(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.header("Content-Length", "2")
+            with self.assertRaises(ValueError):
+                ctx.add_header("content-length", "3")
+            return "ab"
+
+        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nab"))
+
+
+class BodylessTests(GlueTest):
+    """
+    Where no body may be, none is sent, and the head does not wait for one.
+    """
+
+    def test_head_on_an_endless_stream_is_answered_at_once(self) -> None:
+        async def flushes(ctx: Context) -> None:
+            while True:
+                ctx.write("x")
+                await ctx.flush()
+
+        async def loops(ctx: Context) -> None:
+            await ctx.stream_writer(lambda w: None, interval=1)
+
+        async def loops_for_ever(ctx: Context) -> None:
+            while True:
+                await ctx.stream(["a", "b"])
+
+        def writes(ctx: Context) -> None:
+            while True:
+                ctx.write("x" * 100)
+
+        async def yields(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            while True:
+                yield "x"
+
+        for handler in (flushes, loops, loops_for_ever, writes, yields):
+            client = self.serve(handler).request(b"HEAD")
+            data = client.received()
+            self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"), handler)
+            self.assertTrue(data.endswith(b"\r\n\r\n"), handler)
+            self.assertNotIn(b"Content-Length", data)
+            client.request(b"HEAD")
+            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"), handler)
+            client.clock.advance(1)
+            self.assertEqual(client.clock.getDelayedCalls()[1:], [])  # the idle timeout
+
+    def test_head_tells_the_length_that_get_would_have(self) -> None:
+        data = self.serve(lambda ctx: "four").request(b"HEAD").received()
+        self.assertIn(b"\r\nContent-Length: 4\r\n", data)
+        self.assertTrue(data.endswith(b"\r\n\r\n"))
+
+    def test_the_flush_fails_with_response_complete(self) -> None:
+        errors = []
+
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.flush()
+            except ResponseComplete as err:
+                errors.append(err)
+                with self.assertRaises(ResponseComplete):
+                    ctx.write("x")
+                self.assertIs(ctx.err, err)
+
+        client = self.serve(handler).request(b"HEAD")
+        self.assertEqual(len(errors), 1)
+        self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+
+    def test_statuses_without_a_body(self) -> None:
+        for status, framing in ((204, None), (205, b"Content-Length: 0\r\n"), (304, None)):
+
+            def handler(ctx: Context, status: int = status) -> str:
+                ctx.status_code(status)
+                return "no body may be here"
+
+            data = self.get(handler).received()
+            self.assertTrue(data.startswith(b"HTTP/1.1 %d " % status))
+            self.assertTrue(data.endswith(b"\r\n\r\n"), data)
+            self.assertNotIn(b"Transfer-Encoding", data)
+            if framing is None:
+                self.assertNotIn(b"Content-Length", data)
+            else:
+                self.assertIn(framing, data)
+
+    def test_the_loops_succeed_without_calling_anything(self) -> None:
+        results: list[None] = []
+
+        async def handler(ctx: Context) -> None:
+            def never(w: Context) -> None:
+                raise AssertionError
+
+            def items():  # type: ignore[no-untyped-def]  # noqa: ANN202
+                raise AssertionError
+                yield "x"
+
+            await ctx.stream_writer(never)
+            results.append(None)
+            with self.assertRaises(ResponseComplete):
+                await ctx.stream(items())
+
+        self.serve(handler).request(b"HEAD")
+        self.assertEqual(results, [None])
+
+    def test_a_handler_that_waits_for_something_else_is_ended(self) -> None:
+        waits_for: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            await ctx.stream_writer(lambda w: None)
+            await waits_for
+
+        client = self.serve(handler).request(b"HEAD")
+        client.clock.advance(0)
+        self.assertTrue(waits_for.called)
+
+
+class AbortTests(GlueTest):
+    """
+    An end that is none looks like none.
+    """
+
+    def test_what_was_flushed_is_let_through_and_no_terminator_follows(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("sent")
+            await ctx.flush()
+            ctx.write("dropped")
+            ctx.abort("no more")
+            self.assertEqual(str(ctx.err), "stream aborted: no more")
+            with self.assertRaises(StreamAborted):
+                ctx.write("x")
+
+        client = self.get(handler)
+        self.assertTrue(client.received().endswith(b"4\r\nsent\r\n"))
+        self.assertTrue(client.transport.disconnecting)
+        self.assertFalse(client.transport.aborted)
+
+    def test_a_body_that_ends_with_the_connection_is_reset(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("sent")
+            await ctx.flush()
+            ctx.abort()
+
+        client = self.serve(handler).request(version=b"HTTP/1.0")
+        self.assertTrue(client.received().endswith(b"\r\n\r\nsent"))
+        self.assertTrue(client.transport.aborted)
+
+    def test_http_1_0_with_a_length_needs_no_reset(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Content-Length", "10")
+            ctx.write("sent")
+            await ctx.flush()
+            ctx.abort()
+
+        client = self.serve(handler).request(version=b"HTTP/1.0")
+        client.received()
+        self.assertTrue(client.transport.disconnecting)
+        self.assertFalse(client.transport.aborted)
+
+    def test_a_client_that_takes_nothing_cannot_hold_up_an_abort(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("sent")
+            await ctx.flush()
+            ctx.abort()
+
+        client = self.get(handler, send_timeout=10.0)
+        client.clock.advance(5)
+        self.assertFalse(client.transport.aborted)
+        client.clock.advance(6)
+        self.assertTrue(client.transport.aborted)
+
+    def test_after_the_end_it_does_nothing(self) -> None:
+        contexts = []
+
+        def handler(ctx: Context) -> str:
+            contexts.append(ctx)
+            return "all"
+
+        client = self.get(handler)
+        contexts[0].abort()
+        self.assertIsNone(contexts[0].err)
+        self.assertFalse(client.transport.disconnecting)
+
+    def test_before_the_head_nothing_is_sent(self) -> None:
+        client = self.get(lambda ctx: ctx.abort())
+        self.assertEqual(client.received(), b"")
+        self.assertTrue(client.transport.disconnecting)
+
+
+class AfterTheEndTests(GlueTest):
+    """
+    Nothing that comes too late is dropped in silence.
+    """
+
+    def test_use_after_a_good_end_is_a_bug_that_is_told(self) -> None:
+        contexts = []
+
+        def handler(ctx: Context) -> str:
+            contexts.append(ctx)
+            return "all"
+
+        self.get(handler)
+        (ctx,) = contexts
+        for use in (
+            lambda: ctx.write("x"),
+            lambda: self.failureResultOf(ctx.flush()).raiseException(),
+            lambda: self.failureResultOf(ctx.sleep(1)).raiseException(),
+            lambda: self.failureResultOf(ctx.stream(["x"])).raiseException(),
+            lambda: self.failureResultOf(ctx.stream_writer(lambda w: None)).raiseException(),
+        ):
+            self.assertRaises(StreamFinished, use)
+        self.assertRaises(HeadersSent, ctx.header, "X-Late", "1")
+        self.assertRaises(HeadersSent, ctx.status_code, 404)
+        self.assertRaises(HeadersSent, ctx.content_type, "text/html")
+
+    def test_after_the_client_left_everything_fails_with_that(self) -> None:
+        contexts = []
+
+        async def handler(ctx: Context) -> None:
+            contexts.append(ctx)
+            await ctx.sleep(1)
+
+        client = self.get(handler)
+        client.leave()
+        (ctx,) = contexts
+        self.assertRaises(ClientDisconnected, ctx.write, "x")
+        self.assertRaises(ClientDisconnected, ctx.header, "X-Late", "1")
+        for result in (ctx.flush(), ctx.sleep(1), ctx.stream(["x"])):
+            self.assertIs(self.failureResultOf(result).value, ctx.err)
+
+    def test_the_request_is_not_the_handlers_to_write_to(self) -> None:
+        def handler(ctx: Context) -> str:
+            for head_sent in (False, True):
+                self.assertRaises(RuntimeError, ctx.request.write, b"x")
+                self.assertRaises(RuntimeError, ctx.request.finish)
+                if not head_sent:
+                    ctx.flush()
+            return "x"
+
+        self.assertTrue(self.get(handler).received().endswith(b"1\r\nx\r\n0\r\n\r\n"))

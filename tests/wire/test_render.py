@@ -1,0 +1,132 @@
+"""
+Values as bodies.
+"""
+
+import json as standard_json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
+
+import attrs
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistream import EncodeError, HTTPError
+from twistream.wire import render
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@dataclass
+class Point:
+    x: int
+    label: str | None = None
+
+
+@attrs.define
+class Room:
+    name: str
+    points: list[Point]
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Struct(msgspec.Struct):
+    value: float
+
+
+class JSONTests(SynchronousTestCase):
+    """
+    JSON, of more than JSON has, and never of what it has not.
+    """
+
+    @given(VALUES)
+    def test_what_json_can_hold_comes_back(self, value: render.JSON) -> None:
+        media_type, data = render.json(value)
+        assert media_type == "application/json"
+        assert b"\n" not in data
+        assert standard_json.loads(data) == value
+
+    def test_other_types(self) -> None:
+        for value, expected in (
+            (Room("a", [Point(1)]), {"name": "a", "points": [{"x": 1, "label": None}]}),
+            (datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC), "2024-01-02T03:04:05Z"),
+            (date(2024, 1, 2), "2024-01-02"),
+            (timedelta(seconds=90), "PT90S"),
+            (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+            (Decimal("1.50"), "1.50"),
+            (Colour.RED, "red"),
+            ({1: (2, 3)}, {"1": [2, 3]}),
+            (b"\0\1", "AAE="),
+            (Struct(1.5), {"value": 1.5}),
+            (None, None),
+            ("null", "null"),
+        ):
+            self.assertEqual(standard_json.loads(render.json(value)[1]), expected)
+
+    def test_what_json_cannot_hold_is_an_encode_error(self) -> None:
+        loop: list[object] = []
+        loop.append(loop)
+        nan = float("nan")
+        for value in (
+            object(),
+            {"a": object()},
+            {(1, 2): 3},
+            1 + 2j,
+            lambda: None,
+            "\ud800",
+            loop,
+            nan,
+            [1, {"a": (None, nan)}],
+            {"a": -float("inf")},
+            Point(x=nan),  # type: ignore[arg-type]
+            Room("a", [Point(1), Point(float("inf"))]),  # type: ignore[arg-type]
+            Struct(nan),
+        ):
+            self.assertRaises(EncodeError, render.json, value)
+            self.assertRaises(TypeError, render.json_line, value)
+
+    def test_the_error_names_the_type(self) -> None:
+        error = self.assertRaises(EncodeError, render.json, {"a": object()})
+        self.assertIn("dict", str(error))
+        self.assertIn("object", str(error))
+
+    def test_a_line_is_json_and_a_newline(self) -> None:
+        self.assertEqual(render.json_line("a\nb"), ("application/jsonl", b'"a\\nb"\n'))
+
+
+class TextTests(SynchronousTestCase):
+    """
+    Text, HTML, and pages for errors.
+    """
+
+    def test_text_is_utf_8(self) -> None:
+        self.assertEqual(render.text("ż"), ("text/plain", b"\xc5\xbc"))
+        self.assertEqual(render.html("<b>"), ("text/html", b"<b>"))
+
+    def test_what_is_no_text_is_an_encode_error(self) -> None:
+        for wrong in (b"x", 1, None, "\ud800"):
+            self.assertRaises(EncodeError, render.text, wrong)
+            self.assertRaises(EncodeError, render.html, wrong)
+
+    def test_error_pages(self) -> None:
+        error = HTTPError(404, "no <room>")
+        self.assertEqual(
+            render.error_page(error, as_html=False), ("text/plain", b"404 Not Found\nno <room>\n")
+        )
+        media_type, page = render.error_page(error, as_html=True)
+        self.assertEqual(media_type, "text/html")
+        self.assertIn(b"<p>no &lt;room&gt;</p>", page)

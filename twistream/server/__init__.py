@@ -1,0 +1,3 @@
+"""
+One streamed HTTP response, on twisted.web.
+"""

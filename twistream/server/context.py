@@ -1,0 +1,552 @@
+"""
+Context: what a handler sees of one response.
+
+It joins the writer, the loop and the waits, and tells everybody who is concerned when
+the response is over. It starts nothing: the resource runs the handler.
+"""
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from inspect import isawaitable, iscoroutine
+from typing import TypeAlias
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.server import Request
+
+from twistream.errors import (
+    ClientDisconnected,
+    SendTimeout,
+    StopStream,
+    StreamAborted,
+    StreamClosed,
+    StreamFinished,
+)
+from twistream.server.loop import Step, StreamLoop, seconds_between
+from twistream.server.waits import Waits, failed
+from twistream.server.writer import ResponseWriter
+from twistream.wire import fields, render
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+Callback: TypeAlias = "Callable[[Context], object]"
+
+
+class Context:
+    """
+    One response, as its handler sees it.
+
+    Methods raise at the call what is wrong with the call. What happens later comes
+    through the Deferred that a method returns. Once the response is over, `write` raises
+    and the Deferreds fail with `err`: `ClientDisconnected`, `SendTimeout`,
+    `StreamAborted` or `ResponseComplete`, all of them `StreamClosed`; or with
+    `StreamFinished` where it ended in good order.
+
+    Attributes:
+        request: The `twisted.web.server.Request`. Its ``write`` and ``finish`` are not
+            for the handler, and raise.
+        clock: The `IReactorTime` that this response lives by.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_cancel_handler",
+        "_keep_running",
+        "_log",
+        "_loops",
+        "_on_close",
+        "_on_connection_close",
+        "_over",
+        "_sleeps",
+        "_waiting_for_end",
+        "_writer",
+        "clock",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        clock: IReactorTime,
+        *,
+        send_timeout: float,
+        max_buffered: int,
+        keep_running: bool,
+    ) -> None:
+        self.request = request
+        self.clock = clock
+        self._keep_running = keep_running
+        self._cancel_handler: Callable[[], object] | None = None
+        self._log: Logger | None = None
+        self._loops: dict[StreamLoop, None] = {}
+        self._sleeps = Waits()
+        self._waiting_for_end: dict[Deferred[StreamClosed | None], None] = {}
+        self._on_close: list[Callback] = []
+        self._on_connection_close: list[Callback] = []
+        self._over = False
+        self._writer = ResponseWriter(
+            request,
+            clock,
+            send_timeout=send_timeout,
+            max_buffered=max_buffered,
+            on_end=self._end,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Context {self.method} {self.path}>"
+
+    @property
+    def method(self) -> str:
+        """
+        The method of the request, ``GET``.
+        """
+        return self.request.method.decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """
+        The path of the request as it was sent, percent-encoded and without the query.
+        """
+        return self.request.path.decode("latin-1")
+
+    @property
+    def log(self) -> Logger:
+        """
+        A `twisted.logger.Logger` whose events have this context as ``log_source``.
+        """
+        if self._log is None:
+            self._log = Logger(namespace="twistream", source=self)
+        return self._log
+
+    # The head.
+
+    def header(self, name: str | bytes, value: str | bytes) -> None:
+        """
+        Set a header of the response.
+
+        The framing belongs to the protocol: ``Transfer-Encoding: chunked`` and
+        ``Connection: keep-alive`` change nothing, ``Connection: close`` closes the
+        connection after the response. A ``Content-Length`` is held to.
+
+        Raises:
+            HeadersSent: The head has left.
+            TypeError: Name or value is neither str nor bytes.
+            ValueError: The name is no header name; the value has CR, LF or NUL; or the
+                header is one that the protocol sends (RFC 9110 7.6.1).
+        """
+        self._writer.open_head.header(name, value)
+
+    def add_header(self, name: str | bytes, value: str | bytes) -> None:
+        """
+        Add one more value to a header of the response, such as ``Set-Cookie``.
+
+        Raises:
+            HeadersSent: As `header`, and so on.
+        """
+        self._writer.open_head.header(name, value, add=True)
+
+    def content_type(self, value: str) -> None:
+        """
+        Set the media type. Text types get ``charset=utf-8`` unless they name a charset.
+
+        Without any, a response is ``text/plain; charset=utf-8``.
+
+        Raises:
+            HeadersSent: The head has left.
+            TypeError: The value is no str.
+            ValueError: It is not of the form ``type/subtype``.
+        """
+        if not isinstance(value, str):
+            msg = f"a media type is a str, not {type(value).__name__}"
+            raise TypeError(msg)
+        if not all(value.partition(";")[0].strip().partition("/")[::2]):
+            msg = f"a media type has the form type/subtype, not {value!r}"
+            raise ValueError(msg)
+        self._writer.open_head.header("Content-Type", fields.media_type(value))
+
+    def status_code(self, code: int) -> None:
+        """
+        Set the status; 200 unless it is set.
+
+        Raises:
+            HeadersSent: The head has left.
+            TypeError: The code is no int.
+            ValueError: It is not from 200 to 599.
+        """
+        self._writer.open_head.status_code(code)
+
+    # The body.
+
+    def write(self, data: str | BytesLike) -> int:
+        """
+        Put `data` into the buffer: a str as UTF-8, bytes as they are (copied).
+
+        The buffer goes out with `flush`, or by itself past 16 KiB.
+
+        Returns:
+            The number of bytes, so that this is file enough for ``print(file=ctx)``
+            and ``csv.writer(ctx)``.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes wait for the client.
+            ContentLengthMismatch: More than the declared ``Content-Length``.
+            StreamClosed: The response is over.
+            StreamFinished: It ended in good order.
+            TypeError: It is neither str nor bytes-like.
+        """
+        if isinstance(data, str):
+            return self._writer.write(data.encode())
+        if isinstance(data, bytes):
+            return self._writer.write(data)
+        try:
+            view = memoryview(data)
+        except TypeError:
+            msg = f"write() takes str or bytes, not {type(data).__name__}"
+            raise TypeError(msg) from None
+        return self._writer.write(view.tobytes())
+
+    def writef(self, format: str, *args: object) -> int:  # noqa: A002 - the name in logging
+        """
+        Write `format` with `args` put in by ``%``; without args, as it is.
+
+        Raises:
+            TypeError: Format and args do not fit, or as `write`.
+        """
+        return self.write(format % args if args else format)
+
+    def flush(self) -> "Deferred[None]":
+        """
+        End a chunk and send it, and the head before it if that has not left yet.
+
+        An empty buffer makes no chunk.
+
+        Returns:
+            Fires when more may be written: at once, when a full connection drains, or in
+            the next turn of the reactor if this handler has had its share of this one.
+            Fails with `err` if the response is over, and with `ResponseComplete` where
+            no body may be.
+
+        Raises:
+            ContentLengthMismatch: More was written than the ``Content-Length`` that was
+                set after it.
+        """
+        return self._writer.flush()
+
+    def text(self, value: str) -> int:
+        """
+        Write plain text; the type is ``text/plain`` if none is set.
+
+        Raises:
+            EncodeError: It is no str, or cannot be UTF-8. Otherwise as `write`.
+        """
+        return self._write_rendered(render.text(value))
+
+    def html(self, value: str) -> int:
+        """
+        Write HTML as it is; the type is ``text/html`` if none is set.
+
+        Raises:
+            EncodeError: It is no str, or cannot be UTF-8. Otherwise as `write`.
+        """
+        return self._write_rendered(render.html(value))
+
+    def binary(self, value: BytesLike) -> int:
+        """
+        Write bytes; the type is ``application/octet-stream`` if none is set.
+
+        Raises:
+            TypeError: It is not bytes-like. Otherwise as `write`.
+        """
+        if isinstance(value, str):
+            msg = "binary() takes bytes, not str"
+            raise TypeError(msg)
+        return self._write_rendered(render.binary(bytes(memoryview(value))))
+
+    def json(self, value: object) -> int:
+        """
+        Write one JSON value; the type is ``application/json`` if none is set.
+
+        Takes what `twistream.wire.render.json` takes: dataclasses, attrs classes,
+        datetimes, UUIDs and more.
+
+        Raises:
+            EncodeError: JSON cannot hold it. Nothing of it is written. Otherwise as
+                `write`.
+        """
+        return self._write_rendered(render.json(value))
+
+    def json_line(self, value: object) -> "Deferred[None]":
+        """
+        Write and flush one line of JSON; the type is ``application/jsonl`` if none is set.
+
+        Returns:
+            As `flush`.
+
+        Raises:
+            EncodeError: As `json`.
+        """
+        self._write_rendered(render.json_line(value))
+        return self._writer.flush()
+
+    def stream_writer(self, writer: Step, interval: float | None = None) -> "Deferred[None]":
+        """
+        Call `writer` with this context, again and again, each time followed by a flush.
+
+        Args:
+            writer: Writes one message. It may return a Deferred or a coroutine, and
+                raises `StopStream` at the end.
+            interval: Seconds from the start of one call to the start of the next; ticks
+                that are late are skipped. Without it the loop is as fast as the client
+                takes it, and gives way to other streams. The first call is at once.
+
+        Returns:
+            Succeeds when the writer raises `StopStream`; what it wrote before that is
+            flushed. Fails with any other error that the writer raises (what it wrote
+            stays in the buffer), with TypeError if it returns something else, and with
+            `err` when the response is over. Where no body may be, it succeeds without a
+            call. Cancel it to stop the loop.
+
+        Raises:
+            TypeError: The writer is not callable, or the interval no number.
+            ValueError: The interval is negative, NaN or infinite.
+        """
+        if not callable(writer):
+            msg = f"a writer is a function, not {type(writer).__name__}"
+            raise TypeError(msg)
+        return self._loop(writer, seconds_between(interval), close=bool)
+
+    def stream(
+        self, items: Iterable[str | BytesLike] | AsyncIterable[str | BytesLike]
+    ) -> "Deferred[None]":
+        """
+        Write and flush each item of an iterable or async iterable.
+
+        Generators are closed on every way out; a pending ``__anext__`` is cancelled.
+
+        Returns:
+            Succeeds after the last item. Fails as `stream_writer` does, and with
+            TypeError for an item that is neither str nor bytes-like.
+
+        Raises:
+            TypeError: It is not iterable, or is itself a str or bytes-like.
+        """
+        if isinstance(items, AsyncIterable):
+            async_iterator = aiter(items)
+
+            async def step_async(ctx: Context) -> None:
+                try:
+                    item = await anext(async_iterator)
+                except StopAsyncIteration:
+                    raise StopStream from None
+                ctx._write_item(item)
+
+            return self._loop(step_async, None, close=lambda: self._close_async(async_iterator))
+        if isinstance(items, str | bytes | bytearray | memoryview):
+            msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
+            raise TypeError(msg)
+        iterator = iter(items)
+
+        def step(ctx: Context) -> None:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                raise StopStream from None
+            ctx._write_item(item)
+
+        return self._loop(step, None, close=lambda: self._close(iterator))
+
+    # Time, and the end.
+
+    def sleep(self, seconds: float) -> "Deferred[None]":
+        """
+        Wait for `seconds` on `clock`.
+
+        Returns:
+            Fires after that time. Fails with `err` when the response is over, unless the
+            resource lets handlers continue.
+
+        Raises:
+            TypeError: It is no number.
+            ValueError: It is negative, NaN or infinite.
+        """
+        delay = seconds_between(seconds) or 0
+        if self._writer.ended and not (self._keep_running and self.is_cancelled):
+            return failed(self._writer.end_error())
+        call = self.clock.callLater(delay, lambda: self._sleeps.fire(wait))
+        wait = self._sleeps.add(release=call.cancel)
+        return wait
+
+    @property
+    def err(self) -> StreamClosed | None:
+        """
+        Why the response ended before its time; None while it goes on, and after a good end.
+        """
+        return self._writer.err
+
+    @property
+    def is_cancelled(self) -> bool:
+        """
+        Whether the response ended before its time.
+        """
+        return self._writer.err is not None
+
+    def done(self) -> "Deferred[StreamClosed | None]":
+        """
+        A new Deferred that fires with `err` when the response is over.
+
+        It never fails of itself, and fires at once when the response is over already.
+        """
+        if self._over:
+            return succeed(self.err)
+        waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
+        self._waiting_for_end[waiting] = None
+        return waiting
+
+    def on_connection_close(self, callback: Callback) -> None:
+        """
+        Call `callback` with this context, once, if the client leaves before the end.
+
+        Callbacks run in the order of their registration, at once if the client has left
+        already. One may return a Deferred or a coroutine. What it raises is logged.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._register(self._on_connection_close, callback, missed=self._client_left)
+
+    def on_close(self, callback: Callback) -> None:
+        """
+        Call `callback` with this context, once, when the response is over in any way.
+
+        Otherwise as `on_connection_close`.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._register(self._on_close, callback, missed=lambda: True)
+
+    def abort(self, reason: object = "") -> None:
+        """
+        End the response so that the client sees that it is incomplete.
+
+        What was not flushed is dropped. `err` becomes a `StreamAborted`. After the end
+        this does nothing.
+        """
+        self._writer.abort(StreamAborted(reason))
+
+    # Inside.
+
+    def _write_rendered(self, rendered: render.Rendered) -> int:
+        media_type, data = rendered
+        writer = self._writer
+        if not (writer.head_sent or writer.ended or writer.open_head.has_type()):
+            self.content_type(media_type)
+        return writer.write(data)
+
+    def _write_item(self, item: object) -> None:
+        if isinstance(item, Deferred):
+            msg = (
+                "a generator handler yields str or bytes, not a Deferred; "
+                "was @inlineCallbacks meant, or an async generator?"
+            )
+            raise TypeError(msg)
+        self.write(item)  # type: ignore[arg-type]  # write() checks
+
+    def _loop(
+        self, step: Step, interval: float | None, close: Callable[[], object]
+    ) -> "Deferred[None]":
+        writer = self._writer
+        if writer.ended:
+            close()
+            return failed(writer.end_error())
+        if writer.bodyless():
+            close()
+            writer.complete_without_body()
+            return succeed(None)
+        loop = StreamLoop(
+            step,
+            context=self,
+            writer=writer,
+            interval=interval,
+            on_end=self._loops.pop,
+            close=close,
+        )
+        self._loops[loop] = None
+        loop.start()
+        return loop.deferred
+
+    def _close(self, iterator: object) -> None:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            self._call(close, "an iterator failed to close")
+
+    def _close_async(self, iterator: object) -> None:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            self._call(close, "an async iterator failed to close")
+
+    def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
+        """
+        Call what belongs to somebody else, and let no failure of it come further.
+        """
+        maybeDeferred(_adapted, function, *args).addErrback(
+            lambda failure: self.log.failure(complaint, failure)
+        )
+
+    def _client_left(self) -> bool:
+        return isinstance(self.err, ClientDisconnected | SendTimeout)
+
+    def _register(
+        self, callbacks: list[Callback], callback: Callback, missed: Callable[[], bool]
+    ) -> None:
+        if not callable(callback):
+            msg = f"a callback is a function, not {type(callback).__name__}"
+            raise TypeError(msg)
+        if not self._over:
+            callbacks.append(callback)
+        elif missed():
+            self._call(callback, "a callback for the end of a stream failed", self)
+
+    def _done_cancelled(self, waiting: "Deferred[StreamClosed | None]") -> None:
+        del self._waiting_for_end[waiting]
+        if self.err is not None:
+            # The handler is cancelled because of `err`, and this is where it asked for it.
+            waiting.callback(self.err)
+
+    def _end(self) -> None:
+        """
+        The response is over: tell all who are concerned.
+        """
+        err = self.err
+        reason: Exception = StreamFinished() if err is None else err
+        sleeps_too = err is None or not self._keep_running
+        self._writer.waits.will_fail_with(reason)
+        if sleeps_too:
+            self._sleeps.will_fail_with(reason)
+        if err is not None and not self._keep_running and self._cancel_handler is not None:
+            self._cancel_handler()
+        while self._loops:
+            next(iter(self._loops)).stop(reason)
+        self._writer.waits.fail_all(reason)
+        if sleeps_too:
+            self._sleeps.fail_all(reason)
+        self._over = True
+        left = self._on_connection_close if self._client_left() else []
+        for callback in [*left, *self._on_close]:
+            self._call(callback, "a callback for the end of a stream failed", self)
+        self._on_connection_close.clear()
+        self._on_close.clear()
+        while self._waiting_for_end:
+            self._waiting_for_end.popitem()[0].callback(err)
+
+
+def _adapted(function: Callable[..., object], *args: object) -> object:
+    result = function(*args)
+    if iscoroutine(result):
+        return Deferred.fromCoroutine(result)
+    if isawaitable(result) and not isinstance(result, Deferred):
+
+        async def wait() -> object:
+            return await result
+
+        return Deferred.fromCoroutine(wait())
+    return result

@@ -1,0 +1,171 @@
+"""
+Outbound: the way of one response's bytes to its connection.
+
+An outbound is the only place that touches the transport. It knows the framing, sends
+at once where that is right, tells whether the connection is full, and ends a response
+in good order or so that the client sees it is incomplete. It does not know what a
+handler is, and it keeps no time: whoever owns it watches for clients that take nothing.
+
+Here is what the protocols have in common; each has a module of its own.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import Request
+from zope.interface import implementer
+
+from twistream.server.turn import Turn
+
+
+def refuse_write(*_args: object) -> None:
+    """
+    Stands in for ``request.write`` and ``request.finish`` while a handler has the request.
+
+    Raises:
+        RuntimeError: Always. Bytes that go past the context would break the framing.
+    """
+    msg = "use the context's write() and flush(); the request belongs to the stream"
+    raise RuntimeError(msg)
+
+
+@implementer(IPushProducer)
+class Outbound(ABC):
+    """
+    What the protocols have in common.
+
+    Attributes:
+        started: The head has been sent.
+        full: The connection takes no more for now.
+        handed: How many bytes were handed to the connection so far.
+    """
+
+    __slots__ = (
+        "_request",
+        "_resumed",
+        "_resumes",
+        "_turn",
+        "full",
+        "handed",
+        "started",
+    )
+
+    def __init__(self, request: Request, turn: Turn, resumed: Callable[[], object]) -> None:
+        self._request = request
+        self._turn = turn
+        self._resumed = resumed
+        self._resumes = 0
+        self.started = False
+        self.full = False
+        self.handed = 0
+        self._seal()
+
+    @property
+    def connected(self) -> bool:
+        """
+        Whether the client is there, as far as Twisted knows.
+        """
+        return self._request.channel is not None
+
+    @abstractmethod
+    def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:
+        """
+        Send `data` as one frame of the body, after the head if that has not left yet.
+
+        Args:
+            at_once: Put it on the socket within this call where that is possible.
+            last: Nothing will follow; `finish` is called next.
+        """
+
+    @abstractmethod
+    def backlog(self) -> int:
+        """
+        How many bytes wait in this process; where that cannot be seen, an upper bound.
+        """
+
+    @abstractmethod
+    def progress(self) -> tuple[int, int]:
+        """
+        A mark that becomes larger whenever the client has taken some of what was sent.
+        """
+
+    @abstractmethod
+    def abort(self) -> bool:
+        """
+        End the connection or the stream so that the client sees it is incomplete.
+
+        What was sent is let through first. Returns whether this is done. Where it is
+        not, call again after a while, or `cut` to stop waiting.
+        """
+
+    @abstractmethod
+    def cut(self) -> None:
+        """
+        As `abort`, but at once: what the client has not taken yet is lost.
+        """
+
+    @abstractmethod
+    def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
+        """
+        Watch a connection that closes after this response, which has been sent.
+
+        Args:
+            still_moving: Asked every `seconds`. If it says no, the connection is cut.
+        """
+
+    def finish(self) -> None:
+        """
+        The response is complete: give the connection back to Twisted.
+
+        This may run the handler of the next request on this connection.
+        """
+        request = self._request
+        self._unseal()
+        request.unregisterProducer()
+        request.finish()
+
+    @abstractmethod
+    def release(self) -> None:
+        """
+        The response is over: give back what was taken from the connection.
+        """
+
+    def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
+        """
+        See `twisted.internet.interfaces.IPushProducer`.
+        """
+        self.full = True
+
+    def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
+        """
+        See `twisted.internet.interfaces.IPushProducer`.
+        """
+        self._resumes += 1
+        if self.full:
+            self.full = False
+            self._resumed()
+
+    def stopProducing(self) -> None:  # noqa: B027, N802 - IPushProducer; not for subclasses
+        """
+        See `twisted.internet.interfaces.IPushProducer`.
+        """
+        # The end of the request follows, and says it all.
+
+    def _seal(self) -> None:
+        vars(self._request).update(write=refuse_write, finish=refuse_write)
+
+    def _unseal(self) -> None:
+        vars(self._request).pop("write", None)
+        vars(self._request).pop("finish", None)
+
+    def _start(self) -> None:
+        """
+        Let Twisted write the head, with all that it knows about heads.
+        """
+        self.started = True
+        request = self._request
+        # Before anything can queue, so that the connection can say that it is full.
+        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        type(request).write(request, b"")
+        self._seal()  # Twisted sets a `write` of its own where no body may be.

@@ -1,0 +1,271 @@
+"""
+StreamResource: a handler as an `IResource`, and the course that one request takes in it.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from inspect import isasyncgen, iscoroutine, isgenerator
+from math import isfinite
+from types import CoroutineType
+from typing import Any, Literal, TypeAlias, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from twistream.errors import (
+    ClientDisconnected,
+    ContentLengthMismatch,
+    HTTPError,
+    StreamAborted,
+    StreamClosed,
+)
+from twistream.server.context import BytesLike, Context
+from twistream.server.turn import Turn
+from twistream.wire import fields, render
+
+Item: TypeAlias = str | BytesLike
+Handler: TypeAlias = Callable[
+    [Context],
+    Item
+    | Deferred[Any]
+    | Coroutine[Any, Any, Item | None]
+    | Generator[Item, None, None]
+    | AsyncGenerator[Item, None]
+    | None,
+]
+"""
+A function of one context: ``async def``, plain, one that returns a Deferred, a
+generator or an async generator.
+"""
+
+
+class StreamResource(Resource):
+    """
+    Answers requests by calling a handler with a `Context`.
+
+    The rest of the path is in ``request.postpath``. An exception of the handler is an
+    error page before the head is sent (`HTTPError` chooses it, anything else is a 500)
+    and an abort that the client can see after it.
+    """
+
+    isLeaf = True  # noqa: N815 - IResource
+    _log = Logger()
+
+    def __init__(  # noqa: PLR0913 - options, by keyword
+        self,
+        handler: Handler,
+        *,
+        methods: Iterable[str] = ("GET", "HEAD"),
+        on_disconnect: Literal["cancel", "continue"] = "cancel",
+        send_timeout: float = 60.0,
+        max_buffered: int = 16 * 2**20,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """
+        Args:
+            handler: Called once for each request.
+            methods: What it answers to; anything else gets 405.
+            on_disconnect: ``"cancel"`` cancels the handler when the client leaves;
+                ``"continue"`` lets it run on, only its sending fails.
+            send_timeout: Seconds for which a client may take nothing while data waits
+                for it; then it is cut. A minute is long for a network that works.
+            max_buffered: Bytes that may wait for a client when more are written, before
+                that write fails. Reached only by handlers that do not await `flush`.
+            clock: The time that responses live by; that of the site if None.
+
+        Raises:
+            TypeError: The handler is not callable, or the methods are one str.
+            ValueError: An option has a value that it cannot have.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]  # of Twisted, inherited
+        if not callable(handler):
+            msg = f"a handler is a function of a context, not {type(handler).__name__}"
+            raise TypeError(msg)
+        if isinstance(methods, str):
+            msg = f"methods are a tuple of names, such as ({methods!r},)"
+            raise TypeError(msg)
+        if on_disconnect not in ("cancel", "continue"):
+            msg = f'on_disconnect is "cancel" or "continue", not {on_disconnect!r}'
+            raise ValueError(msg)
+        if not isfinite(send_timeout) or send_timeout <= 0:
+            msg = f"send_timeout is a number of seconds above 0, not {send_timeout}"
+            raise ValueError(msg)
+        if max_buffered <= 0:
+            msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
+            raise ValueError(msg)
+        self._handler = handler
+        self._methods = tuple(fields.field_name(method).decode() for method in methods)
+        self._on_disconnect = on_disconnect
+        self._send_timeout = send_timeout
+        self._max_buffered = max_buffered
+        self._clock = clock
+        self._warned = False
+
+    def render(self, request: Request) -> int:
+        """
+        See `twisted.web.resource.IResource`.
+        """
+        self._take_off_encoder(request)
+        context = Context(
+            request,
+            self._clock or cast("Site", request.site).reactor,
+            send_timeout=self._send_timeout,
+            max_buffered=self._max_buffered,
+            keep_running=self._on_disconnect == "continue",
+        )
+        exchange = _Exchange(context, self._log)
+        if context.method in self._methods:
+            exchange.start(self._handler)
+        else:
+            exchange.refuse(self._methods)
+        return NOT_DONE_YET
+
+    def _take_off_encoder(self, request: Request) -> None:
+        """
+        Twisted's gzip wrapper holds a whole body back to compress it, streams included.
+        """
+        if request._encoder is None:  # noqa: SLF001 - Twisted has no public name for it
+            return
+        request._encoder = None  # noqa: SLF001 - as above
+        request.responseHeaders.removeHeader(b"Content-Encoding")
+        if not self._warned:
+            self._warned = True
+            self._log.warn(
+                "{resource} takes off an encoder that would hold its stream back; "
+                "do not wrap it in an EncodingResourceWrapper",
+                resource=self,
+            )
+
+
+class _Exchange:
+    """
+    One request on its way through a handler.
+    """
+
+    __slots__ = ("_context", "_coroutine", "_done", "_log", "_result", "_writer")
+
+    def __init__(self, context: Context, log: Logger) -> None:
+        self._context = context
+        self._writer = context._writer  # noqa: SLF001 - one layer, two modules
+        self._log = log
+        self._coroutine: CoroutineType[Any, Any, Any] | None = None
+        self._result: Deferred[Any] | None = None
+        self._done = False
+        context._cancel_handler = self._cancel  # noqa: SLF001 - as above
+        context.request.notifyFinish().addErrback(self._lost)
+
+    def start(self, handler: Handler) -> None:
+        """
+        Call the handler.
+        """
+        context = self._context
+        try:
+            result: Any = handler(context)
+            if isgenerator(result) or isasyncgen(result):
+                result = context.stream(cast("Iterable[Item]", result))
+            elif iscoroutine(result):
+                self._coroutine = result
+                result = Deferred.fromCoroutine(result)
+        except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
+            self._failed(Failure())
+            return
+        if isinstance(result, Deferred):
+            self._result = result
+            result.addCallbacks(self._returned, self._failed)
+        else:
+            self._returned(result)
+
+    def refuse(self, methods: tuple[str, ...]) -> None:
+        """
+        Answer a request whose method no handler is for (RFC 9110 15.5.6).
+        """
+        self._context.header("Allow", ", ".join(methods))
+        self._failed(Failure(HTTPError(405, f"Only {', '.join(methods)} can be used here.")))
+
+    def _cancel(self) -> None:
+        if self._done:
+            return
+        if self._result is None or (self._coroutine is not None and self._coroutine.cr_running):
+            # The end came from within the handler. A coroutine that runs cannot be
+            # cancelled; it is told by what it does next with the context, or else here.
+            Turn.of(self._context.clock).soon(self._cancel_unless_told)
+        else:
+            self._result.cancel()
+
+    def _cancel_unless_told(self) -> None:
+        if not self._done and not self._writer.told and self._result is not None:
+            self._result.cancel()
+
+    def _lost(self, failure: Failure) -> None:
+        context = self._context
+        was_over = context.err is not None
+        self._writer.lost(ClientDisconnected(failure.value))
+        if not was_over:
+            self._log.debug(
+                "{context}: {err} ({reason})",
+                context=context,
+                err=context.err,
+                reason=failure.getErrorMessage(),
+            )
+
+    def _returned(self, result: object) -> None:
+        """
+        The handler has ended with `result`.
+        """
+        self._done = True
+        if self._context.err is not None:
+            self._forget()
+            return
+        try:
+            self._write_result(result)
+        except Exception:  # noqa: BLE001 - whatever it is, it is the handler's failure
+            self._failed(Failure())
+            return
+        try:
+            self._writer.end()
+        except ContentLengthMismatch as err:
+            self._log.failure("the body of {context} is too short", context=self._context)
+            self._writer.abort(StreamAborted(err))
+
+    def _write_result(self, result: object) -> None:
+        if isinstance(result, str | bytes | bytearray | memoryview):
+            self._context.write(result)
+        elif result is not None:
+            msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
+            raise TypeError(msg)
+
+    def _failed(self, failure: Failure) -> None:
+        """
+        The handler has ended with `failure`.
+        """
+        self._done = True
+        context, writer = self._context, self._writer
+        if context.err is not None:
+            if not failure.check(StreamClosed, CancelledError):
+                self._log.failure(
+                    "the handler of {context} failed after the end", failure, context=context
+                )
+            self._forget()
+            return
+        error = failure.value
+        if not isinstance(error, HTTPError) or writer.head_sent:
+            self._log.failure("the handler of {context} failed", failure, context=context)
+        if writer.head_sent:
+            writer.abort(StreamAborted(type(error).__name__))
+        else:
+            page = error if isinstance(error, HTTPError) else HTTPError(500)
+            accepts = context.request.getHeader(b"Accept") or b""
+            media_type, body = render.error_page(page, as_html=b"text/html" in accepts)
+            context.add_header("Vary", "Accept")
+            writer.replace(page.status, fields.media_type(media_type), body)
+        self._forget()
+
+    def _forget(self) -> None:
+        """
+        Break the cycle through the frames that `err` has passed.
+        """
+        if self._context.err is not None:
+            self._context.err.__traceback__ = None

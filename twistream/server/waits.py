@@ -1,0 +1,107 @@
+"""
+The Deferreds of one response that handler code may be waiting on.
+
+Every one of them fires: with its result, with the reason why the response ended, or
+with `CancelledError` if somebody cancels it while the response goes on.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import DebugInfo, Deferred
+from twisted.python.failure import Failure
+
+from twistream.errors import StreamClosed
+
+
+class _QuietWhenClosed(DebugInfo):
+    """
+    Drops the complaint about an unhandled error where the error is the end of a stream.
+
+    A handler may flush without keeping the Deferred. That the client left meanwhile is
+    told to the handler elsewhere, and is no news for the log. Any other error that ends
+    up unhandled in the same Deferred is reported as ever.
+    """
+
+    def __del__(self) -> None:
+        if self.failResult is not None and not self.failResult.check(StreamClosed):
+            super().__del__()
+
+
+def fail(deferred: "Deferred[None]", error: BaseException) -> None:
+    """
+    Fail `deferred` in such a way that nothing is logged if nobody looks.
+    """
+    deferred._debugInfo = _QuietWhenClosed()  # noqa: SLF001 - Deferred offers no other way
+    deferred.errback(Failure(error))
+
+
+def failed(error: BaseException) -> "Deferred[None]":
+    """
+    A Deferred that has failed, and logs nothing if nobody looks.
+    """
+    deferred: Deferred[None] = Deferred()
+    fail(deferred, error)
+    return deferred
+
+
+class Waits:
+    """
+    A set of Deferreds that have not fired yet.
+    """
+
+    __slots__ = ("_open", "_reason")
+
+    def __init__(self) -> None:
+        self._open: dict[Deferred[None], Callable[[], object] | None] = {}
+        self._reason: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, release: Callable[[], object] | None = None) -> "Deferred[None]":
+        """
+        A new Deferred.
+
+        Args:
+            release: Called if it ends without `fire`, to give back what it waited for.
+        """
+        deferred: Deferred[None] = Deferred(self._cancelled)
+        self._open[deferred] = release
+        return deferred
+
+    def fire(self, deferred: "Deferred[None]") -> None:
+        """
+        Let `deferred` succeed, unless it has fired.
+        """
+        if deferred in self._open:
+            del self._open[deferred]
+            deferred.callback(None)
+
+    def will_fail_with(self, reason: BaseException) -> None:
+        """
+        From now on whoever cancels one of these makes it fail with `reason`.
+        """
+        self._reason = reason
+
+    def fail_all(self, reason: BaseException) -> None:
+        """
+        Fail all that remain, those too that are added meanwhile.
+        """
+        self._reason = reason
+        while self._open:
+            self._fail(next(iter(self._open)), reason)
+
+    def _cancelled(self, deferred: "Deferred[None]") -> None:
+        if self._reason is not None:
+            self._fail(deferred, self._reason)
+        else:
+            self._release(deferred)
+
+    def _fail(self, deferred: "Deferred[None]", reason: BaseException) -> None:
+        self._release(deferred)
+        fail(deferred, reason)
+
+    def _release(self, deferred: "Deferred[None]") -> None:
+        release = self._open.pop(deferred)
+        if release is not None:
+            release()

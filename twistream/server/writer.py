@@ -1,0 +1,381 @@
+"""
+ResponseWriter: the head, the buffer, flush, backpressure and the end of one response.
+
+It decides what is sent and when; how the bytes travel is the outbound's concern, and
+what a handler is, the resource's.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.web._http2 import H2Stream
+from twisted.web.server import Request, Site
+
+from twistream.errors import (
+    BufferOverflow,
+    ContentLengthMismatch,
+    HeadersSent,
+    ResponseComplete,
+    SendTimeout,
+    StreamClosed,
+    StreamFinished,
+)
+from twistream.server.head import Head
+from twistream.server.http1 import HTTP1Outbound
+from twistream.server.http2 import HTTP2Outbound
+from twistream.server.outbound import Outbound
+from twistream.server.turn import Turn
+from twistream.server.waits import Waits, failed
+from twistream.server.watch import SendWatch
+
+GATHERED = 16 * 1024
+"""
+Bytes that are written without a flush before the buffer goes out by itself: a TLS record.
+"""
+
+STEPS = 256
+"""
+How often one stream may go on without a pause within a turn. Time alone would not do:
+a test's clock stands still.
+"""
+
+_FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
+"""
+Seconds between looks whether the client has what was sent before a reset.
+"""
+
+
+class ResponseWriter:
+    """
+    Writes one response.
+
+    Attributes:
+        err: Why the response ended before its time, or None.
+        ended: Nothing more may be written.
+        waits: The Deferreds of those who wait to send.
+        told: Somebody has been told of `err`.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_finishing",
+        "_head",
+        "_max_buffered",
+        "_on_end",
+        "_out",
+        "_parts",
+        "_request",
+        "_retry",
+        "_size",
+        "_step_turn",
+        "_steps",
+        "_turn",
+        "_waiting",
+        "_watch",
+        "_written",
+        "ended",
+        "err",
+        "told",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        clock: IReactorTime,
+        *,
+        send_timeout: float,
+        max_buffered: int,
+        on_end: Callable[[], object],
+    ) -> None:
+        """
+        Args:
+            request: A request that nothing has been written to.
+            send_timeout: Seconds for which a client may take nothing while data waits.
+            max_buffered: Bytes that may wait when more are written.
+            on_end: Called once, when the response is over.
+        """
+        self.err: StreamClosed | None = None
+        self.ended = False
+        self.told = False
+        self.waits = Waits()
+        self._request = request
+        self._clock = clock
+        self._turn = Turn.of(clock)
+        protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
+        self._out: Outbound = protocol(request, self._turn, self._took_data)
+        self._max_buffered = max_buffered
+        self._on_end = on_end
+        self._watch = SendWatch(clock, send_timeout, self._out.progress, self._time_out)
+        self._retry: IDelayedCall | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._written = 0
+        self._head = Head(request)
+        self._finishing = False
+        self._waiting: list[Deferred[None]] = []
+        self._step_turn = 0
+        self._steps = 0
+
+    @property
+    def head_sent(self) -> bool:
+        """
+        Whether status and headers can no longer change.
+        """
+        return self._out.started
+
+    @property
+    def open_head(self) -> Head:
+        """
+        The head, as long as it can change.
+
+        Raises:
+            HeadersSent: It can no longer.
+            StreamClosed: The response ended before it was sent.
+        """
+        if self.head_sent:
+            raise HeadersSent
+        if self.ended:
+            raise self.end_error()
+        return self._head
+
+    def bodyless(self) -> bool:
+        """
+        Whether this response may have no body.
+        """
+        return self._head.bodyless()
+
+    def write(self, data: bytes) -> int:
+        """
+        Put `data` into the buffer, and return how many bytes that were.
+        """
+        if self.ended:
+            raise self.end_error()
+        size = len(data)
+        if not size:
+            return 0
+        written = self._written + size
+        declared = self._head.declared
+        if declared is not None and written > declared and not self.bodyless():
+            raise ContentLengthMismatch(declared, written)
+        waiting = self._size + self._out.backlog()
+        if waiting > self._max_buffered:
+            raise BufferOverflow(waiting, self._max_buffered)
+        self._parts.append(data)
+        self._size += size
+        self._written = written
+        if self._size > GATHERED:
+            self._emit(at_once=False)
+        return size
+
+    def flush(self) -> "Deferred[None]":
+        """
+        End a chunk and send it; the Deferred fires when more may be written.
+
+        Raises:
+            ContentLengthMismatch: More was written than was declared afterwards.
+        """
+        return self.flush_step(at_once=True) or succeed(None)
+
+    def flush_step(self, *, at_once: bool) -> "Deferred[None] | None":
+        """
+        As `flush`, but None if more may be written now.
+
+        Args:
+            at_once: This flush is the handler's own, not one of many in a loop.
+        """
+        if not self.ended:
+            self._emit(at_once=at_once)
+        if self.ended:
+            return failed(self.end_error())
+        if self._out.full:
+            wait = self.waits.add()
+            self._waiting.append(wait)
+            return wait
+        if self._may_go_on():
+            return None
+        wait = self.waits.add()
+        self._turn.soon(partial(self.waits.fire, wait))
+        return wait
+
+    @property
+    def gathered(self) -> int:
+        """
+        Bytes that were written and not yet sent.
+        """
+        return self._size
+
+    # The end.
+
+    def end_error(self) -> Exception:
+        """
+        What to raise in whoever uses the response after its end.
+        """
+        self.told = True
+        return StreamFinished() if self.err is None else self.err.with_traceback(None)
+
+    def end(self) -> None:
+        """
+        The body is complete.
+
+        Raises:
+            ContentLengthMismatch: It is not as long as was declared.
+        """
+        if self.ended:
+            return
+        if self.bodyless():
+            self._end_bodyless(None)
+            return
+        declared = self._head.declared
+        if declared is not None and self._written != declared:
+            raise ContentLengthMismatch(declared, self._written)
+        body = self._take()
+        if not self.head_sent:
+            self._head.complete(len(body))
+        self.ended = self._finishing = True
+        self._out.send(body, at_once=True, last=True)
+        if self._out.full:
+            # Twisted watches over no response that it holds complete, so keep it open
+            # until the client has taken what waits.
+            self._watch.start(self._waits_for_client)
+        elif self._finishing:
+            self._finish()
+
+    def complete_without_body(self) -> None:
+        """
+        End a response that may have no body, under the handler that goes on.
+        """
+        self._end_bodyless(ResponseComplete())
+
+    def replace(self, status: int, content_type: str, body: bytes) -> None:
+        """
+        End with `body` instead of all that was written. The head must not have been sent.
+        """
+        self._take()
+        self._written = 0
+        head = self.open_head
+        head.clear_for_page(status)
+        head.header("Content-Type", content_type)
+        head.header("X-Content-Type-Options", "nosniff")
+        self.write(body)
+        self.end()
+
+    def abort(self, err: StreamClosed) -> None:
+        """
+        End the response so that the client sees that it is incomplete.
+
+        What was not flushed is dropped, what was is let through.
+        """
+        if self.ended:
+            return
+        self._close(err)
+        # The end of the connection, reported to `lost`, stops the watch.
+        self._watch.start(lambda: True)
+        self._let_through(_FIRST_RETRY)
+        self._over()
+
+    def lost(self, reason: StreamClosed) -> None:
+        """
+        The connection is gone, or the client has reset the stream.
+        """
+        self._watch.stop()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._out.release()
+        if self.head_sent:
+            # Twisted writes the access log for responses in good order only.
+            cast("Site", self._request.site).log(self._request)
+        if self.err is None:
+            self._close(reason)
+            self._over()
+
+    # Inside.
+
+    def _may_go_on(self) -> bool:
+        turn = self._turn.enter()
+        if self._step_turn != turn:
+            self._step_turn = turn
+            self._steps = 0
+        self._steps += 1
+        return self._steps < STEPS and self._turn.has_time()
+
+    def _take(self) -> bytes:
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._size = 0
+        return body
+
+    def _emit(self, *, at_once: bool) -> None:
+        if self.bodyless():
+            self.complete_without_body()
+            return
+        if not self.head_sent:
+            self._head.complete(None)
+            declared = self._head.declared
+            if declared is not None and self._written > declared:
+                raise ContentLengthMismatch(declared, self._written)
+        elif not self._size:
+            return
+        # Taken before anything is sent: sending may run other code that writes.
+        body = self._take()
+        self._out.send(body, at_once=at_once)
+        if self._waits_for_client():
+            self._watch.start(self._waits_for_client)
+
+    def _end_bodyless(self, err: StreamClosed | None) -> None:
+        if not self.head_sent:
+            self._head.complete_without_body(self._written or None if err is None else None)
+        self._take()
+        self.ended = self._finishing = True
+        self._out.send(b"", at_once=True, last=True)
+        if self._finishing:
+            self.err = err
+            self._finish()
+
+    def _finish(self) -> None:
+        self._finishing = False
+        self._watch.stop()
+        self._out.release()
+        self._watch.moved()
+        self._out.close_when_idle(self._watch.moved, self._watch.seconds)
+        self._out.finish()
+        self._over()
+
+    def _close(self, err: StreamClosed) -> None:
+        self.err = err
+        self.ended = True
+        self._finishing = False
+        self._take()
+
+    def _over(self) -> None:
+        self._waiting.clear()
+        self._on_end()
+
+    def _took_data(self) -> None:
+        if self._finishing:
+            self._finish()
+            return
+        # Whoever is woken may wait again at once.
+        waiting, self._waiting = self._waiting, []
+        for wait in waiting:
+            self.waits.fire(wait)
+
+    def _waits_for_client(self) -> bool:
+        return self._out.full or self._out.backlog() > 0
+
+    def _time_out(self) -> None:
+        self._out.cut()
+        if self.err is None:
+            self._close(SendTimeout(self._watch.seconds))
+            self._over()
+
+    def _let_through(self, delay: float) -> None:
+        self._retry = None
+        if not self._out.abort():
+            longer = min(2 * delay, _LAST_RETRY)
+            self._retry = self._clock.callLater(delay, self._let_through, longer)

@@ -1,0 +1,117 @@
+"""
+Values rendered as bodies: each function returns a media type and the bytes.
+
+Pure functions. Whatever cannot be rendered raises before a byte of it exists.
+"""
+
+import html as _html
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import TypeAlias
+
+import msgspec
+
+from twistream.errors import EncodeError, HTTPError
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+"""
+What JSON itself can hold. The renderers take more: see `json`.
+"""
+
+Rendered: TypeAlias = tuple[str, bytes]
+
+_encoder = msgspec.json.Encoder()
+
+
+def text(value: str) -> Rendered:
+    """
+    Plain text, as UTF-8.
+    """
+    return "text/plain", _encode_text(value)
+
+
+def html(value: str) -> Rendered:
+    """
+    HTML, as UTF-8. The value is markup already: nothing is escaped.
+    """
+    return "text/html", _encode_text(value)
+
+
+def binary(value: bytes) -> Rendered:
+    """
+    Bytes without a better name.
+    """
+    return "application/octet-stream", value
+
+
+def json(value: object) -> Rendered:
+    """
+    JSON on one line (RFC 8259).
+
+    Besides what JSON has, this takes what `msgspec` takes: dataclasses, attrs
+    classes, ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs,
+    decimals, enums, sets and bytes (base64).
+
+    Raises:
+        EncodeError: The value, or one inside it, is of a type that has no JSON form,
+            is NaN or infinite (RFC 8259 6), or contains itself.
+    """
+    try:
+        encoded = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as err:
+        msg = f"cannot encode {type(value).__name__} as JSON: {err}"
+        raise EncodeError(msg) from err
+    # msgspec writes NaN and infinity as null. Only where a null came out can one have
+    # gone in, so that the common value is not walked a second time.
+    if b"null" in encoded:
+        _refuse_non_finite(msgspec.to_builtins(value))
+    return "application/json", encoded
+
+
+def json_line(value: object) -> Rendered:
+    """
+    One line of JSON Lines: JSON and a newline.
+
+    Raises:
+        EncodeError: As `json`.
+    """
+    return "application/jsonl", json(value)[1] + b"\n"
+
+
+def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
+    """
+    The page that tells a person, or a program, what went wrong.
+    """
+    if not as_html:
+        lines = filter(None, (error.title, error.message))
+        return "text/plain", "".join(f"{line}\n" for line in lines).encode()
+    title, message = _html.escape(error.title), _html.escape(error.message)
+    return "text/html", (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width"></head>\n'
+        f"<body><h1>{title}</h1><p>{message}</p></body></html>\n"
+    ).encode()
+
+
+def _encode_text(value: str) -> bytes:
+    if not isinstance(value, str):
+        msg = f"text is a str, not {type(value).__name__}"
+        raise EncodeError(msg)
+    try:
+        return value.encode()
+    except UnicodeEncodeError as err:
+        msg = f"cannot encode the text as UTF-8: {err}"
+        raise EncodeError(msg) from err
+
+
+def _refuse_non_finite(value: object) -> None:
+    if isinstance(value, float):
+        if not isfinite(value):
+            msg = f"JSON has no {value}"
+            raise EncodeError(msg)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _refuse_non_finite(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_non_finite(item)
