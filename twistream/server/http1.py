@@ -86,6 +86,11 @@ class HTTP1Outbound(Outbound):
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         self._turn_seen = 0  # All that waited has been taken.
+        if self._socket is not None and self._socket.disconnecting:
+            # The client has said goodbye on TLS, and Twisted waits for the producer, who
+            # would go on for ever: what it writes is thrown away.
+            self._channel.loseConnection()
+            return
         super().resumeProducing()
 
     def progress(self) -> tuple[int, int]:

@@ -61,6 +61,12 @@ class HTTP2Outbound(Outbound):
             self._pending_size += len(data)
             self._pump()
 
+    def waits(self) -> bool:
+        if self._pending and not self._woken:
+            # A window that opens by SETTINGS is not reported.
+            self._pump()
+        return super().waits()
+
     def backlog(self) -> int:
         return self._pending_size + queued(self._connection.transport)
 
@@ -178,6 +184,11 @@ class HTTP2Outbound(Outbound):
 
     def _connection_took(self, result: object) -> object:
         self._woken = False
+        transport = self._connection.transport
+        socket = descriptor(transport)
+        if socket is not None and socket.disconnecting:
+            # As with HTTP/1: the client has said goodbye on TLS.
+            transport.unregisterProducer()
         return self._wake(result)
 
     def _reset(self) -> None:

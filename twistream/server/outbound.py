@@ -78,6 +78,12 @@ class Outbound(ABC):
             last: Nothing will follow; `finish` is called next.
         """
 
+    def waits(self) -> bool:
+        """
+        Whether something waits for the client.
+        """
+        return self.full or self.backlog() > 0
+
     @abstractmethod
     def backlog(self) -> int:
         """

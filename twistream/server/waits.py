@@ -10,20 +10,20 @@ from collections.abc import Callable
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
-from twistream.errors import StreamClosed
+from twistream.errors import StreamClosed, StreamFinished
 
 
-class _QuietWhenClosed(DebugInfo):
+class _QuietAtTheEnd(DebugInfo):
     """
     Drops the complaint about an unhandled error where the error is the end of a stream.
 
-    A handler may flush without keeping the Deferred. That the client left meanwhile is
-    told to the handler elsewhere, and is no news for the log. Any other error that ends
+    A handler may flush without keeping the Deferred. That the response ended meanwhile
+    is told to the handler elsewhere, and is no news for the log. Any other error that ends
     up unhandled in the same Deferred is reported as ever.
     """
 
     def __del__(self) -> None:
-        if self.failResult is not None and not self.failResult.check(StreamClosed):
+        if self.failResult is not None and not self.failResult.check(StreamClosed, StreamFinished):
             super().__del__()
 
 
@@ -31,7 +31,7 @@ def fail(deferred: "Deferred[None]", error: BaseException) -> None:
     """
     Fail `deferred` in such a way that nothing is logged if nobody looks.
     """
-    deferred._debugInfo = _QuietWhenClosed()  # noqa: SLF001 - Deferred offers no other way
+    deferred._debugInfo = _QuietAtTheEnd()  # noqa: SLF001 - Deferred offers no other way
     deferred.errback(Failure(error))
 
 

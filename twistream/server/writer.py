@@ -240,7 +240,7 @@ class ResponseWriter:
         if self._out.full:
             # Twisted watches over no response that it holds complete, so keep it open
             # until the client has taken what waits.
-            self._watch.start(self._waits_for_client)
+            self._watch.start(self._out.waits)
         elif self._finishing:
             self._finish()
 
@@ -324,8 +324,8 @@ class ResponseWriter:
         # Taken before anything is sent: sending may run other code that writes.
         body = self._take()
         self._out.send(body, at_once=at_once)
-        if self._waits_for_client():
-            self._watch.start(self._waits_for_client)
+        if self._out.waits():
+            self._watch.start(self._out.waits)
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
         if not self.head_sent:
@@ -364,9 +364,6 @@ class ResponseWriter:
         waiting, self._waiting = self._waiting, []
         for wait in waiting:
             self.waits.fire(wait)
-
-    def _waits_for_client(self) -> bool:
-        return self._out.full or self._out.backlog() > 0
 
     def _time_out(self) -> None:
         self._out.cut()

@@ -1,0 +1,301 @@
+"""
+HTTP/2: the same handlers, as DATA frames.
+"""
+
+from typing import Any
+
+from h2.errors import ErrorCodes
+from pytest_twisted import ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
+
+from tests.e2e.conftest import Log
+from tests.e2e.h2client import H2Client
+from tests.e2e.net import eventually, pause, serving
+from twistream import ClientDisconnected, Context, SendTimeout, StreamAborted
+
+
+def by_path(**handlers: Any) -> Any:
+    """
+    A handler that leaves each request to the one that its path names.
+    """
+    return lambda ctx: handlers[ctx.path[1:]](ctx)
+
+
+@ensureDeferred
+async def test_each_flush_is_a_data_frame_at_once() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.header("Transfer-Encoding", "chunked")
+        ctx.header("Connection", "close")
+        for word in ("one", "two", "three"):
+            ctx.write(word)
+            await ctx.flush()
+            await go_on.pop()
+        ctx.write("end")
+
+    go_on: list[Deferred[None]] = [Deferred() for _ in range(3)]
+    gates = go_on[::-1]
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        stream = client.request()
+        for number, gate in enumerate(gates, start=1):
+            await client.client.until(lambda: len(stream.frames) == number)  # noqa: B023
+            assert not stream.over
+            gate.callback(None)
+        await client.over(stream)
+        assert stream.frames == [b"one", b"two", b"three", b"end"]
+        assert stream.ended
+        assert stream.head[":status"] == "200"
+        assert not {"transfer-encoding", "connection", "keep-alive"} & set(stream.head)
+        assert not client.gone
+
+
+@ensureDeferred
+async def test_no_body_where_none_may_be() -> None:
+    def nothing(ctx: Context) -> str:
+        ctx.status_code(204)
+        return "no body may be here"
+
+    async def endless(ctx: Context) -> None:
+        while True:
+            ctx.write("x")
+            await ctx.flush()
+
+    async with serving(by_path(nothing=nothing, endless=endless), tls=True) as server:
+        client = await H2Client.connect(server)
+        streams = [client.request("/nothing"), client.request("/endless", "HEAD")]
+        await client.over(*streams)
+        assert [stream.frames for stream in streams] == [[], []]
+        assert [stream.ended for stream in streams] == [True, True]
+        assert [stream.head[":status"] for stream in streams] == ["204", "200"]
+
+
+@ensureDeferred
+async def test_a_failure_after_the_head_is_a_stream_error_after_what_was_sent(log: Log) -> None:
+    async def fails(ctx: Context) -> None:
+        ctx.write("sent" * 10_000)
+        await ctx.flush()
+        raise KeyError("made to fail")
+
+    def aborts(ctx: Context) -> None:
+        ctx.abort("before the head")
+
+    def fine(ctx: Context) -> str:
+        return "fine"
+
+    async with serving(by_path(fails=fails, aborts=aborts, fine=fine), tls=True) as server:
+        client = await H2Client.connect(server)
+        failed, aborted, ended = map(client.request, ("/fails", "/aborts", "/fine"))
+        await client.over(failed, aborted, ended)
+        assert failed.reset == ErrorCodes.INTERNAL_ERROR
+        assert failed.body == b"sent" * 10_000
+        assert aborted.reset == ErrorCodes.INTERNAL_ERROR
+        assert aborted.head == {}
+        assert (ended.body, ended.ended) == (b"fine", True)
+        assert not client.gone
+    assert log.failures(KeyError) == 1
+
+
+@ensureDeferred
+async def test_an_error_before_the_head_is_a_page(log: Log) -> None:
+    def handler(ctx: Context) -> None:
+        raise KeyError("made to fail")
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        stream = client.request()
+        await client.over(stream)
+        assert stream.head[":status"] == "500"
+        assert (stream.body, stream.ended) == (b"500 Internal Server Error\n", True)
+    assert log.failures(KeyError) == 1
+
+
+@ensureDeferred
+async def test_a_reset_stream_ends_its_handler_and_no_other() -> None:
+    seen: dict[str, type[BaseException]] = {}
+
+    async def handler(ctx: Context) -> None:
+        await ctx.flush()
+        try:
+            await (Deferred() if "foreign" in ctx.path else ctx.sleep(60))
+        except BaseException as err:
+            seen[ctx.path] = type(err)
+            raise
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        foreign, sleeping, last = map(client.request, ("/foreign", "/sleeping", "/last"))
+        await client.client.until(lambda: bool(foreign.head and sleeping.head and last.head))
+        client.reset(foreign)
+        client.reset(sleeping)
+        await eventually(lambda: len(seen) == 2)
+        assert seen == {"/foreign": CancelledError, "/sleeping": ClientDisconnected}
+        client.client.leave()
+        await eventually(lambda: len(seen) == 3)
+        assert seen["/last"] is ClientDisconnected
+
+
+@ensureDeferred
+async def test_large_bodies_arrive_whole_on_many_streams() -> None:
+    async def handler(ctx: Context) -> None:
+        for number in range(60):
+            ctx.write(b"%05d" % number * 4000)
+            await ctx.flush()
+
+    expected = b"".join(b"%05d" % number * 4000 for number in range(60))
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        streams = [client.request() for _ in range(8)]
+        await client.over(*streams)
+        assert all(stream.ended and stream.body == expected for stream in streams)
+
+
+@ensureDeferred
+async def test_flush_waits_while_the_window_is_closed() -> None:
+    flushed: list[int] = []
+
+    async def handler(ctx: Context) -> None:
+        for number in range(4):
+            ctx.write("x" * 1000)
+            await ctx.flush()
+            flushed.append(number)
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server, window=2500)
+        client.reading = False
+        stream = client.request()
+        await client.client.until(lambda: len(stream.body) == 2500)
+        await pause(0.05)
+        assert flushed == [0, 1]
+        client.open_window(10_000, stream)
+        await client.over(stream)
+        assert stream.ended
+        assert len(stream.body) == 4000
+        assert flushed == [0, 1, 2, 3]
+
+
+@ensureDeferred
+async def test_a_window_that_opens_by_a_setting_is_noticed() -> None:
+    async with serving(lambda ctx: "x" * 4000, tls=True, send_timeout=1.0) as server:
+        client = await H2Client.connect(server, window=1000)
+        client.reading = False
+        stream = client.request()
+        await client.client.until(lambda: len(stream.body) == 1000)
+        client.set_windows(65_535)
+        await client.over(stream)
+        assert len(stream.body) == 4000
+
+
+@ensureDeferred
+async def test_a_client_that_shrinks_its_window_harms_only_itself() -> None:
+    async def handler(ctx: Context) -> None:
+        while True:
+            ctx.write("x" * 3000)
+            await ctx.flush()
+
+    def fine(ctx: Context) -> str:
+        return "fine"
+
+    async with serving(by_path(endless=handler, fine=fine), tls=True) as server:
+        client = await H2Client.connect(server, window=10_000)
+        client.reading = False
+        stream = client.request("/endless")
+        await client.client.until(lambda: len(stream.body) == 10_000)
+        client.set_windows(100)
+        client.open_window(5_000, stream)
+        await pause(0.05)
+        assert not stream.over
+        other = client.request("/fine")
+        await client.over(other)
+        assert other.body == b"fine"
+        client.open_window(50_000, stream)
+        await client.client.until(lambda: len(stream.body) > 10_000)
+        assert not client.gone
+
+
+@ensureDeferred
+async def test_a_stream_that_takes_nothing_is_reset_and_the_others_go_on() -> None:
+    errors: list[Any] = []
+
+    async def stuck(ctx: Context) -> None:
+        try:
+            while True:
+                ctx.write("x" * 1000)
+                await ctx.flush()
+        except SendTimeout as err:
+            errors.append(err)
+
+    async def ticks(ctx: Context) -> None:
+        while not errors:
+            ctx.write("tick")
+            await ctx.flush()
+            await ctx.sleep(0.02)
+
+    async with serving(by_path(stuck=stuck, ticks=ticks), tls=True, send_timeout=0.4) as server:
+        client = await H2Client.connect(server, window=2000)
+        client.reading = False
+        one, other = client.request("/stuck"), client.request("/ticks")
+        await client.over(one, other)
+        assert one.reset == ErrorCodes.INTERNAL_ERROR
+        assert len(one.body) == 2000
+        assert other.ended
+        assert len(errors) == 1
+
+
+@ensureDeferred
+async def test_a_closed_window_costs_no_cpu() -> None:
+    async with serving(lambda ctx: "x" * 10_000, tls=True) as server:
+        client = await H2Client.connect(server, window=1000)
+        client.reading = False
+        stream = client.request()
+        await client.client.until(lambda: len(stream.body) == 1000)
+        connection = server.contexts[0].request.channel._conn  # type: ignore[attr-defined]
+        rounds: list[int] = []
+        send = connection._sendPrioritisedData
+
+        def counted(*args: object) -> None:
+            rounds.append(1)
+            send(*args)
+
+        connection._sendPrioritisedData = counted
+        await pause(0.1)
+        assert len(rounds) < 3
+
+
+@ensureDeferred
+async def test_a_silent_stream_is_not_idle_and_an_idle_connection_is() -> None:
+    async def handler(ctx: Context) -> None:
+        await ctx.flush()
+        await ctx.sleep(0.6)
+        ctx.write("still here")
+
+    async with serving(handler, tls=True) as server:
+        server.site.timeOut = 0.2
+        client = await H2Client.connect(server)
+        first, second = client.request(), client.request()
+        await client.over(first, second)
+        assert [stream.body for stream in (first, second)] == [b"still here"] * 2
+        await client.client.until(lambda: client.gone)
+        assert client.gone
+
+
+@ensureDeferred
+async def test_a_stream_that_is_aborted_while_its_window_is_closed() -> None:
+    ended: list[Any] = []
+
+    async def handler(ctx: Context) -> None:
+        ctx.write("x" * 3000)
+        ctx.done().addCallback(ended.append)
+        ctx.flush()
+        ctx.abort("no more")
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server, window=1000)
+        client.reading = False
+        stream = client.request()
+        await client.client.until(lambda: len(stream.body) == 1000)
+        assert isinstance(ended[0], StreamAborted)
+        assert not stream.over
+        client.open_window(5000, stream)
+        await client.over(stream)
+        assert len(stream.body) == 3000
+        assert stream.reset == ErrorCodes.INTERNAL_ERROR
