@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
+from weakref import WeakSet
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,10 +24,9 @@ from twisted.internet.endpoints import (
     SSL4ServerEndpoint,
     TCP4ClientEndpoint,
     TCP4ServerEndpoint,
-    connectProtocol,
     wrapClientTLS,
 )
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -53,6 +53,7 @@ class Server:
 
     Attributes:
         contexts: The contexts of the requests so far.
+        protocols: What serves the connections so far.
     """
 
     def __init__(self, site: Site, port: Any, tls: bool) -> None:
@@ -61,6 +62,7 @@ class Server:
         self.tls = tls
         self.number: int = port.getHost().port
         self.contexts: list[Context] = []
+        self.protocols: WeakSet[Any] = WeakSet()
 
     def url(self, path: str = "/") -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.number}{path}"
@@ -78,7 +80,7 @@ class Server:
                 acceptableProtocols=[alpn] if alpn else None,
             )
             endpoint = wrapClientTLS(options, endpoint)
-        client: Client = await connectProtocol(endpoint, Client())
+        client: Client = await endpoint.connect(Factory.forProtocol(Client))
         return client
 
     async def get(self, request: bytes) -> "Client":
@@ -113,12 +115,11 @@ async def serving(
         endpoint: Any = SSL4ServerEndpoint(reactor, 0, context, interface="127.0.0.1")
     else:
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    connections: set[Any] = set()
     build = site.buildProtocol
 
     def remember(address: Any) -> Any:
         protocol = build(address)
-        connections.add(protocol)
+        server.protocols.add(protocol)
         return protocol
 
     site.buildProtocol = remember  # type: ignore[method-assign]
@@ -128,7 +129,7 @@ async def serving(
         yield server
     finally:
         await port.stopListening()
-        for protocol in connections:
+        for protocol in list(server.protocols):
             transport = protocol._channel.transport
             if transport is not None and transport.connected:
                 transport.abortConnection()

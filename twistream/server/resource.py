@@ -80,7 +80,7 @@ class StreamResource(Resource):
             TypeError: The handler is not callable, or the methods are one str.
             ValueError: An option has a value that it cannot have.
         """
-        super().__init__()  # type: ignore[no-untyped-call]  # of Twisted, inherited
+        super().__init__()
         if not callable(handler):
             msg = f"a handler is a function of a context, not {type(handler).__name__}"
             raise TypeError(msg)
@@ -206,8 +206,8 @@ class _Exchange:
         if not was_over:
             self._log.debug(
                 "{context}: {err} ({reason})",
-                context=context,
-                err=context.err,
+                context=repr(context),  # A log may keep its events for long.
+                err=str(context.err),
                 reason=failure.getErrorMessage(),
             )
 

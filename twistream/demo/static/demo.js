@@ -1,0 +1,206 @@
+// Reads each stream of the page as it arrives. What a stream says is shown as text, never
+// as markup; and only what the server ended in good order is called complete.
+"use strict";
+
+const MOST_LINES = 200; // what a pane keeps of a stream that does not end
+
+const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
+const messages = (count) => `${count} ${count === 1 ? "message" : "messages"}`;
+
+// Cuts text that comes in pieces into the messages between separators.
+class Splitter {
+  #separator;
+  #rest = "";
+
+  constructor(separator) {
+    this.#separator = separator;
+  }
+
+  feed(text) {
+    const parts = (this.#rest + text).split(this.#separator);
+    this.#rest = parts.pop();
+    return parts;
+  }
+
+  finish() {
+    return this.#rest ? [this.#rest] : [];
+  }
+}
+
+class Stream {
+  #root;
+  #button;
+  #input;
+  #status;
+  #tally;
+  #reason;
+  #pane;
+  #code;
+  #run = null; // the one request that is under way
+
+  constructor(root) {
+    this.#root = root;
+    this.#button = root.querySelector("button");
+    this.#input = root.querySelector("input");
+    this.#status = root.querySelector("[role=status]");
+    this.#tally = root.querySelector(".tally");
+    this.#reason = root.querySelector("[role=alert]");
+    this.#pane = root.querySelector(".messages");
+    this.#code = root.querySelector(".curl code");
+
+    // The form works without this script: it opens the stream. With it, the button starts
+    // and stops, and Enter in the field starts again at the new pace.
+    this.#button.type = "button";
+    this.#button.addEventListener("click", () => (this.#run ? this.stop() : this.start()));
+    root.querySelector("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.start();
+    });
+    this.#input.addEventListener("input", () => this.#showCommand());
+    this.#addCopyButton();
+    this.#showCommand();
+    this.#show("idle", "not started");
+  }
+
+  async start() {
+    this.stop();
+    const run = { abort: new AbortController(), started: performance.now(), count: 0 };
+    this.#run = run;
+    this.#pane.replaceChildren();
+    this.#tally.textContent = "";
+    this.#reason.textContent = "";
+    this.#label("Stop");
+    this.#show("waiting", "waiting for the server");
+    try {
+      await this.#read(run);
+      this.#end(run, "complete", "complete");
+    } catch (error) {
+      this.#end(run, "failed", "failed", error.message); // stop() has ended its run already
+    }
+  }
+
+  stop() {
+    if (!this.#run) return;
+    this.#run.abort.abort();
+    this.#end(this.#run, "stopped", "stopped by you");
+  }
+
+  async #read(run) {
+    const response = await fetch(this.#url(), {
+      cache: "no-store",
+      headers: { Accept: "text/plain, */*;q=0.5" },
+      signal: run.abort.signal,
+    }).catch(() => {
+      throw new Error("The server cannot be reached.");
+    });
+    if (!response.ok) throw new Error((await response.text()).trim());
+
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    const splitter = new Splitter(this.#root.dataset.separator);
+    for (;;) {
+      const { done, value } = await reader.read().catch(() => {
+        this.#add(run, splitter.finish());
+        throw new Error("The response broke off before its end.");
+      });
+      // A character may be cut in two by the network; the decoder keeps its first half.
+      this.#add(run, splitter.feed(decoder.decode(value, { stream: !done })));
+      if (done) break;
+    }
+    this.#add(run, splitter.finish());
+  }
+
+  #add(run, texts) {
+    if (run !== this.#run || !texts.length) return;
+    if (!run.count) this.#show("streaming", "streaming");
+    run.count += texts.length;
+    const arrived = `+${seconds(performance.now() - run.started)}`;
+    this.#append(...texts.map((text) => line(arrived, text)));
+    this.#tally.textContent = messages(run.count);
+  }
+
+  #append(...items) {
+    const pane = this.#pane;
+    const atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 8;
+    pane.append(...items);
+    while (pane.childElementCount > MOST_LINES) pane.firstElementChild.remove();
+    if (atEnd) pane.scrollTop = pane.scrollHeight;
+  }
+
+  #end(run, state, words, reason = "") {
+    if (run !== this.#run) return;
+    this.#run = null;
+    this.#label("Start");
+    this.#show(state, words);
+    if (run.count) {
+      const time = seconds(performance.now() - run.started);
+      this.#tally.textContent = `${messages(run.count)} in ${time}`;
+    }
+    this.#reason.textContent = reason;
+  }
+
+  #show(state, words) {
+    this.#root.dataset.state = state;
+    this.#status.textContent = words;
+  }
+
+  #label(word) {
+    this.#button.firstChild.data = word;
+  }
+
+  // The pace is the server's to judge, so whatever stands in the field is sent.
+  #url() {
+    const form = this.#root.querySelector("form");
+    const url = new URL(form.getAttribute("action"), document.baseURI);
+    if (this.#input.value !== this.#input.defaultValue) {
+      url.searchParams.set("interval", this.#input.value);
+    }
+    return url.href;
+  }
+
+  #showCommand() {
+    const url = this.#url();
+    this.#code.textContent = `curl -N ${/[^\w.:/-]/.test(url) ? `'${url}'` : url}`;
+  }
+
+  #addCopyButton() {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", "Copy the curl command");
+    button.addEventListener("click", async () => {
+      button.textContent = (await copied(this.#code)) ? "Copied" : "Selected";
+      setTimeout(() => (button.textContent = "Copy"), 1500);
+    });
+    this.#code.after(button);
+  }
+}
+
+function line(arrived, text) {
+  const item = document.createElement("li");
+  const time = document.createElement("span");
+  time.className = "arrived";
+  time.textContent = arrived;
+  const body = document.createElement("span");
+  body.className = "text";
+  body.textContent = text;
+  item.append(time, " ", body);
+  return item;
+}
+
+// The clipboard is for secure pages only. Elsewhere the text is selected, ready to copy.
+async function copied(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(element);
+    return false;
+  }
+}
+
+for (const root of document.querySelectorAll(".stream")) {
+  const stream = new Stream(root);
+  if ("autostart" in root.dataset) stream.start();
+}
