@@ -1,0 +1,234 @@
+"""
+Sockets are opened all or none, and what is served is said.
+"""
+
+from errno import EADDRINUSE
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from twistream.service.listening import (
+    Address,
+    CannotListen,
+    ListeningService,
+    parse_address,
+    url_of,
+)
+
+IN_USE = CannotListenError("127.0.0.1", 80, OSError(EADDRINUSE, "Address already in use"))
+
+
+@implementer(IListeningPort)
+class Port:
+    """
+    A port that has been opened, by nobody.
+    """
+
+    def __init__(self, host: Any = None, factory: Any = None) -> None:
+        self.host = host or IPv4Address("TCP", "127.0.0.1", 8080)
+        self.factory = factory
+        self.open = True
+        self.closing: Deferred[None] = Deferred()
+
+    def startListening(self) -> None:
+        raise NotImplementedError
+
+    def stopListening(self) -> Deferred[None]:
+        self.open = False
+        return self.closing
+
+    def getHost(self) -> Any:
+        return self.host
+
+
+@implementer(IStreamServerEndpoint)
+class Endpoint:
+    """
+    Gives what it was made with to whoever listens.
+    """
+
+    def __init__(self, port: Deferred[Any]) -> None:
+        self.port = port
+        self.calls = 0
+
+    def listen(self, protocolFactory: Any) -> Deferred[Any]:  # noqa: ARG002, N803 - its interface
+        self.calls += 1
+        return self.port
+
+
+class ListeningTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.log: list[LogEvent] = []
+        observer: Any = self.log.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def service(self, *ports: Deferred[Any]) -> ListeningService:
+        self.endpoints = [Endpoint(port) for port in ports]
+        addresses = [Address(f"fake:{n}", endpoint) for n, endpoint in enumerate(self.endpoints)]
+        return ListeningService(self.site(), addresses, self.reactor)
+
+    def site(self) -> Site:
+        return Site(Resource(), reactor=self.reactor)
+
+    def lines(self, level: str) -> list[str]:
+        return [formatEvent(e) for e in self.log if e["log_level"].name == level]
+
+    def test_it_listens_while_it_may_and_says_so_once_it_serves(self) -> None:
+        service = self.service(succeed(Port()), succeed(Port(IPv4Address("TCP", "10.0.0.1", 81))))
+        service.privilegedStartService()
+        self.assertEqual([e.calls for e in self.endpoints], [1, 1])
+        self.assertEqual(self.lines("info"), [])
+        service.startService()
+        self.assertEqual([e.calls for e in self.endpoints], [1, 1])
+        self.assertEqual(
+            self.lines("info"),
+            [
+                "twistream: serving on http://127.0.0.1:8080/",
+                "twistream: serving on http://10.0.0.1:81/",
+            ],
+        )
+
+    def test_without_privileges_it_listens_when_it_starts(self) -> None:
+        service = self.service(succeed(Port()))
+        service.startService()
+        self.assertEqual(self.endpoints[0].calls, 1)
+        self.assertEqual(len(self.lines("info")), 1)
+
+    def test_it_listens_with_the_reactor(self) -> None:
+        address = parse_address(self.reactor, "tcp:8080:interface=127.0.0.1")
+        site = self.site()
+        ListeningService(site, [address], self.reactor).startService()
+        [(port, factory, _, interface)] = self.reactor.tcpServers
+        self.assertEqual((port, factory, interface), (8080, site, "127.0.0.1"))
+
+    def test_it_stops_when_all_ports_are_closed(self) -> None:
+        ports = [Port(), Port()]
+        service = self.service(*map(succeed, ports))
+        service.startService()
+        stopping = service.stopService()
+        self.assertEqual([port.open for port in ports], [False, False])
+        ports[0].closing.callback(None)
+        self.assertNoResult(stopping)
+        ports[1].closing.callback(None)
+        self.assertIsNone(self.successResultOf(stopping))
+        self.assertFalse(service.running)
+
+    def test_it_can_start_again(self) -> None:
+        port = Port()
+        service = self.service(succeed(port))
+        service.startService()
+        port.closing.callback(None)
+        self.successResultOf(service.stopService())
+        self.endpoints[0].port = succeed(Port())
+        service.startService()
+        self.assertEqual(self.endpoints[0].calls, 2)
+        self.assertEqual(len(self.lines("info")), 2)
+
+    def test_one_address_that_fails_closes_the_others(self) -> None:
+        first, last = Port(), Port()
+        service = self.service(succeed(first), fail(IN_USE), succeed(last))
+        error = self.assertRaises(CannotListen, service.privilegedStartService)
+        message = "twistream: cannot listen on fake:1: address already in use"
+        self.assertEqual(str(error), message)
+        self.assertEqual(self.lines("critical"), [message])
+        self.assertEqual(self.lines("info"), [])
+        self.assertFalse(first.open)
+        self.assertEqual(self.endpoints[2].calls, 0)
+
+    def test_it_can_start_after_it_could_not(self) -> None:
+        service = self.service(fail(IN_USE))
+        self.assertRaises(CannotListen, service.startService)
+        self.endpoints[0].port = succeed(Port())
+        service.startService()
+        self.assertEqual(len(self.lines("info")), 1)
+
+    def test_an_endpoint_that_raises_fails(self) -> None:
+        service = self.service(succeed(Port()))
+        self.patch(self.endpoints[0], "listen", lambda _: 1 / 0)
+        error = self.assertRaises(CannotListen, service.startService)
+        self.assertIn("cannot listen on fake:0: division by zero", str(error))
+
+    def test_the_end_is_quiet_with_status_1_and_twistd_sees_it(self) -> None:
+        error = CannotListen(Address("fake:0", Endpoint(Deferred())), IN_USE)
+        self.assertIsInstance(error, SystemExit)
+        self.assertIsInstance(error, Exception)
+        self.assertEqual(error.code, 1)
+
+    def test_an_endpoint_may_take_its_time(self) -> None:
+        waiting: Deferred[Any] = Deferred()
+        service = self.service(waiting)
+        service.startService()
+        self.assertEqual(self.lines("info"), [])
+        waiting.callback(Port())
+        self.assertEqual(len(self.lines("info")), 1)
+
+    def test_one_that_fails_late_ends_the_program(self) -> None:
+        waiting: Deferred[Any] = Deferred()
+        self.service(waiting).startService()
+        self.reactor.running = True
+        waiting.errback(IN_USE)
+        self.assertEqual(
+            self.lines("critical"), ["twistream: cannot listen on fake:0: address already in use"]
+        )
+        self.assertTrue(self.reactor.hasStopped)
+
+    def test_a_stop_ends_the_wait(self) -> None:
+        service = self.service(Deferred())
+        service.startService()
+        self.successResultOf(service.stopService())
+        self.assertEqual(self.log, [])
+
+    def test_what_no_port_comes_of_can_be_stopped(self) -> None:
+        service = self.service(succeed(None))
+        service.startService()
+        self.successResultOf(service.stopService())
+
+
+class AddressTests(SynchronousTestCase):
+    def test_a_wrong_endpoint_is_told_in_one_line(self) -> None:
+        for text, reason in (
+            ("8080", "unknown endpoint type: '8080'"),
+            ("", "unknown endpoint type: ''"),
+            ("tcp", "missing 1 required positional argument: 'port'"),
+            ("tcp:http", "'http' is not a number"),
+            ("tcp:80:interfce=::1", "got an unexpected keyword argument 'interfce'"),
+            ("ssl:0:privateKey=/nowhere/k.pem", "/nowhere/k.pem: no such file or directory"),
+        ):
+            error = self.assertRaises(UsageError, parse_address, MemoryReactorClock(), text)
+            self.assertEqual(
+                str(error),
+                f"--listen {text}: {reason} (an endpoint is for example "
+                "tcp:8080:interface=127.0.0.1)",
+            )
+
+    def test_where_a_client_finds_it(self) -> None:
+        everywhere = " and on every other address of this machine"
+        for host, url in (
+            (IPv4Address("TCP", "127.0.0.1", 80), "http://127.0.0.1:80/"),
+            (IPv4Address("TCP", "0.0.0.0", 80), f"http://127.0.0.1:80/{everywhere}"),  # noqa: S104 - shown only
+            (IPv6Address("TCP", "fe80::1", 80), "http://[fe80::1]:80/"),
+            (IPv6Address("TCP", "::", 80), f"http://[::1]:80/{everywhere}"),
+            (UNIXAddress(b"/run/a.sock"), "the unix socket /run/a.sock"),
+            ("somewhere", "somewhere"),
+        ):
+            self.assertEqual(url_of(Port(host)), url)
+
+    def test_tls_is_https(self) -> None:
+        site = Site(Resource(), reactor=MemoryReactorClock())
+        self.assertEqual(url_of(Port(factory=site)), "http://127.0.0.1:8080/")
+        tls = TLSMemoryBIOFactory(CertificateOptions(), False, site)
+        self.assertEqual(url_of(Port(factory=tls)), "https://127.0.0.1:8080/")
