@@ -1,13 +1,31 @@
 """
-What every end-to-end test has: a watch over the log.
+What end-to-end tests have in common: a watch over the log, and programs to run.
 """
 
 import gc
+import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
+
+
+def program(*names: str) -> str:
+    """
+    The path of the first of these programs that is installed.
+
+    Without any the test is skipped, or fails where nothing may be skipped.
+    """
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return path
+    complaint = f"needs {names[0]}: `make system-deps` installs it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(complaint)
+    pytest.skip(complaint)
 
 
 @implementer(ILogObserver)

@@ -41,7 +41,7 @@ from twistream import Context, StreamResource
 
 reactor: Any = _reactor
 
-LIMIT = 5.0
+LIMIT = 20.0
 """
 Seconds that anything here may take, on a machine that others use too.
 """

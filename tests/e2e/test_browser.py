@@ -6,8 +6,6 @@ pytest-twisted runs. What the two have to tell each other goes through events.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from threading import Event
 from typing import Any, TypeAlias
@@ -22,7 +20,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from tests.e2e.conftest import Log
+from tests.e2e.conftest import Log, program
 from twistream import Context, StreamResource
 from twistream.demo import make_root
 from twistream.demo.streams import NUMBERS
@@ -57,14 +55,7 @@ def chromium() -> str:
     """
     The path of the browser.
     """
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    complaint = "no Chromium on the PATH; to install it: make system-deps"
-    if os.environ.get("CI") == "true":
-        pytest.fail(complaint)
-    pytest.skip(complaint)
+    return program("chromium", "chromium-browser", "google-chrome")
 
 
 @implementer(ILogObserver)

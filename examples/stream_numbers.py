@@ -1,7 +1,7 @@
 """
 A message every half second, until the client leaves or the numbers are out.
 
-Run it with ``twistd -n twistream --app numbers:root`` in this folder, then
+Run it with ``twistd -n twistream --app stream_numbers:root`` in this folder, then
 ``curl -N http://127.0.0.1:8080/``.
 """
 

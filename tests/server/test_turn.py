@@ -1,0 +1,102 @@
+"""
+Turns: one slice for all, in order, also on a clock that stands still.
+"""
+
+import gc
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistream.server.turn import SLICE, Turn
+
+
+class TurnTests(SynchronousTestCase):
+    """
+    Each test has a clock of its own, and so a turn.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.turn = Turn.of(self.clock)
+
+    def test_a_clock_has_one_turn(self) -> None:
+        self.assertIs(Turn.of(self.clock), self.turn)
+        self.assertIsNot(Turn.of(Clock()), self.turn)
+
+    def test_turns_of_clocks_that_are_gone_are_gone(self) -> None:
+        gc.collect()
+        before = len(Turn._turns)
+        other = Turn.of(Clock())
+        self.assertEqual(len(Turn._turns), before + 1)
+        del other
+        gc.collect()
+        self.assertEqual(len(Turn._turns), before)
+
+    def test_a_turn_has_a_number_until_it_ends(self) -> None:
+        first = self.turn.enter()
+        self.assertEqual(self.turn.enter(), first)
+        self.clock.advance(0)
+        self.assertGreater(self.turn.enter(), first)
+
+    def test_the_slice_is_shared_and_ends(self) -> None:
+        self.assertTrue(self.turn.has_time())
+        self.clock.rightNow += SLICE / 2
+        self.assertTrue(self.turn.has_time())
+        self.clock.rightNow += SLICE / 2
+        self.assertFalse(self.turn.has_time())
+        self.clock.advance(0)
+        self.assertTrue(self.turn.has_time())
+
+    def test_calls_are_made_in_the_next_turn_in_order(self) -> None:
+        made: list[int] = []
+        for number in range(3):
+            self.turn.soon(lambda number=number: made.append(number))  # type: ignore[misc]
+        self.assertEqual(made, [])
+        self.clock.advance(0)
+        self.assertEqual(made, [0, 1, 2])
+
+    def test_what_has_no_time_left_is_first_in_the_next_turn(self) -> None:
+        made: list[str] = []
+
+        def long(name: str) -> None:
+            made.append(name)
+            self.clock.rightNow += SLICE
+
+        self.turn.soon(lambda: long("a"))
+        self.turn.soon(lambda: long("b"))
+        self.clock.advance(0)
+        self.assertEqual(made, ["a"])
+        self.turn.soon(lambda: long("c"))
+        self.clock.advance(1)
+        self.clock.advance(1)
+        self.assertEqual(made, ["a", "b", "c"])
+
+    def test_a_call_that_asks_again_waits_for_time_to_pass(self) -> None:
+        made: list[int] = []
+
+        def again() -> None:
+            made.append(1)
+            self.turn.soon(again)
+
+        self.turn.soon(again)
+        self.clock.advance(0)
+        self.assertEqual(len(made), 1)
+        self.clock.advance(0.001)
+        self.assertEqual(len(made), 2)
+
+    def test_a_call_that_fails_is_logged_and_stops_no_other(self) -> None:
+        made: list[int] = []
+
+        def fails() -> None:
+            raise KeyError("made to fail")
+
+        self.turn.soon(fails)
+        self.turn.soon(lambda: made.append(1))
+        self.clock.advance(0)
+        self.assertEqual(made, [1])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_nothing_is_scheduled_when_nothing_is_to_do(self) -> None:
+        self.turn.soon(lambda: None)
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,59 @@
+"""
+Waits: every Deferred fires, once, with what it should.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistream import StreamAborted
+from twistream.server.waits import Waits, failed
+
+
+class WaitsTests(SynchronousTestCase):
+    """
+    A set, and what ends its members.
+    """
+
+    def setUp(self) -> None:
+        self.waits = Waits()
+        self.released: list[str] = []
+
+    def add(self, name: str = "") -> Deferred[None]:
+        return self.waits.add(lambda: self.released.append(name))
+
+    def test_firing_is_once_and_releases_nothing(self) -> None:
+        wait = self.add()
+        self.waits.fire(wait)
+        self.waits.fire(wait)
+        self.assertIsNone(self.successResultOf(wait))
+        self.assertEqual((len(self.waits), self.released), (0, []))
+
+    def test_cancelling_releases_and_fails_with_cancelled_error(self) -> None:
+        wait = self.add("a")
+        wait.cancel()
+        self.failureResultOf(wait, CancelledError)
+        self.assertEqual((len(self.waits), self.released), (0, ["a"]))
+
+    def test_cancelling_fails_with_the_reason_once_there_is_one(self) -> None:
+        wait, reason = self.add("a"), StreamAborted()
+        self.waits.will_fail_with(reason)
+        self.assertNoResult(wait)
+        wait.cancel()
+        self.assertIs(self.failureResultOf(wait).value, reason)
+        self.assertEqual(self.released, ["a"])
+
+    def test_failing_all_takes_in_those_that_are_added_meanwhile(self) -> None:
+        first, reason = self.add("a"), StreamAborted()
+        later: list[Deferred[None]] = []
+        first.addErrback(lambda _: later.append(self.add("b")))
+        self.waits.fail_all(reason)
+        self.assertIs(self.failureResultOf(later[0]).value, reason)
+        self.assertEqual(self.released, ["a", "b"])
+
+    def test_one_that_is_made_failed_can_be_handled_or_left(self) -> None:
+        handled: list[Any] = []
+        failed(StreamAborted("x")).addErrback(handled.append)
+        failed(StreamAborted("y"))
+        self.assertEqual(str(handled[0].value), "stream aborted: x")
