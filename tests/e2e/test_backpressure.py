@@ -11,6 +11,7 @@ from pytest_twisted import ensureDeferred
 
 from tests.e2e.net import Client, Server, eventually, pause, reactor, serving
 from twistream import BufferOverflow, Context, SendTimeout, StreamAborted
+from twistream.server.sockets import queued
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -20,8 +21,11 @@ class Reader:
     A client that reads only when it is told to.
     """
 
-    def __init__(self, server: Server, request: bytes = REQUEST) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", server.number))
+    def __init__(self, server: Server, request: bytes = REQUEST, buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        if buffer:  # Else the kernel makes it as large as it sees fit.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.connect(("127.0.0.1", server.number))
         self.socket.sendall(request)
         self.socket.setblocking(False)
 
@@ -186,27 +190,46 @@ async def test_a_response_that_is_complete_but_not_taken_holds_nothing_for_ever(
                 await client.read_all()
 
 
-@ensureDeferred
-async def test_a_closing_connection_that_is_not_read_to_the_end_is_cut() -> None:
-    filled: list[int] = []
-
-    async def handler(ctx: Context) -> bytes:
-        # As much as fills the kernel, and some that stays with Twisted but does not fill
-        # it: the response ends at once, and the rest waits in a connection that closes.
-        socket: Any = ctx.request.channel.transport
-        while not socket.dataBuffer:
-            filled.append(ctx.write(b"x" * 20_000))
+async def leaves_a_rest(ctx: Context) -> bytes:
+    """
+    Sends as much as the kernel takes, and leaves a little with Twisted, that does not
+    fill it: so the response ends at once, and waits in a connection that closes.
+    """
+    transport: Any = ctx.request.channel.transport
+    transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+    for _ in range(3):  # The kernel may make room once more.
+        while not queued(transport):
+            ctx.write(b"x" * 10_000)
             ctx.flush()
             await ctx.sleep(0.001)
-        return b"end"
+        await ctx.sleep(0.05)
+    return b"end"
 
-    async with serving(handler, send_timeout=0.4) as server:
+
+@ensureDeferred
+async def test_a_closing_connection_that_is_not_read_is_cut() -> None:
+    async with serving(leaves_a_rest, send_timeout=0.4) as server:
         request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
-        with closing(Reader(server, request)) as client:
+        with closing(Reader(server, request, buffer=100_000)) as client:
             (protocol,) = await connections(server)
+            await eventually(lambda: server.contexts[0]._over)
+            assert server.contexts[0].err is None
             await eventually(lambda: not protocol._channel.transport.connected)
             with pytest.raises(ConnectionResetError):
                 await client.read_all()
+
+
+@ensureDeferred
+async def test_a_closing_connection_that_is_read_slowly_lives() -> None:
+    async with serving(leaves_a_rest, send_timeout=0.4) as server:
+        request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
+        with closing(Reader(server, request, buffer=100_000)) as client:
+            await eventually(lambda: server.contexts and server.contexts[0]._over)
+            until = reactor.seconds() + 0.9
+            while reactor.seconds() < until:
+                client.read(20_000)
+                await pause(0.05)
+            assert (await client.read_all()).endswith(b"3\r\nend\r\n0\r\n\r\n")
 
 
 async def connections(server: Server) -> list[Any]:

@@ -2,6 +2,8 @@
 What reaches the wire, and when.
 """
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from tests.glue import GlueTest
@@ -498,6 +500,50 @@ class AbortTests(GlueTest):
         client = self.get(lambda ctx: ctx.abort())
         self.assertEqual(client.received(), b"")
         self.assertTrue(client.transport.disconnecting)
+
+
+class AccessLogTests(GlueTest):
+    """
+    Every response whose head was sent is in the access log once.
+    """
+
+    def logged_requests(self, handler: Any, *, leave: bool) -> list[tuple[int, int]]:
+        requests: list[tuple[int, int]] = []
+        client = self.serve(handler)
+        client.site.log = lambda request: requests.append(  # type: ignore[method-assign]
+            (request.code, request.sentLength)
+        )
+        client.request()
+        client.clock.advance(1)
+        if leave:
+            client.leave()
+        return requests
+
+    def test_one_that_ended_well(self) -> None:
+        self.assertEqual(self.logged_requests(lambda ctx: "four", leave=False), [(200, 4)])
+
+    def test_one_that_the_client_left(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.status_code(201)
+            ctx.write("four")
+            await ctx.flush()
+            await ctx.sleep(60)
+
+        self.assertEqual(self.logged_requests(handler, leave=True), [(201, 4)])
+
+    def test_one_that_was_aborted(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("four")
+            await ctx.flush()
+            ctx.abort()
+
+        self.assertEqual(self.logged_requests(handler, leave=True), [(200, 4)])
+
+    def test_one_that_never_began_is_not(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.sleep(60)
+
+        self.assertEqual(self.logged_requests(handler, leave=True), [])
 
 
 class AfterTheEndTests(GlueTest):
