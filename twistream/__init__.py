@@ -2,6 +2,7 @@
 Stream HTTP responses from Twisted programs.
 """
 
+from twistream._version import __version__
 from twistream.errors import (
     BufferOverflow,
     ClientDisconnected,
@@ -18,7 +19,7 @@ from twistream.errors import (
     StreamFinished,
 )
 from twistream.server.context import Context
-from twistream.server.resource import StreamResource
+from twistream.server.resource import Handler, StreamResource
 
 __all__ = (
     "BufferOverflow",
@@ -27,6 +28,7 @@ __all__ = (
     "Context",
     "EncodeError",
     "HTTPError",
+    "Handler",
     "HeadersSent",
     "ResponseComplete",
     "SendTimeout",
@@ -36,4 +38,5 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "__version__",
 )

@@ -1,5 +1,5 @@
 """
-Every exception that this library raises, in one tree.
+The exceptions of this library, in one tree. Misuse raises Python's own.
 
 ::
 
@@ -55,7 +55,7 @@ class SendTimeout(StreamClosed):
     The client took nothing for too long while data waited, so it was cut off.
 
     Attributes:
-        seconds: How long it took nothing.
+        seconds: For how long a client may take nothing, which it did.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -68,7 +68,8 @@ class StreamAborted(StreamClosed):
     The server ended the response early, in a way that the client can see.
 
     Attributes:
-        reason: What was given to ``abort()``.
+        reason: What was given to ``abort()``; where the handler failed, the name of its
+            error, or the `ContentLengthMismatch` that it left.
     """
 
     def __init__(self, reason: object = "") -> None:

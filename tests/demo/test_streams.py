@@ -132,6 +132,10 @@ class PaceTests(DemoTest):
                 client = self.ask(f"{stream}?interval={value}")
                 self.assert_pace(client, interval)
 
+    def test_an_interval_without_a_value_is_a_bad_request_too(self) -> None:
+        for query in ("interval", "interval=", "a=1&interval", "interval&interval=1"):
+            self.assertEqual(self.answer(f"/clock?{query}").status, 400, query)
+
     def test_anything_else_is_a_bad_request_with_a_reason(self) -> None:
         for stream in self.STREAMS:
             for value in self.BAD:

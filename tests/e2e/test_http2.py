@@ -242,6 +242,54 @@ async def test_a_stream_that_takes_nothing_is_reset_and_the_others_go_on() -> No
 
 
 @ensureDeferred
+async def test_streams_that_want_more_than_the_connection_takes_have_turns() -> None:
+    async def greedy(ctx: Context) -> None:
+        while True:
+            ctx.write(b"x" * 20_000)
+            await ctx.flush()
+
+    async def ticks(ctx: Context) -> None:
+        for number in range(20):
+            ctx.writef("%d;", number)
+            await ctx.flush()
+            await ctx.sleep(0.02)
+
+    # Its window is the default, and smaller than what is offered.
+    async with serving(by_path(greedy=greedy, ticks=ticks), tls=True, send_timeout=2.0) as server:
+        client = await H2Client.connect(server)
+        one, two = client.request("/greedy"), client.request("/greedy")
+        await client.client.until(lambda: len(one.body) > 500_000 and len(two.body) > 500_000)
+        ticking = client.request("/ticks")
+        await client.over(ticking)
+        assert ticking.body == b"".join(b"%d;" % number for number in range(20))
+        assert not one.over
+        assert not two.over
+        sizes = sorted(len(stream.body) for stream in (one, two))
+        assert sizes[1] < 2 * sizes[0]
+
+
+@ensureDeferred
+async def test_a_stream_that_others_keep_waiting_is_not_taken_for_stuck() -> None:
+    async def greedy(ctx: Context) -> None:
+        while True:
+            ctx.write(b"x" * 20_000)
+            await ctx.flush()
+
+    async with serving(greedy, tls=True, send_timeout=0.4) as server:
+        client = await H2Client.connect(server)
+        client.reading = False
+        streams = [client.request() for _ in range(4)]
+        # The connection's window is shut but for a little now and then, which one stream
+        # has the use of at a time.
+        for _ in range(20):
+            await pause(0.05)
+            client.open_window(500)
+        assert not any(stream.over for stream in streams)
+        await client.over(*streams)
+        assert [stream.reset for stream in streams] == [ErrorCodes.INTERNAL_ERROR] * 4
+
+
+@ensureDeferred
 async def test_a_closed_window_costs_no_cpu() -> None:
     async with serving(lambda ctx: "x" * 10_000, tls=True) as server:
         client = await H2Client.connect(server, window=1000)

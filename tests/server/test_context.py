@@ -124,7 +124,16 @@ class HeadTests(GlueTest):
 
     def test_what_is_no_media_type_is_refused(self) -> None:
         def handler(ctx: Context) -> None:
-            for wrong in ("", "html", "text/", "/html", "text/html\r\n"):
+            for wrong in (
+                "",
+                "html",
+                "text/",
+                "/html",
+                "a/b/c",
+                "a b/c",
+                "téxt/x",
+                "text/html\r\n",
+            ):
                 with self.assertRaises(ValueError):
                     ctx.content_type(wrong)
             with self.assertRaises(TypeError):
@@ -187,6 +196,12 @@ class WriteTests(GlueTest):
 
         self.assertEqual(self.get(handler).body(), "zażółć bytes array-iwAA".encode())
         self.assertEqual(counts, [11, 6, 5, 3, 2, 0])
+
+    def test_text_that_utf_8_cannot_hold_is_an_encode_error(self) -> None:
+        def handler(ctx: Context) -> None:
+            self.assertRaises(EncodeError, ctx.write, "\ud800")
+
+        self.assertEqual(self.get(handler).body(), b"")
 
     def test_what_is_neither_is_a_type_error_at_the_call(self) -> None:
         def handler(ctx: Context) -> None:
@@ -294,12 +309,12 @@ class EndTests(GlueTest):
         async def handler(ctx: Context) -> None:
             self.context = ctx
             ctx.done().addCallback(fired.append)
-            ctx.done().addCallback(fired.append)
+            ctx.done().addCallback(lambda err: fired.append("second"))
             await ctx.sleep(1)
 
         self.get(handler).leave()
-        self.assertEqual(len(fired), 2)
         self.assertIsInstance(fired[0], ClientDisconnected)
+        self.assertEqual(fired[1:], ["second"])
         self.assertIs(self.successResultOf(self.context.done()), self.context.err)
 
     def test_a_handler_that_waits_for_done_is_told_by_it(self) -> None:
@@ -393,6 +408,30 @@ class EndTests(GlueTest):
         client.received()
         self.assertIsInstance(failures[0].value, StreamFinished)
         self.assertEqual(len(client.clock.getDelayedCalls()), 1)  # the idle timeout
+
+    def test_that_the_response_is_over_is_no_failure_of_a_callback(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.on_close(lambda c: c.flush())
+            ctx.on_close(lambda c: c.write("x"))
+            await ctx.sleep(1)
+
+        self.get(handler).leave()
+        self.get(lambda ctx: ctx.on_close(lambda c: c.flush()))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_sleeping_on_when_the_client_has_left(self) -> None:
+        slept: list[str] = []
+
+        async def handler(ctx: Context) -> None:
+            await ctx.sleep(1)
+            slept.append("through the end")
+            await ctx.sleep(1)
+            slept.append("after it")
+
+        client = self.get(handler, on_disconnect="continue")
+        client.leave()
+        client.clock.pump([1, 1])
+        self.assertEqual(slept, ["through the end", "after it"])
 
     def test_a_wait_that_nobody_holds_logs_nothing(self) -> None:
         async def handler(ctx: Context) -> None:

@@ -10,7 +10,14 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 
 from tests.glue import Connection, GlueTest
-from twistream import ClientDisconnected, Context, StopStream, StreamAborted, StreamResource
+from twistream import (
+    ClientDisconnected,
+    ContentLengthMismatch,
+    Context,
+    StopStream,
+    StreamAborted,
+    StreamResource,
+)
 
 
 class LoopTest(GlueTest):
@@ -97,6 +104,17 @@ class IntervalTests(LoopTest):
         connection.leave()
         self.assertEqual(len(called), 101)
 
+    def test_the_smallest_interval_is_none(self) -> None:
+        calls: list[int] = []
+
+        def writer(w: Context) -> None:
+            calls.append(1)
+            if len(calls) == 10:
+                raise StopStream
+
+        self.loop(writer, 5e-324)
+        self.assertEqual((len(calls), self.results), (10, [None]))
+
     def test_what_is_no_interval_is_refused_at_the_call(self) -> None:
         def handler(ctx: Context) -> None:
             for bad in (-1, float("nan"), float("inf"), float("-inf")):
@@ -104,6 +122,9 @@ class IntervalTests(LoopTest):
                     ctx.stream_writer(lambda w: None, bad)
                 with self.assertRaises(ValueError):
                     ctx.sleep(bad)
+            for much in (10**400, 1e300):
+                with self.assertRaises(ValueError):
+                    ctx.sleep(much)
             for wrong in ("1", True, [1]):
                 with self.assertRaises(TypeError):
                     ctx.stream_writer(lambda w: None, wrong)  # type: ignore[arg-type]
@@ -264,6 +285,111 @@ class EndTests(LoopTest):
         self.assertIsInstance(self.error(), StreamAborted)
 
 
+class FailingFlushTests(LoopTest):
+    """
+    A flush that fails ends the loop.
+    """
+
+    def test_in_a_step_of_any_kind(self) -> None:
+        def falls(w: Context) -> None:
+            w.write("hello")
+            w.header("Content-Length", "3")
+
+        async def falls_later(w: Context) -> None:
+            await w.sleep(1)
+            falls(w)
+
+        async def stops_later(w: Context) -> None:
+            await falls_later(w)
+            raise StopStream
+
+        for writer in (falls, falls_later, stops_later):
+            client = self.loop(writer)
+            client.clock.advance(1)
+            self.assertIsInstance(self.error(), ContentLengthMismatch)
+            client.leave()
+            self.flushLoggedErrors(ContentLengthMismatch)
+
+
+class EndFromWithinTests(LoopTest):
+    """
+    A step that ends the response is ended itself, in the next turn at the latest.
+    """
+
+    def test_it_is_cancelled_where_it_waits_for_something_else(self) -> None:
+        for later in (False, True):
+            ended: list[str] = []
+
+            async def writer(w: Context, later: bool = later, ended: list[str] = ended) -> None:
+                if later:
+                    await w.sleep(1)
+                w.abort("enough")
+                try:
+                    await Deferred()
+                except CancelledError:
+                    ended.append("cancelled")
+                    raise
+
+            client = self.loop(writer)
+            client.clock.pump([1, 0])
+            self.assertIsInstance(self.error(), StreamAborted)
+            self.assertEqual(ended, ["cancelled"], later)
+
+    def test_it_is_not_cancelled_on_top_of_what_it_was_told(self) -> None:
+        cleaning: Deferred[None] = Deferred()
+
+        async def writer(w: Context) -> None:
+            await w.sleep(1)
+            w.abort("enough")
+            try:
+                await w.sleep(1)
+            finally:
+                await cleaning
+
+        client = self.loop(writer)
+        client.clock.pump([1, 0])
+        self.assertFalse(cleaning.called)
+        cleaning.callback(None)
+
+    def test_a_step_that_returns_a_deferred_after_it_aborted_has_that_cancelled(self) -> None:
+        pending: Deferred[None] = Deferred()
+
+        def writer(w: Context) -> Deferred[None]:
+            w.abort("enough")
+            return pending
+
+        self.loop(writer)
+        self.assertTrue(pending.called)
+
+    def test_a_canceller_that_fails_stops_nothing(self) -> None:
+        def canceller(_: Deferred[None]) -> None:
+            raise KeyError("in cancelling")
+
+        closed: list[object] = []
+        client = self.loop(lambda w: Deferred(canceller))
+        self.context.on_close(closed.append)
+        client.leave()
+        self.assertIsInstance(self.error(), ClientDisconnected)
+        self.assertEqual(len(closed), 1)
+        self.logged(KeyError)
+
+    def test_a_generator_that_aborts_and_waits_is_closed(self) -> None:
+        closed: list[int] = []
+
+        async def items(ctx: Context) -> AsyncIterator[str]:
+            try:
+                yield "x"
+                await ctx.sleep(1)
+                ctx.abort()
+                await Deferred()
+            finally:
+                closed.append(1)
+
+        client = self.get(lambda ctx: ctx.stream(items(ctx)))
+        client.clock.pump([1, 0])
+        self.assertEqual(closed, [1])
+
+
 class PaceTests(LoopTest):
     """
     Without an interval a loop is as fast as the client, and starves nobody.
@@ -366,6 +492,19 @@ class StreamTests(GlueTest):
         client.leave()
         client.clock.advance(0)
         self.assertEqual(closed, ["closed"])
+
+    def test_a_generator_is_closed_where_no_body_may_be_and_after_the_end(self) -> None:
+        for method in (b"HEAD", b"GET"):
+            closed, items = self.closing()
+            next(items)
+
+            def handler(ctx: Context, items: Iterator[str] = items) -> Deferred[None]:
+                if ctx.method == "GET":
+                    ctx.abort()
+                return ctx.stream(items)
+
+            self.serve(handler).request(method)
+            self.assertEqual(closed, ["closed"])
 
     def test_a_generator_is_closed_when_it_yields_what_cannot_be_sent(self) -> None:
         wrong: tuple[Any, ...] = (1, None, {}, ["x"])

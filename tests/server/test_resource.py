@@ -5,7 +5,15 @@ Handlers of every kind, what they return, how they fail, and how they are cancel
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    ensureDeferred,
+    gatherResults,
+    inlineCallbacks,
+    race,
+    succeed,
+)
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import EncodingResourceWrapper, IResource
@@ -122,7 +130,9 @@ class KindTests(GlueTest):
         for _ in range(2):
             client.request(headers=b"Accept-Encoding: gzip\r\n")
         data = client.received()
-        self.assertEqual(data.count(b"2\r\nab\r\n"), 2)
+        self.assertEqual(data.count(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), 2)
+        self.assertEqual(len(data.split(b"HTTP/1.1 200 OK")), 3)
+        self.assertTrue(data.endswith(b"0\r\n\r\n"))
         self.assertNotIn(b"Content-Encoding", data)
         warnings = [e for e in events if e["log_level"].name == "warn"]
         self.assertEqual(len(warnings), 1)
@@ -377,6 +387,109 @@ class CancellationTests(GlueTest):
                 client.clock.pump([1, 0, 0])
                 self.assertEqual(seen, [kind], (kind, later))
                 client.leave()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_where_no_body_may_be_a_flush_that_nobody_awaits_ends_the_handler_too(self) -> None:
+        pending: list[Deferred[None]] = []
+
+        def wait() -> Deferred[None]:
+            pending.append(Deferred())
+            return pending[-1]
+
+        async def coroutine(ctx: Context) -> None:
+            ctx.write("x")
+            ctx.flush()
+            await wait()
+
+        def plain(ctx: Context) -> Deferred[None]:
+            ctx.json_line(1)
+            return wait()
+
+        for handler in (coroutine, plain):
+            client = self.serve(handler).request(b"HEAD")
+            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 "))
+            self.assertTrue(pending[-1].called, handler)
+
+    def test_what_a_callback_is_told_the_handler_is_not(self) -> None:
+        pending: Deferred[None] = Deferred()
+
+        def callback(ctx: Context) -> None:
+            ctx.flush()
+            self.assertRaises(StreamAborted, ctx.write, "x")
+
+        async def handler(ctx: Context) -> None:
+            ctx.on_close(callback)
+            ctx.abort()
+            await pending
+
+        self.get(handler).received()
+        self.assertTrue(pending.called)
+
+    def test_cleaning_up_after_the_end_from_within_is_not_cancelled(self) -> None:
+        for method in (b"HEAD", b"GET"):
+            cleaning: Deferred[None] = Deferred()
+
+            async def handler(ctx: Context, cleaning: Deferred[None] = cleaning) -> None:
+                try:
+                    if ctx.method == "GET":
+                        ctx.abort()
+                        ctx.write("x")
+                    await ctx.flush()
+                finally:
+                    await cleaning
+
+            self.serve(handler).request(method).received()
+            self.assertFalse(cleaning.called)
+            cleaning.callback(None)
+
+    def test_an_abort_from_a_part_of_a_handler_ends_the_whole(self) -> None:
+        pending: Deferred[None] = Deferred()
+
+        async def part(ctx: Context) -> None:
+            await ctx.sleep(1)
+            ctx.abort()
+            await pending
+
+        @inlineCallbacks
+        def inline(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            yield ctx.sleep(1)
+            ctx.abort()
+            yield pending
+
+        async def nested(ctx: Context) -> None:
+            await ensureDeferred(part(ctx))
+
+        for handler in (inline, nested):
+            pending = Deferred()
+            client = self.get(handler)
+            client.clock.pump([1, 0])
+            self.assertTrue(pending.called, handler)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_canceller_that_fails_stops_nothing(self) -> None:
+        def canceller(_: Deferred[None]) -> None:
+            raise KeyError("in cancelling")
+
+        called: list[Any] = []
+
+        def handler(ctx: Context) -> Deferred[None]:
+            ctx.on_close(called.append)
+            ctx.done().addCallback(called.append)
+            return Deferred(canceller)
+
+        self.get(handler).leave()
+        self.assertEqual(len(called), 2)
+        self.logged(KeyError)
+
+    def test_waiting_for_several_things_ends_without_a_word_too(self) -> None:
+        async def gathers(ctx: Context) -> None:
+            await gatherResults([ctx.sleep(5), Deferred()], consumeErrors=True)
+
+        async def races(ctx: Context) -> None:
+            await race([ctx.sleep(5), Deferred()])
+
+        for handler in (gathers, races):
+            self.get(handler).leave()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_somebody_else_can_abort_a_waiting_handler(self) -> None:

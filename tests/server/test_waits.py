@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.server.waits import Waits, failed
+from twistream.server.waits import FailedWait, Waits
 
 
 class WaitsTests(SynchronousTestCase):
@@ -21,20 +21,20 @@ class WaitsTests(SynchronousTestCase):
         self.released: list[str] = []
 
     def add(self, name: str = "") -> Deferred[None]:
-        return self.waits.add(lambda: self.released.append(name))
+        return self.waits.add(lambda _: self.released.append(name))
 
     def test_firing_is_once_and_releases_nothing(self) -> None:
         wait = self.add()
         self.waits.fire(wait)
         self.waits.fire(wait)
         self.assertIsNone(self.successResultOf(wait))
-        self.assertEqual((len(self.waits), self.released), (0, []))
+        self.assertEqual((len(self.waits._open), self.released), (0, []))
 
     def test_cancelling_releases_and_fails_with_cancelled_error(self) -> None:
         wait = self.add("a")
         wait.cancel()
         self.failureResultOf(wait, CancelledError)
-        self.assertEqual((len(self.waits), self.released), (0, ["a"]))
+        self.assertEqual((len(self.waits._open), self.released), (0, ["a"]))
 
     def test_cancelling_fails_with_the_reason_once_there_is_one(self) -> None:
         wait, reason = self.add("a"), StreamAborted()
@@ -54,6 +54,6 @@ class WaitsTests(SynchronousTestCase):
 
     def test_one_that_is_made_failed_can_be_handled_or_left(self) -> None:
         handled: list[Any] = []
-        failed(StreamAborted("x")).addErrback(handled.append)
-        failed(StreamAborted("y"))
+        FailedWait(StreamAborted("x"), list).addErrback(handled.append)
+        FailedWait(StreamAborted("y"), list)
         self.assertEqual(str(handled[0].value), "stream aborted: x")

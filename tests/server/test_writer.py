@@ -4,7 +4,7 @@ What reaches the wire, and when.
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from tests.glue import GlueTest
 from twistream import (
@@ -13,6 +13,7 @@ from twistream import (
     ContentLengthMismatch,
     Context,
     HeadersSent,
+    HTTPError,
     ResponseComplete,
     SendTimeout,
     StreamAborted,
@@ -209,6 +210,56 @@ class BackpressureTests(GlueTest):
         self.assertLess(seen[0].buffered, 100_000 + 20_000)
         self.logged(BufferOverflow)
 
+    def test_a_small_bound_does_not_stop_a_handler_that_awaits(self) -> None:
+        async def handler(ctx: Context) -> None:
+            for _ in range(20):
+                ctx.write(b"x" * 15_000)
+                await ctx.flush()
+
+        client = self.get(handler, max_buffered=1)
+        client.clock.pump([0.001] * 10)
+        self.assertEqual(len(client.body()), 300_000)
+
+    def test_an_error_page_is_past_the_bound(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.request.channel.pauseProducing()
+            ctx.write(b"x" * 10_000)
+            raise HTTPError(404)
+
+        client = self.get(handler, max_buffered=1)
+        self.assertTrue(client.received().endswith(b"\r\n\r\n404 Not Found\n"))
+
+    def test_flushes_that_nobody_awaits_are_bounded_too(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            ctx.request.channel.pauseProducing()
+            while True:
+                ctx.write("x")
+                ctx.flush()
+                counts.append(1)
+
+        counts: list[int] = []
+        client = self.get(handler, max_buffered=1_000_000)
+        self.assertLess(len(counts), 3000)
+        self.logged(BufferOverflow)
+        client.leave()
+
+    def test_a_flush_that_is_cancelled_is_forgotten(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            ctx.request.channel.pauseProducing()
+            for _ in range(10):
+                ctx.write("x")
+                wait = ctx.flush()
+                wait.addErrback(lambda f: f.trap(CancelledError))
+                wait.cancel()
+            left.append(len(ctx._writer._waiting))
+            await ctx.sleep(1)
+
+        left: list[int] = []
+        self.get(handler)
+        self.assertEqual(left, [0])
+
     def test_an_overflow_loses_nothing_that_was_written_before(self) -> None:
         async def handler(ctx: Context) -> None:
             client.pause()
@@ -296,14 +347,32 @@ class ContentLengthTests(GlueTest):
         self.assertTrue(client.transport.disconnecting)
         self.logged(ContentLengthMismatch)
 
-    def test_a_length_set_too_late_for_what_was_written_raises_at_the_flush(self) -> None:
-        def handler(ctx: Context) -> None:
+    def test_a_length_set_too_late_for_what_was_written_fails_the_flush(self) -> None:
+        async def handler(ctx: Context) -> None:
             ctx.write("abc")
             ctx.header("Content-Length", "2")
-            ctx.flush()
+            await ctx.flush()
 
         self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 500 "))
         self.logged(ContentLengthMismatch)
+
+    def test_a_length_set_too_late_is_noticed_at_the_end_as_well(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("abc")
+            ctx.header("Content-Length", "2")
+
+        client = self.get(handler)
+        self.assertEqual(client.received(), b"")
+        self.assertTrue(client.transport.disconnecting)
+        self.logged(ContentLengthMismatch)
+
+    def test_two_equal_lengths_are_one(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.header("Content-Length", "2")
+            ctx.add_header("content-length", "2")
+            return "ab"
+
+        self.assertEqual(self.get(handler).received().lower().count(b"content-length"), 1)
 
     def test_a_length_that_somebody_set_on_the_request_is_held_to_as_well(self) -> None:
         def handler(ctx: Context) -> None:
@@ -571,6 +640,24 @@ class AfterTheEndTests(GlueTest):
         self.assertRaises(HeadersSent, ctx.header, "X-Late", "1")
         self.assertRaises(HeadersSent, ctx.status_code, 404)
         self.assertRaises(HeadersSent, ctx.content_type, "text/html")
+
+    def test_a_loop_that_swallows_the_end_gives_way(self) -> None:
+        rounds: list[int] = []
+
+        async def handler(ctx: Context) -> None:
+            while len(rounds) < 100_000:
+                try:
+                    await ctx.flush()
+                    await ctx.sleep(1)
+                except ClientDisconnected:
+                    rounds.append(1)
+
+        client = self.get(handler)
+        client.leave()
+        first = len(rounds)
+        self.assertLess(first, 1000)
+        client.clock.advance(0)
+        self.assertLess(len(rounds), first + 1000)
 
     def test_after_the_client_left_everything_fails_with_that(self) -> None:
         contexts = []

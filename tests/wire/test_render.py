@@ -74,6 +74,8 @@ class JSONTests(SynchronousTestCase):
             (Struct(1.5), {"value": 1.5}),
             (None, None),
             ("null", "null"),
+            (["NaN", "inf", None], ["NaN", "inf", None]),
+            ({"nan": Decimal(1)}, {"nan": "1"}),
         ):
             self.assertEqual(standard_json.loads(render.json(value)[1]), expected)
 
@@ -92,6 +94,10 @@ class JSONTests(SynchronousTestCase):
             nan,
             [1, {"a": (None, nan)}],
             {"a": -float("inf")},
+            {nan: 1},
+            {"a": {float("inf"): 1}},
+            Decimal("NaN"),
+            [Decimal("-Infinity")],
             Point(x=nan),  # type: ignore[arg-type]
             Room("a", [Point(1), Point(float("inf"))]),  # type: ignore[arg-type]
             Struct(nan),

@@ -7,6 +7,7 @@ Each reads its pace from ``?interval=``.
 import re
 from datetime import UTC, datetime
 from reprlib import repr as shortened
+from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 
@@ -75,12 +76,14 @@ def pace(ctx: Context, *, default: float) -> float:
     Raises:
         HTTPError: 400, if that is anything but one decimal number within the bounds.
     """
-    given = ctx.request.args.get(b"interval")
+    # Not request.args, which leaves out what has no "=".
+    query = ctx.request.uri.decode("latin-1").partition("?")[2]
+    given = parse_qs(query, keep_blank_values=True, errors="backslashreplace").get("interval")
     if given is None:
         return default
     if len(given) > 1:
         raise HTTPError(400, f"interval is given {len(given)} times, and can be given once.")
-    value = given[0].decode(errors="backslashreplace")
+    value = given[0]
     if re.fullmatch(r"[0-9]*\.?[0-9]+", value) and SHORTEST <= float(value) <= LONGEST:
         return float(value)
     raise HTTPError(

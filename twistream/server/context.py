@@ -5,13 +5,14 @@ It joins the writer, the loop and the waits, and tells everybody who is concerne
 the response is over. It starts nothing: the resource runs the handler.
 """
 
-from collections.abc import AsyncIterable, Callable, Iterable
-from inspect import isawaitable, iscoroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from inspect import isawaitable
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from twistream.errors import (
@@ -22,24 +23,26 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
-from twistream.server.loop import Step, StreamLoop, seconds_between
-from twistream.server.waits import Waits, failed
+from twistream.server.loop import SHORTEST_INTERVAL, Step, StreamLoop, check_seconds
+from twistream.server.waits import Waits
 from twistream.server.writer import ResponseWriter
 from twistream.wire import fields, render
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
+Item: TypeAlias = str | BytesLike
 Callback: TypeAlias = "Callable[[Context], object]"
 
 
 class Context:
     """
-    One response, as its handler sees it.
+    One response, as its handler sees it. Made by `StreamResource`, one for each request.
 
     Methods raise at the call what is wrong with the call. What happens later comes
-    through the Deferred that a method returns. Once the response is over, `write` raises
-    and the Deferreds fail with `err`: `ClientDisconnected`, `SendTimeout`,
-    `StreamAborted` or `ResponseComplete`, all of them `StreamClosed`; or with
-    `StreamFinished` where it ended in good order.
+    through the Deferred that a method returns; whoever cancels that makes it fail with
+    `CancelledError`. Once the response is over, what changes the head or the body raises,
+    and the Deferreds fail: with `err`, which is a `StreamClosed` (`ClientDisconnected`,
+    `SendTimeout`, `StreamAborted` or `ResponseComplete`), where it ended before its time,
+    and with `StreamFinished` where it ended in good order.
 
     Attributes:
         request: The `twisted.web.server.Request`. Its ``write`` and ``finish`` are not
@@ -129,9 +132,11 @@ class Context:
 
         Raises:
             HeadersSent: The head has left.
+            StreamClosed: The response ended before its head was sent.
             TypeError: Name or value is neither str nor bytes.
-            ValueError: The name is no header name; the value has CR, LF or NUL; or the
-                header is one that the protocol sends (RFC 9110 7.6.1).
+            ValueError: The name is no header name; the value has CR, LF or NUL; the
+                header is one that the protocol sends (RFC 9110 7.6.1); or it is a
+                ``Content-Length`` that is no number.
         """
         self._writer.open_head.header(name, value)
 
@@ -140,7 +145,8 @@ class Context:
         Add one more value to a header of the response, such as ``Set-Cookie``.
 
         Raises:
-            HeadersSent: As `header`, and so on.
+            ValueError: As `header`, and for a second ``Content-Length`` that differs.
+                Everything else as `header`.
         """
         self._writer.open_head.header(name, value, add=True)
 
@@ -152,15 +158,13 @@ class Context:
 
         Raises:
             HeadersSent: The head has left.
+            StreamClosed: The response ended before its head was sent.
             TypeError: The value is no str.
             ValueError: It is not of the form ``type/subtype``.
         """
         if not isinstance(value, str):
             msg = f"a media type is a str, not {type(value).__name__}"
             raise TypeError(msg)
-        if not all(value.partition(";")[0].strip().partition("/")[::2]):
-            msg = f"a media type has the form type/subtype, not {value!r}"
-            raise ValueError(msg)
         self._writer.open_head.header("Content-Type", fields.media_type(value))
 
     def status_code(self, code: int) -> None:
@@ -169,6 +173,7 @@ class Context:
 
         Raises:
             HeadersSent: The head has left.
+            StreamClosed: The response ended before its head was sent.
             TypeError: The code is no int.
             ValueError: It is not from 200 to 599.
         """
@@ -176,7 +181,7 @@ class Context:
 
     # The body.
 
-    def write(self, data: str | BytesLike) -> int:
+    def write(self, data: Item) -> int:
         """
         Put `data` into the buffer: a str as UTF-8, bytes as they are (copied).
 
@@ -189,12 +194,13 @@ class Context:
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes wait for the client.
             ContentLengthMismatch: More than the declared ``Content-Length``.
+            EncodeError: A str with a lone surrogate, which UTF-8 cannot hold.
             StreamClosed: The response is over.
             StreamFinished: It ended in good order.
             TypeError: It is neither str nor bytes-like.
         """
         if isinstance(data, str):
-            return self._writer.write(data.encode())
+            return self._writer.write(render.encode_text(data))
         if isinstance(data, bytes):
             return self._writer.write(data)
         try:
@@ -208,12 +214,15 @@ class Context:
         """
         Write `format` with `args` put in by ``%``; without args, as it is.
 
+        Returns:
+            As `write`.
+
         Raises:
             TypeError: Format and args do not fit, or as `write`.
         """
         return self.write(format % args if args else format)
 
-    def flush(self) -> "Deferred[None]":
+    def flush(self) -> Deferred[None]:
         """
         End a chunk and send it, and the head before it if that has not left yet.
 
@@ -222,18 +231,17 @@ class Context:
         Returns:
             Fires when more may be written: at once, when a full connection drains, or in
             the next turn of the reactor if this handler has had its share of this one.
-            Fails with `err` if the response is over, and with `ResponseComplete` where
-            no body may be.
-
-        Raises:
-            ContentLengthMismatch: More was written than the ``Content-Length`` that was
-                set after it.
+            Fails if the response is over; with `ResponseComplete` where no body may be; with `ContentLengthMismatch` if more was written than the
+            ``Content-Length`` that was set after it.
         """
         return self._writer.flush()
 
     def text(self, value: str) -> int:
         """
         Write plain text; the type is ``text/plain`` if none is set.
+
+        Returns:
+            As `write`.
 
         Raises:
             EncodeError: It is no str, or cannot be UTF-8. Otherwise as `write`.
@@ -244,6 +252,9 @@ class Context:
         """
         Write HTML as it is; the type is ``text/html`` if none is set.
 
+        Returns:
+            As `write`.
+
         Raises:
             EncodeError: It is no str, or cannot be UTF-8. Otherwise as `write`.
         """
@@ -252,6 +263,9 @@ class Context:
     def binary(self, value: BytesLike) -> int:
         """
         Write bytes; the type is ``application/octet-stream`` if none is set.
+
+        Returns:
+            As `write`.
 
         Raises:
             TypeError: It is not bytes-like. Otherwise as `write`.
@@ -268,13 +282,16 @@ class Context:
         Takes what `twistream.wire.render.json` takes: dataclasses, attrs classes,
         datetimes, UUIDs and more.
 
+        Returns:
+            As `write`.
+
         Raises:
             EncodeError: JSON cannot hold it. Nothing of it is written. Otherwise as
                 `write`.
         """
         return self._write_rendered(render.json(value))
 
-    def json_line(self, value: object) -> "Deferred[None]":
+    def json_line(self, value: object) -> Deferred[None]:
         """
         Write and flush one line of JSON; the type is ``application/jsonl`` if none is set.
 
@@ -282,12 +299,12 @@ class Context:
             As `flush`.
 
         Raises:
-            EncodeError: As `json`.
+            EncodeError: As `json`. Otherwise as `write`.
         """
         self._write_rendered(render.json_line(value))
         return self._writer.flush()
 
-    def stream_writer(self, writer: Step, interval: float | None = None) -> "Deferred[None]":
+    def stream_writer(self, writer: Step, interval: float | None = None) -> Deferred[None]:
         """
         Call `writer` with this context, again and again, each time followed by a flush.
 
@@ -301,22 +318,24 @@ class Context:
         Returns:
             Succeeds when the writer raises `StopStream`; what it wrote before that is
             flushed. Fails with any other error that the writer raises (what it wrote
-            stays in the buffer), with TypeError if it returns something else, and with
-            `err` when the response is over. Where no body may be, it succeeds without a
-            call. Cancel it to stop the loop.
+            stays in the buffer), with TypeError if it returns anything but None, a
+            Deferred or a coroutine, and with `err` when the response is over. Where no
+            body may be, it succeeds without a call, and the response is complete. Cancel
+            it to stop the loop.
 
         Raises:
             TypeError: The writer is not callable, or the interval no number.
-            ValueError: The interval is negative, NaN or infinite.
+            ValueError: The interval is negative, NaN, infinite or over thirty years.
         """
         if not callable(writer):
             msg = f"a writer is a function, not {type(writer).__name__}"
             raise TypeError(msg)
-        return self._loop(writer, seconds_between(interval), close=bool)
+        seconds = None if interval is None else check_seconds("interval", interval)
+        if seconds is not None and seconds < SHORTEST_INTERVAL:
+            seconds = None
+        return self._loop(writer, interval=seconds)
 
-    def stream(
-        self, items: Iterable[str | BytesLike] | AsyncIterable[str | BytesLike]
-    ) -> "Deferred[None]":
+    def stream(self, items: Iterable[Item] | AsyncIterable[Item]) -> Deferred[None]:
         """
         Write and flush each item of an iterable or async iterable.
 
@@ -339,8 +358,8 @@ class Context:
                     raise StopStream from None
                 ctx._write_item(item)
 
-            return self._loop(step_async, None, close=lambda: self._close_async(async_iterator))
-        if isinstance(items, str | bytes | bytearray | memoryview):
+            return self._loop(step_async, close=lambda: self._close(async_iterator, "aclose"))
+        if isinstance(items, Item):
             msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
@@ -352,27 +371,27 @@ class Context:
                 raise StopStream from None
             ctx._write_item(item)
 
-        return self._loop(step, None, close=lambda: self._close(iterator))
+        return self._loop(step, close=lambda: self._close(iterator, "close"))
 
     # Time, and the end.
 
-    def sleep(self, seconds: float) -> "Deferred[None]":
+    def sleep(self, seconds: float) -> Deferred[None]:
         """
         Wait for `seconds` on `clock`.
 
         Returns:
-            Fires after that time. Fails with `err` when the response is over, unless the
-            resource lets handlers continue.
+            Fires after that time. Fails when the response is over, unless its client left
+            and the resource lets handlers continue.
 
         Raises:
             TypeError: It is no number.
-            ValueError: It is negative, NaN or infinite.
+            ValueError: It is negative, NaN, infinite or over thirty years.
         """
-        delay = seconds_between(seconds) or 0
+        delay = check_seconds("seconds", seconds)
         if self._writer.ended and not (self._keep_running and self.is_cancelled):
-            return failed(self._writer.end_error())
+            return self._writer.failed_wait()
         call = self.clock.callLater(delay, lambda: self._sleeps.fire(wait))
-        wait = self._sleeps.add(release=call.cancel)
+        wait = self._sleeps.add(release=lambda _: call.cancel())
         return wait
 
     @property
@@ -389,11 +408,14 @@ class Context:
         """
         return self._writer.err is not None
 
-    def done(self) -> "Deferred[StreamClosed | None]":
+    def done(self) -> Deferred[StreamClosed | None]:
         """
-        A new Deferred that fires with `err` when the response is over.
+        Wait for the end of the response.
 
-        It never fails of itself, and fires at once when the response is over already.
+        Returns:
+            A new Deferred at each call. Fires with `err` when the response is over, at
+            once if it is over already. It never fails of itself, and a handler that is
+            cancelled while it awaits it gets `err` as its result.
         """
         if self._over:
             return succeed(self.err)
@@ -411,7 +433,7 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._register(self._on_connection_close, callback, missed=self._client_left)
+        self._register(self._on_connection_close, callback, missed=self._client_left())
 
     def on_close(self, callback: Callback) -> None:
         """
@@ -422,14 +444,18 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._register(self._on_close, callback, missed=lambda: True)
+        self._register(self._on_close, callback, missed=True)
 
     def abort(self, reason: object = "") -> None:
         """
         End the response so that the client sees that it is incomplete.
 
-        What was not flushed is dropped. `err` becomes a `StreamAborted`. After the end
-        this does nothing.
+        What was not flushed is dropped, what was is let through. `err` becomes a
+        `StreamAborted`. After the end, and after the handler has returned, this does
+        nothing.
+
+        Args:
+            reason: For whoever is told: ``err.reason``, and in its text.
         """
         self._writer.abort(StreamAborted(reason))
 
@@ -438,7 +464,7 @@ class Context:
     def _write_rendered(self, rendered: render.Rendered) -> int:
         media_type, data = rendered
         writer = self._writer
-        if not (writer.head_sent or writer.ended or writer.open_head.has_type()):
+        if not (writer.head_sent or writer.open_head.has_type()):
             self.content_type(media_type)
         return writer.write(data)
 
@@ -452,14 +478,18 @@ class Context:
         self.write(item)  # type: ignore[arg-type]  # write() checks
 
     def _loop(
-        self, step: Step, interval: float | None, close: Callable[[], object]
-    ) -> "Deferred[None]":
+        self,
+        step: Step,
+        *,
+        interval: float | None = None,
+        close: Callable[[], object] | None = None,
+    ) -> Deferred[None]:
         writer = self._writer
-        if writer.ended:
-            close()
-            return failed(writer.end_error())
-        if writer.bodyless():
-            close()
+        if writer.ended or writer.bodyless():
+            if close is not None:
+                close()
+            if writer.ended:
+                return writer.failed_wait()
             writer.complete_without_body()
             return succeed(None)
         loop = StreamLoop(
@@ -474,39 +504,39 @@ class Context:
         loop.start()
         return loop.deferred
 
-    def _close(self, iterator: object) -> None:
-        close = getattr(iterator, "close", None)
+    def _close(self, iterator: object, method: str) -> None:
+        # Generators have it; other iterators need not.
+        close = getattr(iterator, method, None)
         if close is not None:
             self._call(close, "an iterator failed to close")
-
-    def _close_async(self, iterator: object) -> None:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            self._call(close, "an async iterator failed to close")
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
         """
         Call what belongs to somebody else, and let no failure of it come further.
         """
-        maybeDeferred(_adapted, function, *args).addErrback(
-            lambda failure: self.log.failure(complaint, failure)
-        )
+        maybeDeferred(_adapted, function, *args).addErrback(self._complain, complaint)
+
+    def _complain(self, failure: Failure, complaint: str) -> None:
+        # That the response is over is no failure of what is called when it is.
+        if not (self._over and failure.check(StreamClosed, StreamFinished)):
+            self.log.failure(complaint, failure)
+
+    def _tell(self, callback: Callback) -> None:
+        self._call(callback, "a callback for the end of a stream failed", self)
 
     def _client_left(self) -> bool:
         return isinstance(self.err, ClientDisconnected | SendTimeout)
 
-    def _register(
-        self, callbacks: list[Callback], callback: Callback, missed: Callable[[], bool]
-    ) -> None:
+    def _register(self, callbacks: list[Callback], callback: Callback, *, missed: bool) -> None:
         if not callable(callback):
             msg = f"a callback is a function, not {type(callback).__name__}"
             raise TypeError(msg)
         if not self._over:
             callbacks.append(callback)
-        elif missed():
-            self._call(callback, "a callback for the end of a stream failed", self)
+        elif missed:
+            self._tell(callback)
 
-    def _done_cancelled(self, waiting: "Deferred[StreamClosed | None]") -> None:
+    def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
         del self._waiting_for_end[waiting]
         if self.err is not None:
             # The handler is cancelled because of `err`, and this is where it asked for it.
@@ -530,23 +560,28 @@ class Context:
         if sleeps_too:
             self._sleeps.fail_all(reason)
         self._over = True
+        raised = self._writer.raised
         left = self._on_connection_close if self._client_left() else []
         for callback in [*left, *self._on_close]:
-            self._call(callback, "a callback for the end of a stream failed", self)
+            self._tell(callback)
+        # What a callback was told, the handler was not.
+        self._writer.raised = raised
         self._on_connection_close.clear()
         self._on_close.clear()
-        while self._waiting_for_end:
-            self._waiting_for_end.popitem()[0].callback(err)
+        for waiting in list(self._waiting_for_end):
+            # One that was told before may have cancelled it.
+            if waiting in self._waiting_for_end:
+                del self._waiting_for_end[waiting]
+                waiting.callback(err)
 
 
 def _adapted(function: Callable[..., object], *args: object) -> object:
     result = function(*args)
-    if iscoroutine(result):
-        return Deferred.fromCoroutine(result)
-    if isawaitable(result) and not isinstance(result, Deferred):
+    if isinstance(result, Deferred) or not isawaitable(result):
+        return result
+    return Deferred.fromCoroutine(_awaited(result))
 
-        async def wait() -> object:
-            return await result
 
-        return Deferred.fromCoroutine(wait())
-    return result
+async def _awaited(awaitable: Awaitable[object]) -> object:
+    # `aclose()` of an async generator is awaitable, and no coroutine.
+    return await awaitable

@@ -1,39 +1,148 @@
 """
 HTTP2Outbound: responses as streams of an HTTP/2 connection.
+
+DATA frames are handed to the connection as the flow-control windows and the transport
+take them, one frame of each stream in turn, and what does not fit stays here. Twisted's
+own queue is passed by: it sends one frame a turn, is not told when TCP is full, spins
+while a client's window is closed, and dies with all streams of the connection when a
+client shrinks its window (`twisted.web._http2.H2Connection._sendPrioritisedData`).
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
-from twisted.web.http import Request
+from twisted.web.server import Request
 
 from twistream.server.outbound import Outbound
 from twistream.server.sockets import descriptor, in_kernel, queued
 from twistream.server.turn import Turn
 
 
+class _Line:
+    """
+    What the streams of one connection share: whose turn it is, and the idle timeout.
+
+    While a stream is open its connection is not idle, however silent: as with HTTP/1.1.
+
+    Attributes:
+        streams: Those that have something to send and room in their own window.
+        handed: Bytes that all of them have handed to the connection.
+    """
+
+    __slots__ = ("_connection", "_open", "_timeout", "_turn", "_woken", "handed", "streams")
+
+    # For as long as they have streams.
+    _lines: ClassVar[dict[Any, "_Line"]] = {}
+
+    def __init__(self, connection: Any, turn: Turn) -> None:
+        self.streams: deque[HTTP2Outbound] = deque()
+        self.handed = 0
+        self._connection = connection
+        self._turn = turn
+        self._open = 0
+        self._timeout: int | None = connection.timeOut
+        self._woken = False
+        connection.setTimeout(None)
+
+    @classmethod
+    def joined(cls, connection: Any, turn: Turn) -> "_Line":
+        """
+        The line of this connection, which has one stream more.
+        """
+        line = cls._lines.get(connection)
+        if line is None:
+            line = cls._lines[connection] = cls(connection, turn)
+        line._open += 1
+        return line
+
+    def leave(self) -> None:
+        """
+        A stream has ended.
+        """
+        self._open -= 1
+        if not self._open:
+            connection = self._connection
+            del self._lines[connection]
+            if connection.transport.connected:
+                connection.setTimeout(self._timeout)
+
+    def pump(self) -> None:
+        """
+        Let the streams send one frame each, in turn, as long as there is room.
+        """
+        streams, conn = self.streams, self._connection.conn
+        while streams and not self._is_full() and conn.outbound_flow_control_window > 0:
+            stream = streams.popleft()
+            stream.in_line = False
+            if stream.send_frame():
+                stream.join_line()
+        for stream in streams:
+            stream.wait_for_window()
+        if streams and self._is_full():
+            self._look_when_taken()
+
+    def look_soon(self) -> None:
+        """
+        As `pump`, in the next turn.
+        """
+        # Twisted may be going through its streams just now: never change them under it.
+        if not self._woken:
+            self._woken = True
+            self._turn.soon(self._look)
+
+    def _look(self) -> None:
+        self._woken = False
+        self.pump()
+
+    def _is_full(self) -> bool:
+        connection = self._connection
+        # Control frames that wait may hold the HEADERS of a stream.
+        return bool(
+            connection._consumerBlocked is not None  # noqa: SLF001 - no public name
+            or connection._bufferedControlFrames  # noqa: SLF001 - no public name
+        )
+
+    def _look_when_taken(self) -> None:
+        blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
+        if blocked is None:
+            self.look_soon()
+        elif not self._woken:
+            self._woken = True
+            blocked.addCallback(self._taken)
+
+    def _taken(self, result: object) -> object:
+        self._woken = False
+        transport = self._connection.transport
+        socket = descriptor(transport)
+        if socket is not None and socket.disconnecting:
+            # As with HTTP/1: the client has said goodbye on TLS.
+            transport.unregisterProducer()
+        self.look_soon()
+        return result
+
+
 class HTTP2Outbound(Outbound):
     """
-    One stream of an HTTP/2 connection.
+    One stream.
 
-    DATA frames are handed to the connection as the flow-control windows and the
-    transport take them, and what does not fit stays here. Twisted's own queue is passed
-    by: it sends one frame a turn, is not told when TCP is full, spins while a client's
-    window is closed, and dies with all streams of the connection when a client shrinks
-    its window (`twisted.web._http2.H2Connection._sendPrioritisedData`).
+    Attributes:
+        in_line: It is among the streams of its line.
     """
 
-    __slots__ = ("_aborting", "_channel", "_connection", "_pending", "_pending_size", "_woken")
-
-    # While a stream is open its connection is not idle, however silent: as with HTTP/1.1.
-    # For each connection, its timeout and how many of our streams hold it off.
-    _held_timeouts: ClassVar[WeakKeyDictionary[Any, tuple[int | None, int]]] = WeakKeyDictionary()
+    __slots__ = (
+        "_aborting",
+        "_channel",
+        "_connection",
+        "_line",
+        "_pending",
+        "_pending_size",
+        "in_line",
+    )
 
     # Twisted has no annotations for them: `H2Stream` and `H2Connection`.
     _channel: Any
@@ -43,14 +152,11 @@ class HTTP2Outbound(Outbound):
         super().__init__(request, turn, resumed)
         self._channel = request.channel
         self._connection = self._channel._conn  # noqa: SLF001 - no public name
+        self._line = _Line.joined(self._connection, turn)
+        self.in_line = False
         self._pending: deque[memoryview] = deque()
         self._pending_size = 0
-        self._woken = False
         self._aborting = False
-        connection = self._connection
-        timeout, held = self._held_timeouts.get(connection, (connection.timeOut, 0))
-        connection.setTimeout(None)
-        self._held_timeouts[connection] = (timeout, held + 1)
 
     def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:  # noqa: ARG002 - END_STREAM is `finish`
         if not self.started:
@@ -59,36 +165,38 @@ class HTTP2Outbound(Outbound):
             self._request.sentLength += len(data)
             self._pending.append(memoryview(data))
             self._pending_size += len(data)
-            self._pump()
+            # If something is pending outside the line, it waits for its own window.
+            if len(self._pending) == 1:
+                self.join_line()
+            self._line.pump()
 
     def waits(self) -> bool:
-        if self._pending and not self._woken:
-            # A window that opens by SETTINGS is not reported.
-            self._pump()
+        if self._pending and not self.in_line:
+            # A window that opens by SETTINGS is not reported: look now and then.
+            self.join_line()
+            self._line.pump()
         return super().waits()
 
     def backlog(self) -> int:
         return self._pending_size + queued(self._connection.transport)
 
     def progress(self) -> tuple[int, int]:
-        # With the window closed, what other streams of the connection move is not ours.
-        if self._pending and not self._connection_is_full():
+        # With its own window closed, what other streams of the connection move is not its.
+        if self._pending and not self.in_line:
             return (self.handed, 0)
         transport = self._connection.transport
         socket = descriptor(transport)
         unsent = queued(transport) + (0 if socket is None else in_kernel(socket))
-        return (self.handed, -unsent)
+        return (self._line.handed, -unsent)
 
     def abort(self) -> bool:
         self._aborting = True
-        # Twisted may be going through its streams just now: never change them under it.
         if not self._pending:
-            self._turn.soon(self._reset)
+            self._reset_soon()
         return True
 
     def cut(self) -> None:
-        self._pending.clear()
-        self._pending_size = 0
+        self._drop()
         self.abort()
 
     def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
@@ -96,105 +204,85 @@ class HTTP2Outbound(Outbound):
         pass
 
     def release(self) -> None:
-        connection = self._connection
-        timeout, held = self._held_timeouts.pop(connection, (None, 0))
-        if held > 1:
-            self._held_timeouts[connection] = (timeout, held - 1)
-        elif connection.transport.connected:
-            connection.setTimeout(timeout)
+        self._drop()
+        self._line.leave()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
-        # A window has opened. Twisted is going through its streams: see `abort`.
-        self._wake()
-
-    def _wake(self, result: object = None) -> object:
-        if not self._woken:
-            self._woken = True
-            self._turn.soon(self._woken_up)
-        return result
-
-    def _woken_up(self) -> None:
-        self._woken = False
-        self._pump()
-
-    def _is_open(self) -> bool:
-        return self._channel.streamID in self._connection.streams
-
-    def _connection_is_full(self) -> bool:
-        connection = self._connection
-        # Control frames that wait may hold our HEADERS.
-        return bool(
-            connection._consumerBlocked is not None  # noqa: SLF001 - no public name
-            or connection._bufferedControlFrames  # noqa: SLF001 - no public name
-        )
-
-    def _pump(self) -> None:
-        """
-        Hand over as much as fits, and say so if this or the lack of room is new.
-        """
-        if not self._is_open():
-            self._pending.clear()
-            self._pending_size = 0
-            return
-        try:
-            self._hand_over()
-        except ProtocolError:
-            # The client's reset has been read but not yet reported; or the connection is
-            # closing. Either way the end comes on its own.
-            self._pending.clear()
-            self._pending_size = 0
-            return
+        # A window has opened, its own or that of the connection.
         if self._pending:
-            self._wait_for_room()
-        elif self._aborting:
-            self._turn.soon(self._reset)
-        elif self.full:
-            super().resumeProducing()
+            self.join_line()
+        self._line.look_soon()
 
-    def _hand_over(self) -> None:
-        connection, stream = self._connection, self._channel.streamID
-        while self._pending and not self._connection_is_full():
-            room = min(
-                connection.conn.local_flow_control_window(stream),
-                connection.conn.max_outbound_frame_size,
-            )
+    # For the line.
+
+    def join_line(self) -> None:
+        """
+        Wait for a turn to send.
+        """
+        if not self.in_line:
+            self.in_line = True
+            self._line.streams.append(self)
+
+    def wait_for_window(self) -> None:
+        """
+        Be full, and have Twisted call `resumeProducing` when a window opens.
+        """
+        self.full = True
+        self._channel.flowControlBlocked()
+
+    def send_frame(self) -> bool:
+        """
+        Hand over as much as one frame takes, and return whether there is more to send.
+        """
+        conn, stream = self._connection.conn, self._channel.streamID
+        try:
+            room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
-                return
+                self.wait_for_window()
+                return False
             data = self._pending.popleft()
             if len(data) > room:
                 self._pending.appendleft(data[room:])
                 data = data[:room]
-            self._pending_size -= len(data)
-            self.handed += len(data)
-            connection.conn.send_data(stream, bytes(data))
-            connection.transport.write(connection.conn.data_to_send())
+            conn.send_data(stream, bytes(data))
+        except ProtocolError:
+            # The client's reset has been read but not yet reported, or the connection is
+            # closing: the end comes on its own.
+            self._drop()
+            return False
+        self._pending_size -= len(data)
+        self.handed += len(data)
+        self._line.handed += len(data)
+        self._connection.transport.write(conn.data_to_send())
+        if self._pending:
+            return True
+        if self._aborting:
+            self._reset_soon()
+        elif self.full:
+            self._turn.soon(self._drained)
+        return False
 
-    def _wait_for_room(self) -> None:
-        self.full = True
-        blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
-        if blocked is not None:
-            if not self._woken:
-                self._woken = True
-                blocked.addCallback(self._connection_took)
-        elif self._connection_is_full():
-            self._wake()
-        else:
-            # So that Twisted calls resumeProducing when the window opens.
-            self._channel.flowControlBlocked()
+    def _drained(self) -> None:
+        if self.full and not self._pending:
+            super().resumeProducing()
 
-    def _connection_took(self, result: object) -> object:
-        self._woken = False
-        transport = self._connection.transport
-        socket = descriptor(transport)
-        if socket is not None and socket.disconnecting:
-            # As with HTTP/1: the client has said goodbye on TLS.
-            transport.unregisterProducer()
-        return self._wake(result)
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._pending_size = 0
+        if self.in_line:
+            self.in_line = False
+            self._line.streams.remove(self)
+
+    # The end.
+
+    def _reset_soon(self) -> None:
+        # Not now, for the reason in `_Line.look_soon`.
+        self._turn.soon(self._reset)
 
     def _reset(self) -> None:
+        connection, channel = self._connection, self._channel
         if not self._is_open():
             return
-        connection, channel = self._connection, self._channel
         try:
             connection.conn.reset_stream(channel.streamID, ErrorCodes.INTERNAL_ERROR)
             connection._tryToWriteControlData()  # noqa: SLF001 - no public name
@@ -203,3 +291,6 @@ class HTTP2Outbound(Outbound):
         if self._is_open():
             channel.connectionLost(Failure(ConnectionAborted("stream reset by the server")))
             connection._requestDone(channel.streamID)  # noqa: SLF001 - no public name
+
+    def _is_open(self) -> bool:
+        return self._channel.streamID in self._connection.streams

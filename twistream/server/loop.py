@@ -7,7 +7,6 @@ says stop, fails, or the response is over.
 
 from collections.abc import Callable, Coroutine
 from inspect import iscoroutine
-from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,35 +15,46 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed
-from twistream.server.waits import fail
+from twistream.server.tasks import Task, cancel
+from twistream.server.turn import Turn
+from twistream.server.waits import fail_quietly
 from twistream.server.writer import ResponseWriter
 
 if TYPE_CHECKING:
     from twistream.server.context import Context
 
-Step: TypeAlias = "Callable[[Context], Deferred[None] | Coroutine[Deferred[Any], Any, None] | None]"
+Step: TypeAlias = Callable[["Context"], Deferred[Any] | Coroutine[Any, Any, Any] | None]
 """
 What ``stream_writer`` takes: called with the context, it writes one message.
 """
 
 
-def seconds_between(interval: float | None) -> float | None:
+_LONGEST = 1e9
+"""
+Seconds, some thirty years. Beyond the range of floats a clock could not hold it.
+"""
+
+SHORTEST_INTERVAL = 1e-6
+"""
+Seconds. A shorter interval is none.
+"""
+
+
+def check_seconds(name: str, value: float) -> float:
     """
-    Check an interval; 0 is no interval.
+    Check the argument `name`, which is a number of seconds, and return it.
 
     Raises:
         TypeError: It is no number.
-        ValueError: It is negative, NaN or infinite.
+        ValueError: It is negative, NaN or infinite, or longer than any program runs.
     """
-    if interval is None:
-        return None
-    if isinstance(interval, bool) or not isinstance(interval, int | float):
-        msg = f"an interval is a number of seconds, not {type(interval).__name__}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} is a number of seconds, not {type(value).__name__}"
         raise TypeError(msg)
-    if not isfinite(interval) or interval < 0:
-        msg = f"an interval is a number of seconds from 0, not {interval}"
+    if not 0 <= value <= _LONGEST:
+        msg = f"{name} is a number of seconds from 0 to {_LONGEST:g}, not {value}"
         raise ValueError(msg)
-    return interval or None
+    return value
 
 
 class StreamLoop:
@@ -53,23 +63,22 @@ class StreamLoop:
 
     Attributes:
         deferred: Fires when the loop ends, see ``Context.stream_writer``.
-        ended: No further step will be taken.
     """
 
     __slots__ = (
         "_call",
         "_close",
         "_context",
+        "_ended",
         "_interval",
         "_on_end",
         "_pending",
         "_running",
         "_started",
         "_step",
-        "_then",
+        "_task",
         "_writer",
         "deferred",
-        "ended",
     )
 
     _log = Logger()
@@ -82,16 +91,16 @@ class StreamLoop:
         writer: ResponseWriter,
         interval: float | None,
         on_end: "Callable[[StreamLoop], object]",
-        close: Callable[[], object],
+        close: Callable[[], object] | None = None,
     ) -> None:
         """
         Args:
-            interval: Seconds from start to start of the steps, as `seconds_between` gives.
+            interval: Seconds from start to start of the steps, None for no wait.
             on_end: Called when the loop has ended, before the Deferred fires.
             close: Called when it has ended and no step is under way any more.
         """
         self.deferred: Deferred[None] = Deferred(self._cancelled)
-        self.ended = False
+        self._ended = False
         self._step = step
         self._context = context
         self._writer = writer
@@ -100,7 +109,7 @@ class StreamLoop:
         self._close = close
         self._started = context.clock.seconds()
         self._pending: Deferred[None] | None = None
-        self._then: Callable[[], bool] = self._after_step
+        self._task: Task | None = None
         self._call: IDelayedCall | None = None
         self._running = False
 
@@ -109,7 +118,7 @@ class StreamLoop:
         Take steps until one has to wait.
         """
         self._running = True
-        while not self.ended and self._take_step():
+        while not self._ended and self._take_step():
             pass
         self._running = False
         self._close_if_idle()
@@ -118,11 +127,11 @@ class StreamLoop:
         """
         End the loop with `reason`, wherever it waits.
         """
-        if not self.ended:
+        if not self._ended:
             self._end()
-            fail(self.deferred, reason)
+            fail_quietly(self.deferred, reason)
 
-    def _cancelled(self, _: "Deferred[None]") -> None:
+    def _cancelled(self, _: Deferred[None]) -> None:
         if self._writer.err is not None:
             self.stop(self._writer.err)
         else:
@@ -131,22 +140,30 @@ class StreamLoop:
     # Each of these does one thing and returns whether the next step may follow at once.
 
     def _take_step(self) -> bool:
+        self._task = None
         try:
             result = self._step(self._context)
             if iscoroutine(result):
-                result = Deferred.fromCoroutine(result)
+                self._task = Task(result, self._writer)
+                result = self._task.deferred
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
             return self._failed(Failure())
         if result is None:
-            return not self.ended and self._after_step()
+            return not self._ended and self._after_step()
         if isinstance(result, Deferred):
             return self._wait_for(result, self._after_step)
         msg = f"a writer returns None, a Deferred or a coroutine, not {type(result).__name__}"
         return self._failed(Failure(TypeError(msg)))
 
     def _after_step(self) -> bool:
-        wait = self._writer.flush_step(at_once=self._interval is not None)
-        return self._after_flush() if wait is None else self._wait_for(wait, self._after_flush)
+        return self._flush(self._after_flush, at_once=self._interval is not None)
+
+    def _flush(self, then: Callable[[], bool], *, at_once: bool) -> bool:
+        try:
+            wait = self._writer.flush_step(at_once=at_once)
+        except Exception:  # noqa: BLE001 - a length set too late, for instance
+            return self._failed(Failure())
+        return then() if wait is None else self._wait_for(wait, then)
 
     def _after_flush(self) -> bool:
         if self._interval is None:
@@ -154,24 +171,24 @@ class StreamLoop:
         self._call = self._context.clock.callLater(self._until_next(self._interval), self._tick)
         return False
 
-    def _wait_for(self, deferred: "Deferred[None]", then: Callable[[], bool]) -> bool:
-        self._pending, self._then = deferred, then
+    def _wait_for(self, deferred: Deferred[None], then: Callable[[], bool]) -> bool:
+        self._pending = deferred
         go_on: list[bool] = []
-        deferred.addBoth(self._arrived, go_on)
-        if self.ended and self._pending is not None:
-            self._pending.cancel()
+        deferred.addBoth(self._arrived, then, go_on)
+        if self._ended:
+            self._cancel_pending_unless_told()
         return bool(go_on and go_on[0])
 
-    def _arrived(self, result: object, go_on: list[bool]) -> None:
+    def _arrived(self, result: object, then: Callable[[], bool], go_on: list[bool]) -> None:
         self._pending = None
-        if self.ended:
+        if self._ended:
             self._report_late(result)
             self._close_if_idle()
         elif isinstance(result, Failure):
             self._failed(result)
         elif self._running:
-            go_on.append(self._then())
-        elif self._then():
+            go_on.append(then())
+        elif then():
             self.start()
 
     def _tick(self) -> None:
@@ -190,7 +207,7 @@ class StreamLoop:
     # The end.
 
     def _failed(self, failure: Failure) -> bool:
-        if self.ended:
+        if self._ended:
             self._report_late(failure)
         elif failure.check(StopStream):
             return self._flush_rest()
@@ -209,8 +226,9 @@ class StreamLoop:
 
     def _flush_rest(self) -> bool:
         # With nothing to flush the head stays open to the handler.
-        wait = self._writer.flush_step(at_once=True) if self._writer.gathered else None
-        return self._succeeded() if wait is None else self._wait_for(wait, self._succeeded)
+        if self._writer.gathered:
+            return self._flush(self._succeeded, at_once=True)
+        return self._succeeded()
 
     def _succeeded(self) -> bool:
         self._end()
@@ -218,19 +236,29 @@ class StreamLoop:
         return False
 
     def _end(self) -> None:
-        self.ended = True
+        self._ended = True
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        if self._pending is not None:
-            self._pending.cancel()
+        writer, task = self._writer, self._task
+        from_within = writer.err is not None and not writer.from_outside
+        if from_within or (task is not None and task.running):
+            # It may be the step that it waits for that brought the end, and is running.
+            Turn.of(self._context.clock).soon(self._cancel_pending_unless_told)
+        elif self._pending is not None:
+            cancel(self._pending)
         self._close_if_idle()
         self._on_end(self)
 
+    def _cancel_pending_unless_told(self) -> None:
+        if self._pending is not None and not (self._task is not None and self._task.told):
+            cancel(self._pending)
+
     def _close_if_idle(self) -> None:
-        if self.ended and self._pending is None and not self._running:
-            close, self._close = self._close, bool
-            close()
+        if self._ended and self._pending is None and not self._running:
+            close, self._close = self._close, None
+            if close is not None:
+                close()
 
     def _report_late(self, result: object) -> None:
         if isinstance(result, Failure) and not result.check(

@@ -61,13 +61,6 @@ class Outbound(ABC):
         self.handed = 0
         self._seal()
 
-    @property
-    def connected(self) -> bool:
-        """
-        Whether the client is there, as far as Twisted knows.
-        """
-        return self._request.channel is not None
-
     @abstractmethod
     def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:
         """

@@ -2,13 +2,12 @@
 StreamResource: a handler as an `IResource`, and the course that one request takes in it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
-from inspect import isasyncgen, iscoroutine, isgenerator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from inspect import iscoroutine
 from math import isfinite
-from types import CoroutineType
 from typing import Any, Literal, TypeAlias, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FailureGroup, FirstError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,18 +21,18 @@ from twistream.errors import (
     StreamAborted,
     StreamClosed,
 )
-from twistream.server.context import BytesLike, Context
+from twistream.server.context import Context, Item
+from twistream.server.tasks import Task, cancel
 from twistream.server.turn import Turn
 from twistream.wire import fields, render
 
-Item: TypeAlias = str | BytesLike
 Handler: TypeAlias = Callable[
     [Context],
     Item
     | Deferred[Any]
     | Coroutine[Any, Any, Item | None]
-    | Generator[Item, None, None]
-    | AsyncGenerator[Item, None]
+    | Iterator[Item]
+    | AsyncIterator[Item]
     | None,
 ]
 """
@@ -97,7 +96,7 @@ class StreamResource(Resource):
             msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
             raise ValueError(msg)
         self._handler = handler
-        self._methods = tuple(fields.field_name(method).decode() for method in methods)
+        self._methods = tuple(fields.token(method, "method").decode() for method in methods)
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
@@ -145,15 +144,16 @@ class _Exchange:
     One request on its way through a handler.
     """
 
-    __slots__ = ("_context", "_coroutine", "_done", "_log", "_result", "_writer")
+    __slots__ = ("_context", "_done", "_log", "_raised", "_result", "_task", "_writer")
 
     def __init__(self, context: Context, log: Logger) -> None:
         self._context = context
         self._writer = context._writer  # noqa: SLF001 - one layer, two modules
         self._log = log
-        self._coroutine: CoroutineType[Any, Any, Any] | None = None
+        self._task: Task | None = None
         self._result: Deferred[Any] | None = None
         self._done = False
+        self._raised = 0
         context._cancel_handler = self._cancel  # noqa: SLF001 - as above
         context.request.notifyFinish().addErrback(self._lost)
 
@@ -164,11 +164,11 @@ class _Exchange:
         context = self._context
         try:
             result: Any = handler(context)
-            if isgenerator(result) or isasyncgen(result):
-                result = context.stream(cast("Iterable[Item]", result))
+            if isinstance(result, Iterator | AsyncIterator):
+                result = context.stream(result)
             elif iscoroutine(result):
-                self._coroutine = result
-                result = Deferred.fromCoroutine(result)
+                self._task = Task(result, self._writer)
+                result = self._task.deferred
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
             self._failed(Failure())
             return
@@ -188,16 +188,22 @@ class _Exchange:
     def _cancel(self) -> None:
         if self._done:
             return
-        if self._result is None or (self._coroutine is not None and self._coroutine.cr_running):
-            # The end came from within the handler. A coroutine that runs cannot be
-            # cancelled; it is told by what it does next with the context, or else here.
+        running = self._result is None or (self._task is not None and self._task.running)
+        if running or not self._writer.from_outside:
+            # It may be the handler that brought the end.
+            self._raised = self._writer.raised
             Turn.of(self._context.clock).soon(self._cancel_unless_told)
-        else:
-            self._result.cancel()
+        elif self._result is not None:
+            cancel(self._result)
 
     def _cancel_unless_told(self) -> None:
-        if not self._done and not self._writer.told and self._result is not None:
-            self._result.cancel()
+        if self._done or self._result is None:
+            return
+        # Nobody can look into a handler that is no coroutine: that it awaited a flush
+        # which failed is not seen, only that a write failed.
+        told = self._writer.raised != self._raised if self._task is None else self._task.told
+        if not told:
+            cancel(self._result)
 
     def _lost(self, failure: Failure) -> None:
         context = self._context
@@ -227,11 +233,13 @@ class _Exchange:
         try:
             self._writer.end()
         except ContentLengthMismatch as err:
-            self._log.failure("the body of {context} is too short", context=self._context)
+            self._log.failure(
+                "the body of {context} has another length", context=repr(self._context)
+            )
             self._writer.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:
-        if isinstance(result, str | bytes | bytearray | memoryview):
+        if isinstance(result, Item):
             self._context.write(result)
         elif result is not None:
             msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
@@ -244,15 +252,15 @@ class _Exchange:
         self._done = True
         context, writer = self._context, self._writer
         if context.err is not None:
-            if not failure.check(StreamClosed, CancelledError):
+            if not _tells_of_the_end(failure):
                 self._log.failure(
-                    "the handler of {context} failed after the end", failure, context=context
+                    "the handler of {context} failed after the end", failure, context=repr(context)
                 )
             self._forget()
             return
         error = failure.value
         if not isinstance(error, HTTPError) or writer.head_sent:
-            self._log.failure("the handler of {context} failed", failure, context=context)
+            self._log.failure("the handler of {context} failed", failure, context=repr(context))
         if writer.head_sent:
             writer.abort(StreamAborted(type(error).__name__))
         else:
@@ -269,3 +277,15 @@ class _Exchange:
         """
         if self._context.err is not None:
             self._context.err.__traceback__ = None
+
+
+def _tells_of_the_end(failure: Failure) -> bool:
+    """
+    Whether it is the end of a response, as such or wrapped by what waits for several.
+    """
+    error = failure.value
+    if isinstance(error, FirstError):
+        return _tells_of_the_end(error.subFailure)
+    if isinstance(error, FailureGroup):
+        return all(map(_tells_of_the_end, error.failures))
+    return isinstance(error, StreamClosed | CancelledError)

@@ -5,7 +5,7 @@ Every one of them fires: with its result, with the reason why the response ended
 with `CancelledError` if somebody cancels it while the response goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
@@ -27,7 +27,7 @@ class _QuietAtTheEnd(DebugInfo):
             super().__del__()
 
 
-def fail(deferred: "Deferred[None]", error: BaseException) -> None:
+def fail_quietly(deferred: Deferred[None], error: BaseException) -> None:
     """
     Fail `deferred` in such a way that nothing is logged if nobody looks.
     """
@@ -35,13 +35,25 @@ def fail(deferred: "Deferred[None]", error: BaseException) -> None:
     deferred.errback(Failure(error))
 
 
-def failed(error: BaseException) -> "Deferred[None]":
+class FailedWait(Deferred[None]):
     """
     A Deferred that has failed, and logs nothing if nobody looks.
+
+    An ``await`` of it raises without a word to whoever drives the coroutine.
     """
-    deferred: Deferred[None] = Deferred()
-    fail(deferred, error)
-    return deferred
+
+    def __init__(self, error: BaseException, on_await: Callable[[], object]) -> None:
+        """
+        Args:
+            on_await: Called when it is awaited, before it raises.
+        """
+        super().__init__()
+        self._on_await = on_await
+        fail_quietly(self, error)
+
+    def __await__(self) -> Generator[Deferred[None], None, None]:
+        self._on_await()
+        return super().__await__()
 
 
 class Waits:
@@ -52,24 +64,21 @@ class Waits:
     __slots__ = ("_open", "_reason")
 
     def __init__(self) -> None:
-        self._open: dict[Deferred[None], Callable[[], object] | None] = {}
+        self._open: dict[Deferred[None], Callable[[Deferred[None]], object] | None] = {}
         self._reason: BaseException | None = None
 
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, release: Callable[[], object] | None = None) -> "Deferred[None]":
+    def add(self, release: Callable[[Deferred[None]], object] | None = None) -> Deferred[None]:
         """
         A new Deferred.
 
         Args:
-            release: Called if it ends without `fire`, to give back what it waited for.
+            release: Called with it if it ends without `fire`, to give back what it waited for.
         """
         deferred: Deferred[None] = Deferred(self._cancelled)
         self._open[deferred] = release
         return deferred
 
-    def fire(self, deferred: "Deferred[None]") -> None:
+    def fire(self, deferred: Deferred[None]) -> None:
         """
         Let `deferred` succeed, unless it has fired.
         """
@@ -89,19 +98,22 @@ class Waits:
         """
         self._reason = reason
         while self._open:
-            self._fail(next(iter(self._open)), reason)
+            # By a copy: the first key of a dict that shrinks from the front is slow to find.
+            for deferred in list(self._open):
+                if deferred in self._open:
+                    self._fail(deferred, reason)
 
-    def _cancelled(self, deferred: "Deferred[None]") -> None:
+    def _cancelled(self, deferred: Deferred[None]) -> None:
         if self._reason is not None:
             self._fail(deferred, self._reason)
         else:
             self._release(deferred)
 
-    def _fail(self, deferred: "Deferred[None]", reason: BaseException) -> None:
+    def _fail(self, deferred: Deferred[None], reason: BaseException) -> None:
         self._release(deferred)
-        fail(deferred, reason)
+        fail_quietly(deferred, reason)
 
-    def _release(self, deferred: "Deferred[None]") -> None:
+    def _release(self, deferred: Deferred[None]) -> None:
         release = self._open.pop(deferred)
         if release is not None:
-            release()
+            release(deferred)

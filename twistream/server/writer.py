@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web._http2 import H2Stream
 from twisted.web.server import Request, Site
@@ -28,15 +28,32 @@ from twistream.server.http1 import HTTP1Outbound
 from twistream.server.http2 import HTTP2Outbound
 from twistream.server.outbound import Outbound
 from twistream.server.turn import Turn
-from twistream.server.waits import Waits, failed
+from twistream.server.waits import FailedWait, Waits, fail_quietly
 from twistream.server.watch import SendWatch
 
-GATHERED = 16 * 1024
+_GATHER_LIMIT = 16 * 1024
 """
 Bytes that are written without a flush before the buffer goes out by itself: a TLS record.
 """
 
-STEPS = 256
+_ENOUGH = 64 * 1024
+"""
+Bytes that Twisted's transports take before they say that they are full.
+"""
+
+_LEAST_BOUND = _ENOUGH + _GATHER_LIMIT
+"""
+Bytes that may always wait. Below that, a handler that awaits every flush would hit the
+bound: by then the buffer may have gathered some more.
+"""
+
+_WAIT_COST = 512
+"""
+Bytes that a Deferred is taken for, which waits for a full connection: who flushes without
+awaiting is bounded too.
+"""
+
+_MAX_STEPS = 256
 """
 How often one stream may go on without a pause within a turn. Time alone would not do:
 a test's clock stands still.
@@ -56,7 +73,8 @@ class ResponseWriter:
         err: Why the response ended before its time, or None.
         ended: Nothing more may be written.
         waits: The Deferreds of those who wait to send.
-        told: Somebody has been told of `err`.
+        from_outside: The connection brought the end, and not code that may be running.
+        raised: How often the end of the response was raised by a call or an await.
     """
 
     __slots__ = (
@@ -78,7 +96,8 @@ class ResponseWriter:
         "_written",
         "ended",
         "err",
-        "told",
+        "from_outside",
+        "raised",
         "waits",
     )
 
@@ -100,14 +119,15 @@ class ResponseWriter:
         """
         self.err: StreamClosed | None = None
         self.ended = False
-        self.told = False
+        self.from_outside = False
+        self.raised = 0
         self.waits = Waits()
         self._request = request
         self._clock = clock
         self._turn = Turn.of(clock)
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, self._turn, self._took_data)
-        self._max_buffered = max_buffered
+        self._max_buffered = max(max_buffered, _LEAST_BOUND)
         self._on_end = on_end
         self._watch = SendWatch(clock, send_timeout, self._out.progress, self._time_out)
         self._retry: IDelayedCall | None = None
@@ -116,7 +136,8 @@ class ResponseWriter:
         self._written = 0
         self._head = Head(request)
         self._finishing = False
-        self._waiting: list[Deferred[None]] = []
+        # In order, and without what ended otherwise.
+        self._waiting: dict[Deferred[None], None] = {}
         self._step_turn = 0
         self._steps = 0
 
@@ -139,7 +160,8 @@ class ResponseWriter:
         if self.head_sent:
             raise HeadersSent
         if self.ended:
-            raise self.end_error()
+            self.raised += 1
+            raise self._end_error()
         return self._head
 
     def bodyless(self) -> bool:
@@ -153,7 +175,8 @@ class ResponseWriter:
         Put `data` into the buffer, and return how many bytes that were.
         """
         if self.ended:
-            raise self.end_error()
+            self.raised += 1
+            raise self._end_error()
         size = len(data)
         if not size:
             return 0
@@ -161,26 +184,23 @@ class ResponseWriter:
         declared = self._head.declared
         if declared is not None and written > declared and not self.bodyless():
             raise ContentLengthMismatch(declared, written)
-        waiting = self._size + self._out.backlog()
+        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting)
         if waiting > self._max_buffered:
             raise BufferOverflow(waiting, self._max_buffered)
         self._parts.append(data)
         self._size += size
         self._written = written
-        if self._size > GATHERED:
+        if self._size > _GATHER_LIMIT:
             self._emit(at_once=False)
         return size
 
-    def flush(self) -> "Deferred[None]":
+    def flush(self) -> Deferred[None]:
         """
         End a chunk and send it; the Deferred fires when more may be written.
-
-        Raises:
-            ContentLengthMismatch: More was written than was declared afterwards.
         """
         return self.flush_step(at_once=True) or succeed(None)
 
-    def flush_step(self, *, at_once: bool) -> "Deferred[None] | None":
+    def flush_step(self, *, at_once: bool) -> Deferred[None] | None:
         """
         As `flush`, but None if more may be written now.
 
@@ -188,17 +208,34 @@ class ResponseWriter:
             at_once: This flush is the handler's own, not one of many in a loop.
         """
         if not self.ended:
-            self._emit(at_once=at_once)
+            try:
+                self._emit(at_once=at_once)
+            except ContentLengthMismatch:
+                return fail()
         if self.ended:
-            return failed(self.end_error())
+            return self.failed_wait()
         if self._out.full:
-            wait = self.waits.add()
-            self._waiting.append(wait)
+            wait = self.waits.add(release=lambda wait: self._waiting.pop(wait, None))
+            self._waiting[wait] = None
             return wait
-        if self._may_go_on():
+        # A transport that nothing can be seen of may not say that it is full.
+        if self._out.backlog() <= _ENOUGH and self._may_go_on():
             return None
         wait = self.waits.add()
         self._turn.soon(partial(self.waits.fire, wait))
+        return wait
+
+    def failed_wait(self) -> Deferred[None]:
+        """
+        What whoever waits gets after the end: a Deferred that fails with the reason.
+
+        It has failed already, but to those that go on asking it fails in a later turn: a
+        loop that swallows the error must not stop the reactor.
+        """
+        if self._may_go_on():
+            return FailedWait(self._end_error(), self._count_raise)
+        wait: Deferred[None] = Deferred()
+        self._turn.soon(lambda: fail_quietly(wait, self._end_error()))
         return wait
 
     @property
@@ -210,11 +247,10 @@ class ResponseWriter:
 
     # The end.
 
-    def end_error(self) -> Exception:
-        """
-        What to raise in whoever uses the response after its end.
-        """
-        self.told = True
+    def _count_raise(self) -> None:
+        self.raised += 1
+
+    def _end_error(self) -> Exception:
         return StreamFinished() if self.err is None else self.err.with_traceback(None)
 
     def end(self) -> None:
@@ -255,12 +291,13 @@ class ResponseWriter:
         End with `body` instead of all that was written. The head must not have been sent.
         """
         self._take()
-        self._written = 0
         head = self.open_head
         head.clear_for_page(status)
         head.header("Content-Type", content_type)
         head.header("X-Content-Type-Options", "nosniff")
-        self.write(body)
+        # Past the bound, which it may have been that brought us here.
+        self._parts.append(body)
+        self._size = self._written = len(body)
         self.end()
 
     def abort(self, err: StreamClosed) -> None:
@@ -275,7 +312,7 @@ class ResponseWriter:
         # The end of the connection, reported to `lost`, stops the watch.
         self._watch.start(lambda: True)
         self._let_through(_FIRST_RETRY)
-        self._over()
+        self._on_end()
 
     def lost(self, reason: StreamClosed) -> None:
         """
@@ -290,8 +327,7 @@ class ResponseWriter:
             # Twisted writes the access log for responses in good order only.
             cast("Site", self._request.site).log(self._request)
         if self.err is None:
-            self._close(reason)
-            self._over()
+            self._end_from_outside(reason)
 
     # Inside.
 
@@ -301,7 +337,7 @@ class ResponseWriter:
             self._step_turn = turn
             self._steps = 0
         self._steps += 1
-        return self._steps < STEPS and self._turn.has_time()
+        return self._steps < _MAX_STEPS and self._turn.has_time()
 
     def _take(self) -> bytes:
         parts = self._parts
@@ -329,7 +365,9 @@ class ResponseWriter:
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
         if not self.head_sent:
-            self._head.complete_without_body(self._written or None if err is None else None)
+            # Of a handler that has ended, and that wrote although nobody would read it.
+            length = self._written if err is None and self._written else None
+            self._head.complete_without_body(length)
         self._take()
         self.ended = self._finishing = True
         self._out.send(b"", at_once=True, last=True)
@@ -344,7 +382,7 @@ class ResponseWriter:
         self._watch.moved()
         self._out.close_when_idle(self._watch.moved, self._watch.seconds)
         self._out.finish()
-        self._over()
+        self._on_end()
 
     def _close(self, err: StreamClosed) -> None:
         self.err = err
@@ -352,8 +390,9 @@ class ResponseWriter:
         self._finishing = False
         self._take()
 
-    def _over(self) -> None:
-        self._waiting.clear()
+    def _end_from_outside(self, err: StreamClosed) -> None:
+        self.from_outside = True
+        self._close(err)
         self._on_end()
 
     def _took_data(self) -> None:
@@ -361,15 +400,14 @@ class ResponseWriter:
             self._finish()
             return
         # Whoever is woken may wait again at once.
-        waiting, self._waiting = self._waiting, []
-        for wait in waiting:
+        waiting, self._waiting = self._waiting, {}
+        for wait in list(waiting):
             self.waits.fire(wait)
 
     def _time_out(self) -> None:
         self._out.cut()
         if self.err is None:
-            self._close(SendTimeout(self._watch.seconds))
-            self._over()
+            self._end_from_outside(SendTimeout(self._watch.seconds))
 
     def _let_through(self, delay: float) -> None:
         self._retry = None

@@ -6,21 +6,33 @@ Pure functions. What a field means is the server layer's concern.
 
 import re
 
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TOKEN = re.compile(rf"{_TCHAR}+".encode())
+_MEDIA_TYPE = re.compile(rf"{_TCHAR}+/{_TCHAR}+[ \t]*(;.*)?", re.DOTALL)
 _FORBIDDEN = re.compile(rb"[\r\n\x00]")
 
 
 def field_name(name: str | bytes) -> bytes:
     """
-    Check that `name` is a token (RFC 9110 5.1, 5.6.2).
+    Check that `name` is a token (RFC 9110 5.1). Raises as `token` does.
+    """
+    return token(name, "header name")
+
+
+def token(text: str | bytes, what: str) -> bytes:
+    """
+    Check that `text` is a token (RFC 9110 5.6.2).
+
+    Args:
+        what: What it is the text of, for the error.
 
     Raises:
         TypeError: It is neither str nor bytes.
-        ValueError: It is empty, or has a character that no field name may have.
+        ValueError: It is empty, or has a character that no token may have.
     """
-    encoded = _encoded(name, "name")
-    if not _NAME.fullmatch(encoded):
-        msg = f"{name!r} is not a header name"
+    encoded = _encoded(text, what)
+    if not _TOKEN.fullmatch(encoded):
+        msg = f"{text!r} is not a {what}"
         raise ValueError(msg)
     return encoded
 
@@ -35,7 +47,7 @@ def field_value(value: str | bytes) -> bytes:
         TypeError: It is neither str nor bytes.
         ValueError: It has a character that would end the field.
     """
-    encoded = _encoded(value, "value")
+    encoded = _encoded(value, "header value")
     if _FORBIDDEN.search(encoded):
         msg = f"a header value must not have CR, LF or NUL: {value!r}"
         raise ValueError(msg)
@@ -58,7 +70,13 @@ def content_length(value: bytes) -> int:
 def media_type(value: str) -> str:
     """
     Add ``charset=utf-8`` to a text type that names no charset.
+
+    Raises:
+        ValueError: It is not of the form ``type/subtype`` (RFC 9110 8.3.1).
     """
+    if not _MEDIA_TYPE.fullmatch(value):
+        msg = f"a media type has the form type/subtype, not {value!r}"
+        raise ValueError(msg)
     lowered = value.lower()
     if lowered.startswith("text/") and "charset=" not in lowered:
         return f"{value}; charset=utf-8"
@@ -70,5 +88,5 @@ def _encoded(text: str | bytes, what: str) -> bytes:
         return text.encode()
     if isinstance(text, bytes):
         return text
-    msg = f"a header {what} is str or bytes, not {type(text).__name__}"
+    msg = f"a {what} is str or bytes, not {type(text).__name__}"
     raise TypeError(msg)

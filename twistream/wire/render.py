@@ -5,7 +5,9 @@ Pure functions. Whatever cannot be rendered raises before a byte of it exists.
 """
 
 import html as _html
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from math import isfinite
 from typing import TypeAlias
 
@@ -21,20 +23,21 @@ What JSON itself can hold. The renderers take more: see `json`.
 Rendered: TypeAlias = tuple[str, bytes]
 
 _encoder = msgspec.json.Encoder()
+_SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf")
 
 
 def text(value: str) -> Rendered:
     """
     Plain text, as UTF-8.
     """
-    return "text/plain", _encode_text(value)
+    return "text/plain", encode_text(value)
 
 
 def html(value: str) -> Rendered:
     """
     HTML, as UTF-8. The value is markup already: nothing is escaped.
     """
-    return "text/html", _encode_text(value)
+    return "text/html", encode_text(value)
 
 
 def binary(value: bytes) -> Rendered:
@@ -61,10 +64,11 @@ def json(value: object) -> Rendered:
     except (TypeError, ValueError, RecursionError) as err:
         msg = f"cannot encode {type(value).__name__} as JSON: {err}"
         raise EncodeError(msg) from err
-    # msgspec writes NaN and infinity as null. Only where a null came out can one have
-    # gone in, so that the common value is not walked a second time.
-    if b"null" in encoded:
-        _refuse_non_finite(msgspec.to_builtins(value))
+    # msgspec writes NaN and infinity as null, as a string where they are a Decimal, and as
+    # a name where they are a key. Only where such a word came out can one have gone in,
+    # so that the common value is not walked a second time.
+    if _SUSPECT.search(encoded):
+        _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     return "application/json", encoded
 
 
@@ -93,7 +97,13 @@ def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
     ).encode()
 
 
-def _encode_text(value: str) -> bytes:
+def encode_text(value: str) -> bytes:
+    """
+    Text as UTF-8.
+
+    Raises:
+        EncodeError: It is no str, or has a lone surrogate.
+    """
     if not isinstance(value, str):
         msg = f"text is a str, not {type(value).__name__}"
         raise EncodeError(msg)
@@ -105,12 +115,13 @@ def _encode_text(value: str) -> bytes:
 
 
 def _refuse_non_finite(value: object) -> None:
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         if not isfinite(value):
             msg = f"JSON has no {value}"
             raise EncodeError(msg)
     elif isinstance(value, dict):
-        for item in value.values():
+        for key, item in value.items():
+            _refuse_non_finite(key)
             _refuse_non_finite(item)
     elif isinstance(value, list | tuple):
         for item in value:
