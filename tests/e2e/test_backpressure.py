@@ -107,16 +107,19 @@ async def test_a_client_that_reads_nothing_is_cut_and_the_handler_told() -> None
 @ensureDeferred
 async def test_a_steady_slow_reader_lives() -> None:
     async def handler(ctx: Context) -> None:
+        transport: Any = ctx.request.channel.transport
+        # So much that it makes no room for Twisted in less than the timeout.
+        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
         while True:
             ctx.write(b"x" * 100_000)
             await ctx.flush()
 
     async with serving(handler, send_timeout=0.6) as server:
-        with closing(Reader(server)) as client:
+        with closing(Reader(server, buffer=100_000)) as client:
             until = reactor.seconds() + 2.5
             while reactor.seconds() < until:
                 # Far less than the kernel holds: Twisted's own queue stands still.
-                client.read(40_000)
+                client.read(20_000)
                 await pause(0.05)
             assert server.contexts[0].err is None
 

@@ -327,6 +327,24 @@ async def test_a_silent_stream_is_not_idle_and_an_idle_connection_is() -> None:
 
 
 @ensureDeferred
+async def test_a_connection_whose_last_stream_was_reset_is_idle_again() -> None:
+    async def handler(ctx: Context) -> None:
+        await ctx.flush()
+        await ctx.sleep(60)
+
+    async with serving(handler, tls=True) as server:
+        server.site.timeOut = 0.2
+        client = await H2Client.connect(server)
+        stream = client.request()
+        await client.client.until(lambda: bool(stream.head))
+        await pause(0.4)
+        assert not client.gone
+        client.reset(stream)
+        await client.client.until(lambda: client.gone)
+        assert client.gone
+
+
+@ensureDeferred
 async def test_a_stream_that_is_aborted_while_its_window_is_closed() -> None:
     ended: list[Any] = []
 

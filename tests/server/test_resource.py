@@ -167,6 +167,7 @@ class FailureTests(GlueTest):
         self.assertTrue(data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n"))
         self.assertIn(b"Content-Type: text/plain; charset=utf-8\r\n", data)
         self.assertIn(b"WWW-Authenticate: Basic\r\n", data)
+        self.assertIn(b"X-Content-Type-Options: nosniff\r\n", data)
         self.assertTrue(data.endswith(b"\r\n\r\n500 Internal Server Error\n"))
         for absent in (b"secret", b"ETag", b"image/png"):
             self.assertNotIn(absent, data)

@@ -146,6 +146,21 @@ class BackpressureTests(GlueTest):
         client.resume()
         self.assertEqual(steps, ["flushed"])
 
+    def test_flush_waits_when_the_connection_was_full_before_the_response(self) -> None:
+        steps: list[str] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+            steps.append("flushed")
+
+        client = self.serve(handler)
+        client.pause()  # Of what was sent before.
+        client.request()
+        self.assertEqual(steps, [])
+        client.resume()
+        self.assertEqual(steps, ["flushed"])
+
     def test_a_client_that_takes_nothing_is_cut_after_send_timeout(self) -> None:
         errors = []
 
