@@ -508,6 +508,22 @@ class CancellationTests(GlueTest):
         self.context.abort("kicked")
         self.assertEqual(seen, ["kicked"])
 
+    def test_who_is_told_by_a_wait_is_not_cancelled_while_cleaning_up(self) -> None:
+        cleaning: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            try:
+                await ctx.sleep(10)
+            finally:
+                await cleaning
+
+        client = self.get(handler)
+        self.context.abort("kicked")
+        client.clock.advance(0)
+        self.assertFalse(cleaning.called)
+        cleaning.callback(None)
+
     def test_a_client_that_is_cut_counts_as_one_that_left(self) -> None:
         called: list[Any] = []
 

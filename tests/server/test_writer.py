@@ -385,6 +385,7 @@ class ContentLengthTests(GlueTest):
         def handler(ctx: Context) -> str:
             ctx.header("Content-Length", "2")
             ctx.add_header("content-length", "2")
+            ctx.flush()
             return "ab"
 
         self.assertEqual(self.get(handler).received().lower().count(b"content-length"), 1)
