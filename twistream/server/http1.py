@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.tcp import Server as TCPServer
 from twisted.web.http import HTTPChannel, Request
 
+from twistream.server.hangup import HangupWatch
 from twistream.server.outbound import Outbound
 from twistream.server.sockets import descriptor, in_kernel, queued
 from twistream.server.turn import Turn
@@ -37,6 +38,7 @@ class HTTP1Outbound(Outbound):
 
     __slots__ = (
         "_channel",
+        "_hangup",
         "_sent_in_turn",
         "_socket",
         "_taken",
@@ -53,6 +55,11 @@ class HTTP1Outbound(Outbound):
         self._channel = request.channel
         self._transport = request.channel.transport
         self._socket = descriptor(self._transport)
+        self._hangup = (
+            HangupWatch(self._channel, self._socket, turn.clock)
+            if self._socket is not None and isinstance(self._channel, HTTPChannel)
+            else None
+        )
         self._sent_in_turn = 0
         self._taken = 0
         self._turn_seen = 0
@@ -132,7 +139,8 @@ class HTTP1Outbound(Outbound):
         channel.setTimeout(seconds)
 
     def release(self) -> None:
-        pass
+        if self._hangup is not None:
+            self._hangup.stop()
 
     def _head(self) -> bytes:
         """

@@ -32,9 +32,12 @@ stream that asked for another turn at the same instant.
 class Turn:
     """
     The current turn of one clock: its number, its slice, and what waits for the next.
+
+    Attributes:
+        clock: The clock.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_ends", "_number", "_ready", "_running", "_scheduled")
+    __slots__ = ("__weakref__", "_ends", "_number", "_ready", "_running", "_scheduled", "clock")
 
     _log = Logger()
     # Weak in the Turn and keyed by the clock's identity: a Turn holds its clock, so while
@@ -42,7 +45,7 @@ class Turn:
     _turns: ClassVar[WeakValueDictionary[int, "Turn"]] = WeakValueDictionary()
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
+        self.clock = clock
         self._number = 0
         self._ends = 0.0
         self._ready: deque[Callable[[], object]] = deque()
@@ -73,7 +76,7 @@ class Turn:
         Whether the current turn's slice lasts.
         """
         self.enter()
-        return self._clock.seconds() < self._ends
+        return self.clock.seconds() < self._ends
 
     def soon(self, call: Callable[[], object]) -> None:
         """
@@ -84,11 +87,11 @@ class Turn:
 
     def _begin(self) -> None:
         self._number += 1
-        self._ends = self._clock.seconds() + SLICE
+        self._ends = self.clock.seconds() + SLICE
 
     def _schedule(self, delay: float) -> None:
         self._scheduled = True
-        self._clock.callLater(delay, self._run)
+        self.clock.callLater(delay, self._run)
 
     def _run(self) -> None:
         self._scheduled = False
@@ -100,7 +103,7 @@ class Turn:
                 self._ready.popleft()()
             except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
                 self._log.failure("a call at the start of a turn failed")
-            if self._clock.seconds() >= self._ends:
+            if self.clock.seconds() >= self._ends:
                 break
         self._running = False
         if self._ready:

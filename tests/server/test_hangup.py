@@ -1,0 +1,101 @@
+"""
+HangupWatch: a timer only while nothing is read, and a look at the socket each time.
+"""
+
+import socket
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistream.server.hangup import HangupWatch
+
+
+class Producer:
+    """
+    Remembers what it was told.
+    """
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def unregisterProducer(self) -> None:
+        self.told.append("unregister")
+
+
+class Channel:
+    """
+    What has a producer.
+    """
+
+    def __init__(self) -> None:
+        self._networkProducer: Any = Producer()
+
+
+class Descriptor(FileDescriptor):
+    """
+    A socket of Twisted's, without its reactor.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+
+class HangupWatchTests(SynchronousTestCase):
+    """
+    A client on a real socket, and a channel that is stepped by hand.
+    """
+
+    def setUp(self) -> None:
+        self.clock, self.channel = Clock(), Channel()
+        self.producer = self.channel._networkProducer
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.client = socket.create_connection(listener.getsockname())
+            self.server, _ = listener.accept()
+        self.addCleanup(self.client.close)
+        self.addCleanup(self.server.close)
+        self.watch = HangupWatch(self.channel, Descriptor(self.server.fileno()), self.clock)
+
+    def test_while_it_is_read_there_is_no_timer(self) -> None:
+        self.channel._networkProducer.resumeProducing()
+        self.channel._networkProducer.unregisterProducer()
+        self.assertEqual(self.producer.told, ["resume", "unregister"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_client_that_is_there_is_looked_at_again_and_again(self) -> None:
+        self.client.sendall(b"more requests")
+        self.channel._networkProducer.pauseProducing()
+        self.channel._networkProducer.pauseProducing()
+        self.clock.pump([5] * 10)
+        self.assertEqual(self.producer.told, ["pause", "pause"])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_a_client_that_has_left_is_read_to_the_end(self) -> None:
+        self.client.sendall(b"more requests")
+        self.channel._networkProducer.pauseProducing()
+        self.client.close()
+        self.clock.advance(5)
+        self.channel._networkProducer.pauseProducing()
+        self.assertEqual(self.producer.told, ["pause", "resume"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_reading_on_stops_the_timer(self) -> None:
+        self.channel._networkProducer.pauseProducing()
+        self.channel._networkProducer.resumeProducing()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_standing_aside_leaves_nothing_behind(self) -> None:
+        self.channel._networkProducer.pauseProducing()
+        self.watch.stop()
+        self.assertIs(self.channel._networkProducer, self.producer)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

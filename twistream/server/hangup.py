@@ -1,0 +1,81 @@
+"""
+HangupWatch: notices a client that left while nothing is read from it.
+
+Twisted stops reading a connection when more than 16 KiB of further requests have come
+behind the one that is answered, and what is not read never ends. A client could leave so
+many bytes and go, and its stream would stay, with its socket, for ever.
+"""
+
+import select
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+_BETWEEN_LOOKS = 5.0
+"""
+Seconds. Nobody waits for it, and it costs a system call only where reading has stopped.
+"""
+
+_HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere nobody can say.
+
+
+class HangupWatch:
+    """
+    Stands before the producer that an `HTTPChannel` pauses when it wants to read no more.
+
+    It has a timer only while the producer is paused.
+    """
+
+    __slots__ = ("_call", "_channel", "_clock", "_gone", "_producer", "_socket")
+
+    def __init__(self, channel: Any, socket: FileDescriptor, clock: IReactorTime) -> None:
+        self._channel = channel
+        self._socket = socket
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+        self._gone = False
+        self._producer = channel._networkProducer  # noqa: SLF001 - no public name
+        channel._networkProducer = self  # noqa: SLF001 - as above
+
+    def stop(self) -> None:
+        """
+        Stand aside.
+        """
+        self._forget_call()
+        self._channel._networkProducer = self._producer  # noqa: SLF001 - as above
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
+        """
+        See `twisted.internet.interfaces.IPushProducer`.
+        """
+        if self._gone:
+            return  # Read on to the end, which is near: the kernel holds no more.
+        self._producer.pauseProducing()
+        if self._call is None and _HANGUP:
+            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+
+    def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
+        """
+        See `twisted.internet.interfaces.IPushProducer`.
+        """
+        self._forget_call()
+        self._producer.resumeProducing()
+
+    def _look(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket.fileno(), _HANGUP)
+        if poll.poll(0):
+            self._call = None
+            self._gone = True
+            self._producer.resumeProducing()
+        else:
+            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+
+    def _forget_call(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
