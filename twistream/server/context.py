@@ -1,36 +1,30 @@
 """
 Context: what a handler sees of one response.
 
-It joins the writer, the loop and the waits, and tells everybody who is concerned when
-the response is over. It starts nothing: the resource runs the handler.
+It joins the writer, the loops and the ending. It starts nothing: the resource runs the
+handler.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from inspect import isawaitable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import TypeAlias
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from twistream.errors import (
-    ClientDisconnected,
-    SendTimeout,
     StopStream,
     StreamAborted,
     StreamClosed,
-    StreamFinished,
 )
+from twistream.server.ending import Callback, Ending
 from twistream.server.loop import SHORTEST_INTERVAL, Step, StreamLoop, check_seconds
-from twistream.server.waits import Waits
 from twistream.server.writer import ResponseWriter
 from twistream.wire import fields, render
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
-Callback: TypeAlias = "Callable[[Context], object]"
 
 
 class Context:
@@ -52,15 +46,8 @@ class Context:
 
     __slots__ = (
         "__weakref__",
-        "_cancel_handler",
-        "_keep_running",
+        "_ending",
         "_log",
-        "_loops",
-        "_on_close",
-        "_on_connection_close",
-        "_over",
-        "_sleeps",
-        "_waiting_for_end",
         "_writer",
         "clock",
         "request",
@@ -77,21 +64,14 @@ class Context:
     ) -> None:
         self.request = request
         self.clock = clock
-        self._keep_running = keep_running
-        self._cancel_handler: Callable[[], object] | None = None
         self._log: Logger | None = None
-        self._loops: dict[StreamLoop, None] = {}
-        self._sleeps = Waits()
-        self._waiting_for_end: dict[Deferred[StreamClosed | None], None] = {}
-        self._on_close: list[Callback] = []
-        self._on_connection_close: list[Callback] = []
-        self._over = False
+        self._ending = Ending(self, keep_running=keep_running)
         self._writer = ResponseWriter(
             request,
             clock,
             send_timeout=send_timeout,
             max_buffered=max_buffered,
-            on_end=self._end,
+            on_end=self._over,
         )
 
     def __repr__(self) -> str:
@@ -388,10 +368,11 @@ class Context:
             ValueError: It is negative, NaN, infinite or over thirty years.
         """
         delay = check_seconds("seconds", seconds)
-        if self._writer.ended and not (self._keep_running and self.is_cancelled):
+        if self._writer.ended and not (self._ending.keep_running and self.is_cancelled):
             return self._writer.failed_wait()
-        call = self.clock.callLater(delay, lambda: self._sleeps.fire(wait))
-        wait = self._sleeps.add(release=lambda _: call.cancel())
+        sleeps = self._ending.sleeps
+        call = self.clock.callLater(delay, lambda: sleeps.fire(wait))
+        wait = sleeps.add(release=lambda _: call.cancel())
         return wait
 
     @property
@@ -417,11 +398,7 @@ class Context:
             once if it is over already. It never fails of itself, and a handler that is
             cancelled while it awaits it gets `err` as its result.
         """
-        if self._over:
-            return succeed(self.err)
-        waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
-        self._waiting_for_end[waiting] = None
-        return waiting
+        return self._ending.wait()
 
     def on_connection_close(self, callback: Callback) -> None:
         """
@@ -433,7 +410,7 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._register(self._on_connection_close, callback, missed=self._client_left())
+        self._ending.on_connection_close(callback)
 
     def on_close(self, callback: Callback) -> None:
         """
@@ -444,7 +421,7 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._register(self._on_close, callback, missed=True)
+        self._ending.on_close(callback)
 
     def abort(self, reason: object = "") -> None:
         """
@@ -497,10 +474,10 @@ class Context:
             context=self,
             writer=writer,
             interval=interval,
-            on_end=self._loops.pop,
+            on_end=self._ending.loops.pop,
             close=close,
         )
-        self._loops[loop] = None
+        self._ending.loops[loop] = None
         loop.start()
         return loop.deferred
 
@@ -508,80 +485,7 @@ class Context:
         # Generators have it; other iterators need not.
         close = getattr(iterator, method, None)
         if close is not None:
-            self._call(close, "an iterator failed to close")
+            self._ending.call(close, "an iterator failed to close")
 
-    def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
-        """
-        Call what belongs to somebody else, and let no failure of it come further.
-        """
-        maybeDeferred(_adapted, function, *args).addErrback(self._complain, complaint)
-
-    def _complain(self, failure: Failure, complaint: str) -> None:
-        # That the response is over is no failure of what is called when it is.
-        if not (self._over and failure.check(StreamClosed, StreamFinished)):
-            self.log.failure(complaint, failure)
-
-    def _tell(self, callback: Callback) -> None:
-        self._call(callback, "a callback for the end of a stream failed", self)
-
-    def _client_left(self) -> bool:
-        return isinstance(self.err, ClientDisconnected | SendTimeout)
-
-    def _register(self, callbacks: list[Callback], callback: Callback, *, missed: bool) -> None:
-        if not callable(callback):
-            msg = f"a callback is a function, not {type(callback).__name__}"
-            raise TypeError(msg)
-        if not self._over:
-            callbacks.append(callback)
-        elif missed:
-            self._tell(callback)
-
-    def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        del self._waiting_for_end[waiting]
-        if self.err is not None:
-            # The handler is cancelled because of `err`, and this is where it asked for it.
-            waiting.callback(self.err)
-
-    def _end(self) -> None:
-        """
-        The response is over: tell all who are concerned.
-        """
-        err = self.err
-        reason: Exception = StreamFinished() if err is None else err
-        sleeps_too = err is None or not self._keep_running
-        self._writer.waits.will_fail_with(reason)
-        if sleeps_too:
-            self._sleeps.will_fail_with(reason)
-        if err is not None and not self._keep_running and self._cancel_handler is not None:
-            self._cancel_handler()
-        while self._loops:
-            next(iter(self._loops)).stop(reason)
-        self._writer.waits.fail_all(reason)
-        if sleeps_too:
-            self._sleeps.fail_all(reason)
-        self._over = True
-        raised = self._writer.raised
-        left = self._on_connection_close if self._client_left() else []
-        for callback in [*left, *self._on_close]:
-            self._tell(callback)
-        # What a callback was told, the handler was not.
-        self._writer.raised = raised
-        self._on_connection_close.clear()
-        self._on_close.clear()
-        for waiting in list(self._waiting_for_end):
-            # One that was told before may have cancelled it.
-            if waiting in self._waiting_for_end:
-                del self._waiting_for_end[waiting]
-                waiting.callback(err)
-
-
-def _adapted(function: Callable[..., object], *args: object) -> object:
-    result = function(*args)
-    if isinstance(result, Deferred) or not isawaitable(result):
-        return result
-    return Deferred.fromCoroutine(_awaited(result))
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    # `aclose()` of an async generator is awaitable, and no coroutine.
-    return await awaitable
+    def _over(self) -> None:
+        self._ending.tell_all(self._writer)

@@ -154,7 +154,7 @@ class _Exchange:
         self._result: Deferred[Any] | None = None
         self._done = False
         self._raised = 0
-        context._cancel_handler = self._cancel  # noqa: SLF001 - as above
+        context._ending.cancel_handler = self._cancel  # noqa: SLF001 - as above
         context.request.notifyFinish().addErrback(self._lost)
 
     def start(self, handler: Handler) -> None:

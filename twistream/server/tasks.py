@@ -1,16 +1,17 @@
 """
-Task: a coroutine under way, that knows what it has been told.
+Code that belongs to somebody else: coroutines under way, calls, cancellers.
 
-When a response ends from within the code that it belongs to (a handler that calls
+A `Task` is a coroutine that knows what it has been told. When a response ends from within the code that it belongs to (a handler that calls
 ``abort()``, a flush where no body may be), that code is just running. Twisted cannot
 cancel what runs, and what has been told of the end already, by an exception, must not be
 cancelled on top of it while it cleans up.
 """
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
 from twistream.server.writer import ResponseWriter
@@ -61,6 +62,25 @@ class Task:
             except BaseException as err:  # noqa: BLE001 - a Deferred may fail with any
                 self.told |= err is writer.err
                 error = err
+
+
+def call(function: Callable[..., object], *args: object) -> Deferred[Any]:
+    """
+    Call what may raise, return a Deferred, or be ``async``.
+    """
+    return maybeDeferred(_adapted, function, *args)
+
+
+def _adapted(function: Callable[..., object], *args: object) -> object:
+    result = function(*args)
+    if isinstance(result, Deferred) or not isawaitable(result):
+        return result
+    return Deferred.fromCoroutine(_awaited(result))
+
+
+async def _awaited(awaitable: Awaitable[object]) -> object:
+    # `aclose()` of an async generator is awaitable, and no coroutine.
+    return await awaitable
 
 
 def cancel(deferred: Deferred[Any]) -> None:

@@ -1,0 +1,80 @@
+"""
+What can be seen of bytes that wait, on real connections.
+"""
+
+import socket
+from typing import Any, cast
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.server.test_http1 import Wire
+from twistream import Context
+from twistream.server.sockets import descriptor, in_kernel, queued
+
+
+async def idle(ctx: Context) -> None:
+    await ctx.sleep(1)
+
+
+class SocketTests(SynchronousTestCase):
+    """
+    A TCP connection, stepped by hand.
+    """
+
+    def setUp(self) -> None:
+        self.wire = Wire(idle)
+        self.addCleanup(self.wire.close)
+        self.transport = self.wire.transport
+
+    def test_what_is_queued_is_counted_until_it_is_sent(self) -> None:
+        self.assertEqual(queued(self.transport), 0)
+        self.transport.write(b"x" * 100)
+        self.transport.writeSequence([b"y" * 50, b"z"])
+        self.assertEqual(queued(self.transport), 151)
+        self.wire.write()
+        self.assertEqual(queued(self.transport), 0)
+
+    def test_what_is_sent_in_part_is_counted_in_part(self) -> None:
+        self.transport.write(b"x" * 3_000_000)
+        self.wire.write()
+        left = queued(self.transport)
+        self.assertTrue(0 < left < 3_000_000, left)
+        while queued(self.transport):
+            self.wire.read()
+            self.wire.write()
+            self.assertLessEqual(queued(self.transport), left)
+
+    def test_the_kernel_holds_what_the_client_does_not_take(self) -> None:
+        self.assertEqual(in_kernel(self.transport), 0)
+        self.transport.write(b"x" * 3_000_000)
+        for _ in range(100):
+            self.wire.write()
+        self.assertGreater(in_kernel(self.transport), 0)
+
+    def test_a_socket_that_is_closed_holds_nothing(self) -> None:
+        closed = FileDescriptor(cast("Any", object()))
+        self.assertEqual(in_kernel(closed), 0)
+        pipe = socket.socket()
+        number = pipe.fileno()
+        pipe.close()
+        closed.fileno = lambda: number  # type: ignore[method-assign]
+        self.assertEqual(in_kernel(closed), 0)
+
+    def test_wrappers_are_seen_through(self) -> None:
+        factory: Any = WrappingFactory(Factory.forProtocol(Protocol))
+        wrapper: Any = ProtocolWrapper(factory, Protocol())
+        wrapper.transport = self.transport
+        self.assertIs(descriptor(wrapper), self.transport)
+        wrapper._appSendBuffer = [b"abc", b"d"]
+        self.transport.write(b"x")
+        self.assertEqual(queued(wrapper), 5)
+
+    def test_other_transports_cannot_be_seen_into(self) -> None:
+        transport = StringTransport()
+        transport.write(b"x")
+        self.assertIsNone(descriptor(transport))
+        self.assertEqual(queued(transport), 0)

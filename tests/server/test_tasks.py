@@ -1,0 +1,182 @@
+"""
+Task: a coroutine that runs as any other, and what is known of it.
+"""
+
+import gc
+from contextvars import ContextVar
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistream import StreamAborted
+from twistream.server.tasks import Task, call, cancel
+from twistream.server.waits import FailedWait
+from twistream.server.writer import ResponseWriter
+
+variable: ContextVar[str] = ContextVar("variable")
+
+
+class Writer:
+    """
+    What a task looks at.
+    """
+
+    def __init__(self) -> None:
+        self.raised = 0
+        self.err = StreamAborted("over")
+
+    def count(self) -> None:
+        self.raised += 1
+
+
+class TaskTests(SynchronousTestCase):
+    """
+    Coroutines, stepped by hand.
+    """
+
+    def setUp(self) -> None:
+        self.writer = Writer()
+
+    def task(self, coroutine: Any) -> Task:
+        return Task(coroutine, cast("ResponseWriter", self.writer))
+
+    def test_results_and_errors_pass_both_ways(self) -> None:
+        first: Deferred[str] = Deferred()
+        second: Deferred[str] = Deferred()
+
+        async def inner() -> str:
+            return await first + await second
+
+        async def outer() -> str:
+            try:
+                await Deferred.fromCoroutine(inner())
+            except KeyError as err:
+                return f"caught {err}"
+            return "not caught"
+
+        task = self.task(outer())
+        first.callback("x")
+        self.assertNoResult(task.deferred)
+        second.errback(KeyError("y"))
+        self.assertEqual(self.successResultOf(task.deferred), "caught 'y'")
+        self.assertFalse(task.told)
+
+    def test_what_a_coroutine_raises_is_its_result(self) -> None:
+        for error in (KeyError("mine"), StopAsyncIteration(), SystemExit(3)):
+
+            async def fails(error: BaseException = error) -> None:
+                raise error
+
+            self.assertIs(self.failureResultOf(self.task(fails()).deferred).value, error)
+
+    def test_context_variables_are_its_own(self) -> None:
+        async def sets() -> str:
+            variable.set("inner")
+            await gate
+            return variable.get()
+
+        gate: Deferred[None] = Deferred()
+        variable.set("outer")
+        task = self.task(sets())
+        self.assertEqual(variable.get(), "outer")
+        gate.callback(None)
+        self.assertEqual(self.successResultOf(task.deferred), "inner")
+
+    def test_it_is_running_while_it_is_on_the_stack(self) -> None:
+        seen: list[bool] = []
+
+        async def looks() -> None:
+            await gate
+            seen.append(task.running)
+
+        gate: Deferred[None] = Deferred()
+        task = self.task(looks())
+        self.assertFalse(task.running)
+        gate.callback(None)
+        self.assertEqual((seen, task.running), ([True], False))
+
+    def test_it_is_told_by_what_a_wait_fails_with(self) -> None:
+        for error, told in ((self.writer.err, True), (StreamAborted("another"), False)):
+            wait: Deferred[None] = Deferred()
+
+            async def waits(wait: Deferred[None] = wait) -> None:
+                try:
+                    await wait
+                except StreamAborted:
+                    await Deferred()
+
+            task = self.task(waits())
+            wait.errback(error)
+            self.assertEqual(task.told, told)
+
+    def test_it_is_told_by_a_wait_that_has_failed_if_it_awaits_it(self) -> None:
+        for awaits in (True, False):
+
+            async def waits(awaits: bool = awaits) -> None:
+                wait = FailedWait(self.writer.err, self.writer.count)
+                if awaits:
+                    await wait
+
+            task = self.task(waits())
+            self.assertEqual(task.told, awaits)
+            task.deferred.addErrback(lambda _: None)
+
+    def test_it_is_told_by_a_call_that_raises(self) -> None:
+        async def calls() -> None:
+            self.writer.count()
+
+        self.assertTrue(self.task(calls()).told)
+
+    def test_cancelling_reaches_what_it_awaits(self) -> None:
+        cancelled: list[object] = []
+
+        async def waits() -> None:
+            await Deferred(cancelled.append)
+
+        task = self.task(waits())
+        task.deferred.cancel()
+        self.failureResultOf(task.deferred, CancelledError)
+        self.assertEqual(len(cancelled), 1)
+
+    def test_one_that_is_given_up_is_closed(self) -> None:
+        closed: list[str] = []
+
+        async def waits() -> None:
+            try:
+                await Deferred()
+            finally:
+                closed.append("closed")
+
+        task = self.task(waits())
+        del task
+        gc.collect()
+        self.assertEqual(closed, ["closed"])
+
+
+class CallTests(SynchronousTestCase):
+    """
+    Code of others.
+    """
+
+    def test_whatever_it_does_becomes_a_deferred(self) -> None:
+        async def coroutine() -> str:
+            return "x"
+
+        class Awaitable:
+            def __await__(self) -> Any:
+                return coroutine().__await__()
+
+        def fails() -> None:
+            raise KeyError("made to fail")
+
+        for function in (lambda: "x", coroutine, Awaitable):
+            self.assertEqual(self.successResultOf(call(function)), "x")
+        self.failureResultOf(call(fails), KeyError)
+
+    def test_a_canceller_that_fails_is_logged(self) -> None:
+        def canceller(_: object) -> None:
+            raise KeyError("made to fail")
+
+        cancel(Deferred(canceller))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)

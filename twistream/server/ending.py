@@ -1,0 +1,144 @@
+"""
+Ending: who is told when a response is over, and in which order.
+
+That it is over is not decided here; the writer knows.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from twistream.errors import ClientDisconnected, SendTimeout, StreamClosed, StreamFinished
+from twistream.server.loop import StreamLoop
+from twistream.server.tasks import call
+from twistream.server.waits import Waits
+from twistream.server.writer import ResponseWriter
+
+if TYPE_CHECKING:
+    from twistream.server.context import Context
+
+Callback: TypeAlias = Callable[["Context"], object]
+
+
+class Ending:
+    """
+    The end of one response, for all who wait for it.
+
+    Attributes:
+        cancel_handler: Called when the handler is to be cancelled.
+        keep_running: The handler and its sleeps go on when the client has left.
+        loops: The loops that run.
+        sleeps: The Deferreds of those who sleep.
+    """
+
+    __slots__ = (
+        "_context",
+        "_on_close",
+        "_on_connection_close",
+        "_over",
+        "_waiting",
+        "cancel_handler",
+        "keep_running",
+        "loops",
+        "sleeps",
+    )
+
+    def __init__(self, context: "Context", *, keep_running: bool) -> None:
+        self.cancel_handler: Callable[[], object] | None = None
+        self.keep_running = keep_running
+        self.loops: dict[StreamLoop, None] = {}
+        self.sleeps = Waits()
+        self._context = context
+        self._on_close: list[Callback] = []
+        self._on_connection_close: list[Callback] = []
+        self._over = False
+        self._waiting: dict[Deferred[StreamClosed | None], None] = {}
+
+    def wait(self) -> Deferred[StreamClosed | None]:
+        """
+        A new Deferred that fires with ``err``. See ``Context.done``.
+        """
+        if self._over:
+            return succeed(self._context.err)
+        waiting: Deferred[StreamClosed | None] = Deferred(self._wait_cancelled)
+        self._waiting[waiting] = None
+        return waiting
+
+    def on_connection_close(self, callback: Callback) -> None:
+        """
+        See ``Context.on_connection_close``.
+        """
+        self._register(self._on_connection_close, callback, missed=self._client_left())
+
+    def on_close(self, callback: Callback) -> None:
+        """
+        See ``Context.on_close``.
+        """
+        self._register(self._on_close, callback, missed=True)
+
+    def tell_all(self, writer: ResponseWriter) -> None:
+        """
+        The response is over.
+        """
+        err = writer.err
+        reason: Exception = StreamFinished() if err is None else err
+        sleeps_too = err is None or not self.keep_running
+        # Whatever is cancelled from here on, because the handler is, fails with the reason.
+        writer.waits.will_fail_with(reason)
+        if sleeps_too:
+            self.sleeps.will_fail_with(reason)
+        if err is not None and not self.keep_running and self.cancel_handler is not None:
+            self.cancel_handler()
+        while self.loops:
+            next(iter(self.loops)).stop(reason)
+        writer.waits.fail_all(reason)
+        if sleeps_too:
+            self.sleeps.fail_all(reason)
+        self._over = True
+        raised = writer.raised
+        left = self._on_connection_close if self._client_left() else []
+        for callback in [*left, *self._on_close]:
+            self._tell(callback)
+        # What a callback was told, the handler was not.
+        writer.raised = raised
+        self._on_connection_close.clear()
+        self._on_close.clear()
+        for waiting in list(self._waiting):
+            # One that was told before may have cancelled it.
+            if waiting in self._waiting:
+                del self._waiting[waiting]
+                waiting.callback(err)
+
+    def call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
+        """
+        Call what is called because of the end, and let no failure of it come further.
+        """
+        call(function, *args).addErrback(self._complain, complaint)
+
+    def _complain(self, failure: Failure, complaint: str) -> None:
+        # That the response is over is no failure of what is called when it is.
+        if not (self._over and failure.check(StreamClosed, StreamFinished)):
+            self._context.log.failure(complaint, failure)
+
+    def _tell(self, callback: Callback) -> None:
+        self.call(callback, "a callback for the end of a stream failed", self._context)
+
+    def _client_left(self) -> bool:
+        return isinstance(self._context.err, ClientDisconnected | SendTimeout)
+
+    def _register(self, callbacks: list[Callback], callback: Callback, *, missed: bool) -> None:
+        if not callable(callback):
+            msg = f"a callback is a function, not {type(callback).__name__}"
+            raise TypeError(msg)
+        if not self._over:
+            callbacks.append(callback)
+        elif missed:
+            self._tell(callback)
+
+    def _wait_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
+        del self._waiting[waiting]
+        if self._context.err is not None:
+            # The handler is cancelled because of `err`, and this is where it asked for it.
+            waiting.callback(self._context.err)
