@@ -37,6 +37,7 @@ class Channel:
 
     def __init__(self) -> None:
         self._networkProducer: Any = Producer()
+        self._waitingForTransport = False
 
 
 class Descriptor(FileDescriptor):
@@ -71,6 +72,14 @@ class HangupWatchTests(SynchronousTestCase):
         self.channel._networkProducer.unregisterProducer()
         self.assertEqual(self.producer.told, ["resume", "unregister"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_connection_that_is_full_already_is_looked_at(self) -> None:
+        self.watch.stop()
+        self.channel._waitingForTransport = True
+        HangupWatch(self.channel, Descriptor(self.server.fileno()), self.clock)
+        self.client.close()
+        self.clock.advance(5)
+        self.assertEqual(self.producer.told, ["resume"])
 
     def test_a_client_that_is_there_is_looked_at_again_and_again(self) -> None:
         self.client.sendall(b"more requests")

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
+    DeferredList,
     ensureDeferred,
     gatherResults,
     inlineCallbacks,
@@ -523,6 +524,59 @@ class CancellationTests(GlueTest):
         client.clock.advance(0)
         self.assertFalse(cleaning.called)
         cleaning.callback(None)
+
+    def test_who_is_told_in_another_way_is_not_cancelled_while_cleaning_up_either(self) -> None:
+        waits: tuple[Any, ...] = (
+            lambda ctx: ctx.done(),
+            lambda ctx: gatherResults([ctx.sleep(5), Deferred()], consumeErrors=True),
+            lambda ctx: gatherResults(
+                [ctx.stream_writer(lambda w: None, 1), Deferred()], consumeErrors=True
+            ),
+        )
+        for wait in waits:
+            cleaning: Deferred[None] = Deferred()
+
+            async def handler(
+                ctx: Context, wait: Any = wait, cleaning: Deferred[None] = cleaning
+            ) -> None:
+                self.context = ctx
+                try:
+                    await wait(ctx)
+                finally:
+                    await cleaning
+
+            client = self.get(handler)
+            self.context.abort("kicked")
+            client.clock.advance(0)
+            self.assertFalse(cleaning.called)
+            cleaning.callback(None)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_what_a_part_of_a_handler_was_told_the_whole_was_not(self) -> None:
+        async def produces(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+
+        async def waits() -> None:
+            await pending
+
+        async def handler(ctx: Context) -> None:
+            parts = [Deferred.fromCoroutine(produces(ctx)), Deferred.fromCoroutine(waits())]
+            await DeferredList(parts, consumeErrors=True)
+
+        pending: Deferred[None] = Deferred()
+        self.serve(handler).request(b"HEAD").received()
+        self.assertTrue(pending.called)
+
+    def test_a_generator_that_waits_for_several_things_ends_without_a_word(self) -> None:
+        async def handler(ctx: Context) -> AsyncIterator[str]:
+            yield "x"
+            await gatherResults([ctx.sleep(5), Deferred()], consumeErrors=True)
+
+        client = self.get(handler)
+        client.clock.advance(0)
+        client.leave()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_client_that_is_cut_counts_as_one_that_left(self) -> None:
         called: list[Any] = []

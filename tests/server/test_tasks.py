@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.server.tasks import Task, call, cancel
+from twistream.server.tasks import Task, call, cancel, tell_running_task
 from twistream.server.waits import FailedWait
 from twistream.server.writer import ResponseWriter
 
@@ -23,11 +23,8 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self.raised = 0
+        self.telling = False
         self.err = StreamAborted("over")
-
-    def count(self) -> None:
-        self.raised += 1
 
 
 class TaskTests(SynchronousTestCase):
@@ -114,7 +111,7 @@ class TaskTests(SynchronousTestCase):
         for awaits in (True, False):
 
             async def waits(awaits: bool = awaits) -> None:
-                wait = FailedWait(self.writer.err, self.writer.count)
+                wait = FailedWait(self.writer.err, tell_running_task)
                 if awaits:
                     await wait
 
@@ -122,11 +119,35 @@ class TaskTests(SynchronousTestCase):
             self.assertEqual(task.told, awaits)
             task.deferred.addErrback(lambda _: None)
 
-    def test_it_is_told_by_a_call_that_raises(self) -> None:
-        async def calls() -> None:
-            self.writer.count()
+    def test_it_is_told_by_what_is_raised_in_its_own_code_only(self) -> None:
+        async def tells() -> None:
+            tell_running_task()
 
-        self.assertTrue(self.task(calls()).told)
+        async def awaits_it() -> None:
+            await tells()
+
+        async def starts_it() -> None:
+            await Deferred.fromCoroutine(tells())
+
+        async def calls_it() -> None:
+            await call(tell_running_task)
+
+        told = [self.task(each()).told for each in (tells, awaits_it, starts_it, calls_it)]
+        self.assertEqual(told, [True, True, False, False])
+        tell_running_task()  # Nobody is.
+
+    def test_it_is_told_by_whatever_it_waited_for_when_all_are_told(self) -> None:
+        for telling in (True, False):
+            wait: Deferred[None] = Deferred()
+
+            async def waits(wait: Deferred[None] = wait) -> None:
+                await wait
+                await Deferred()
+
+            task = self.task(waits())
+            self.writer.telling = telling
+            wait.callback(None)
+            self.assertEqual(task.told, telling)
 
     def test_cancelling_reaches_what_it_awaits(self) -> None:
         cancelled: list[object] = []

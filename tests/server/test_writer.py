@@ -2,6 +2,7 @@
 What reaches the wire, and when.
 """
 
+import gc
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -232,8 +233,18 @@ class BackpressureTests(GlueTest):
                 await ctx.flush()
 
         client = self.get(handler, max_buffered=1)
-        client.clock.pump([0.001] * 10)
+        client.clock.pump([0.01] * 30)
         self.assertEqual(len(client.body()), 300_000)
+
+    def test_a_wait_below_a_small_bound_leaves_no_timer(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write(b"x" * 15_000)
+            await ctx.flush()
+
+        client = self.get(handler, max_buffered=1)
+        client.leave()
+        client.clock.advance(0)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_an_error_page_is_past_the_bound(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -371,6 +382,17 @@ class ContentLengthTests(GlueTest):
         self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 500 "))
         self.logged(ContentLengthMismatch)
 
+    def test_a_length_that_is_put_right_after_all_is_no_news(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("abc")
+            ctx.header("Content-Length", "2")
+            ctx.flush()
+            ctx.header("Content-Length", "3")
+
+        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nabc"))
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_length_set_too_late_is_noticed_at_the_end_as_well(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("abc")
@@ -483,6 +505,22 @@ class BodylessTests(GlueTest):
                 self.assertNotIn(b"Content-Length", data)
             else:
                 self.assertIn(framing, data)
+
+    def test_the_flush_fails_with_that_also_when_there_is_no_time_left(self) -> None:
+        errors: list[type[BaseException]] = []
+
+        async def handler(ctx: Context) -> None:
+            client.clock.rightNow += 1
+            try:
+                await ctx.flush()
+            except BaseException as err:
+                errors.append(type(err))
+                raise
+
+        client = self.serve(handler)
+        client.request(b"HEAD")
+        client.clock.pump([0, 1, 1])
+        self.assertEqual(errors, [ResponseComplete])
 
     def test_the_loops_succeed_without_calling_anything(self) -> None:
         results: list[None] = []

@@ -211,7 +211,8 @@ class Context:
         Returns:
             Fires when more may be written: at once, when a full connection drains, or in
             the next turn of the reactor if this handler has had its share of this one.
-            Fails if the response is over; with `ResponseComplete` where no body may be; with `ContentLengthMismatch` if more was written than the
+            Fails if the response is over; with `ResponseComplete` where no body may be;
+            and with `ContentLengthMismatch` if more was written than the
             ``Content-Length`` that was set after it.
         """
         return self._writer.flush()

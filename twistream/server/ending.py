@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from twistream.errors import ClientDisconnected, SendTimeout, StreamClosed, StreamFinished
 from twistream.server.loop import StreamLoop
-from twistream.server.tasks import call
+from twistream.server.tasks import call, tells_of_the_end
 from twistream.server.waits import Waits
 from twistream.server.writer import ResponseWriter
 
@@ -91,25 +91,26 @@ class Ending:
             self.sleeps.will_fail_with(reason)
         if err is not None and not self.keep_running and self.cancel_handler is not None:
             self.cancel_handler()
+        writer.telling = True
         while self.loops:
             next(iter(self.loops)).stop(reason)
         writer.waits.fail_all(reason)
         if sleeps_too:
             self.sleeps.fail_all(reason)
+        writer.telling = False
         self._over = True
-        raised = writer.raised
         left = self._on_connection_close if self._client_left() else []
         for callback in [*left, *self._on_close]:
             self._tell(callback)
-        # What a callback was told, the handler was not.
-        writer.raised = raised
         self._on_connection_close.clear()
         self._on_close.clear()
+        writer.telling = True
         for waiting in list(self._waiting):
             # One that was told before may have cancelled it.
             if waiting in self._waiting:
                 del self._waiting[waiting]
                 waiting.callback(err)
+        writer.telling = False
 
     def call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
         """
@@ -119,7 +120,8 @@ class Ending:
 
     def _complain(self, failure: Failure, complaint: str) -> None:
         # That the response is over is no failure of what is called when it is.
-        if not (self._over and failure.check(StreamClosed, StreamFinished)):
+        over = tells_of_the_end(failure) or failure.check(StreamFinished)
+        if not (self._over and over):
             self._context.log.failure(complaint, failure)
 
     def _tell(self, callback: Callback) -> None:

@@ -37,6 +37,9 @@ class HangupWatch:
         self._gone = False
         self._producer = channel._networkProducer  # noqa: SLF001 - no public name
         channel._networkProducer = self  # noqa: SLF001 - as above
+        if channel._waitingForTransport:  # noqa: SLF001 - as above
+            # An earlier response has filled the connection, and may have stopped reading.
+            self._look_later()
 
     def stop(self) -> None:
         """
@@ -55,8 +58,7 @@ class HangupWatch:
         if self._gone:
             return  # Read on to the end, which is near: the kernel holds no more.
         self._producer.pauseProducing()
-        if self._call is None and _HANGUP:
-            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+        self._look_later()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
@@ -65,15 +67,19 @@ class HangupWatch:
         self._forget_call()
         self._producer.resumeProducing()
 
+    def _look_later(self) -> None:
+        if self._call is None and _HANGUP:
+            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+
     def _look(self) -> None:
+        self._call = None
         poll = select.poll()
         poll.register(self._socket.fileno(), _HANGUP)
         if poll.poll(0):
-            self._call = None
             self._gone = True
             self._producer.resumeProducing()
         else:
-            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+            self._look_later()
 
     def _forget_call(self) -> None:
         if self._call is not None:

@@ -135,7 +135,7 @@ class HTTP1Outbound(Outbound):
             else:
                 channel.forceAbortClient()
 
-        channel.timeoutConnection = MethodType(timed_out, channel)  # type: ignore[method-assign]
+        channel.timeoutConnection = MethodType(timed_out, channel)  # type: ignore[method-assign]  # of this one
         channel.setTimeout(seconds)
 
     def release(self) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed
-from twistream.server.tasks import Task, cancel
+from twistream.server.tasks import Task, cancel, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.server.waits import fail_quietly
 from twistream.server.writer import ResponseWriter
@@ -261,7 +261,7 @@ class StreamLoop:
                 close()
 
     def _report_late(self, result: object) -> None:
-        if isinstance(result, Failure) and not result.check(
-            CancelledError, StreamClosed, StopStream
+        if isinstance(result, Failure) and not (
+            tells_of_the_end(result) or result.check(StopStream)
         ):
             self._log.failure("a writer failed after the end of its stream", result)

@@ -7,7 +7,7 @@ from inspect import iscoroutine
 from math import isfinite
 from typing import Any, Literal, TypeAlias, cast
 
-from twisted.internet.defer import CancelledError, Deferred, FailureGroup, FirstError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,10 +19,9 @@ from twistream.errors import (
     ContentLengthMismatch,
     HTTPError,
     StreamAborted,
-    StreamClosed,
 )
 from twistream.server.context import Context, Item
-from twistream.server.tasks import Task, cancel
+from twistream.server.tasks import Task, cancel, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.wire import fields, render
 
@@ -72,7 +71,8 @@ class StreamResource(Resource):
             send_timeout: Seconds for which a client may take nothing while data waits
                 for it; then it is cut. A minute is long for a network that works.
             max_buffered: Bytes that may wait for a client when more are written, before
-                that write fails. Reached only by handlers that do not await `flush`.
+                that write fails. A handler that awaits its flushes does not reach it,
+                unless it writes as much between two of them.
             clock: The time that responses live by; that of the site if None.
 
         Raises:
@@ -144,7 +144,7 @@ class _Exchange:
     One request on its way through a handler.
     """
 
-    __slots__ = ("_context", "_done", "_log", "_raised", "_result", "_task", "_writer")
+    __slots__ = ("_context", "_done", "_log", "_result", "_task", "_writer")
 
     def __init__(self, context: Context, log: Logger) -> None:
         self._context = context
@@ -153,7 +153,6 @@ class _Exchange:
         self._task: Task | None = None
         self._result: Deferred[Any] | None = None
         self._done = False
-        self._raised = 0
         context._ending.cancel_handler = self._cancel  # noqa: SLF001 - as above
         context.request.notifyFinish().addErrback(self._lost)
 
@@ -191,7 +190,6 @@ class _Exchange:
         running = self._result is None or (self._task is not None and self._task.running)
         if running or not self._writer.from_outside:
             # It may be the handler that brought the end.
-            self._raised = self._writer.raised
             Turn.of(self._context.clock).soon(self._cancel_unless_told)
         elif self._result is not None:
             cancel(self._result)
@@ -199,10 +197,8 @@ class _Exchange:
     def _cancel_unless_told(self) -> None:
         if self._done or self._result is None:
             return
-        # Nobody can look into a handler that is no coroutine: that it awaited a flush
-        # which failed is not seen, only that a write failed.
-        told = self._writer.raised != self._raised if self._task is None else self._task.told
-        if not told:
+        # Nobody can look into a handler that is no coroutine.
+        if self._task is None or not self._task.told:
             cancel(self._result)
 
     def _lost(self, failure: Failure) -> None:
@@ -252,7 +248,7 @@ class _Exchange:
         self._done = True
         context, writer = self._context, self._writer
         if context.err is not None:
-            if not _tells_of_the_end(failure):
+            if not tells_of_the_end(failure):
                 self._log.failure(
                     "the handler of {context} failed after the end", failure, context=repr(context)
                 )
@@ -277,15 +273,3 @@ class _Exchange:
         """
         if self._context.err is not None:
             self._context.err.__traceback__ = None
-
-
-def _tells_of_the_end(failure: Failure) -> bool:
-    """
-    Whether it is the end of a response, as such or wrapped by what waits for several.
-    """
-    error = failure.value
-    if isinstance(error, FirstError):
-        return _tells_of_the_end(error.subFailure)
-    if isinstance(error, FailureGroup):
-        return all(map(_tells_of_the_end, error.failures))
-    return isinstance(error, StreamClosed | CancelledError)

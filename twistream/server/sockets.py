@@ -11,7 +11,7 @@ try:
     from fcntl import ioctl
     from termios import TIOCOUTQ
 except ImportError:  # pragma: no cover - Windows does not tell how much the kernel holds
-    ioctl = None  # type: ignore[assignment]
+    ioctl = None  # type: ignore[assignment]  # told apart where it is used
 
 
 def descriptor(transport: object) -> FileDescriptor | None:

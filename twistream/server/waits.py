@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
-from twistream.errors import StreamClosed, StreamFinished
+from twistream.errors import ContentLengthMismatch, StreamClosed, StreamFinished
 
 
 class _QuietAtTheEnd(DebugInfo):
@@ -18,12 +18,15 @@ class _QuietAtTheEnd(DebugInfo):
     Drops the complaint about an unhandled error where the error is the end of a stream.
 
     A handler may flush without keeping the Deferred. That the response ended meanwhile
-    is told to the handler elsewhere, and is no news for the log. Any other error that ends
+    is told to the handler elsewhere, and is no news for the log; nor that a length did
+    not fit, which is told at the end if it does not fit then. Any other error that ends
     up unhandled in the same Deferred is reported as ever.
     """
 
     def __del__(self) -> None:
-        if self.failResult is not None and not self.failResult.check(StreamClosed, StreamFinished):
+        if self.failResult is not None and not self.failResult.check(
+            StreamClosed, StreamFinished, ContentLengthMismatch
+        ):
             super().__del__()
 
 

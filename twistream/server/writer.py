@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web._http2 import H2Stream
 from twisted.web.server import Request, Site
@@ -27,8 +27,9 @@ from twistream.server.head import Head
 from twistream.server.http1 import HTTP1Outbound
 from twistream.server.http2 import HTTP2Outbound
 from twistream.server.outbound import Outbound
+from twistream.server.tasks import tell_running_task
 from twistream.server.turn import Turn
-from twistream.server.waits import FailedWait, Waits, fail_quietly
+from twistream.server.waits import FailedWait, Waits
 from twistream.server.watch import SendWatch
 
 _GATHER_LIMIT = 16 * 1024
@@ -41,10 +42,10 @@ _ENOUGH = 64 * 1024
 Bytes that Twisted's transports take before they say that they are full.
 """
 
-_LEAST_BOUND = _ENOUGH + _GATHER_LIMIT
+_DRAIN_LOOKS = 0.01
 """
-Bytes that may always wait. Below that, a handler that awaits every flush would hit the
-bound: by then the buffer may have gathered some more.
+Seconds between looks at a connection that holds much of the bound, and is not full: only
+where the bound is small, and Twisted does not report the drain.
 """
 
 _WAIT_COST = 512
@@ -74,7 +75,7 @@ class ResponseWriter:
         ended: Nothing more may be written.
         waits: The Deferreds of those who wait to send.
         from_outside: The connection brought the end, and not code that may be running.
-        raised: How often the end of the response was raised by a call or an await.
+        telling: Those who wait are just being told of the end.
     """
 
     __slots__ = (
@@ -97,7 +98,7 @@ class ResponseWriter:
         "ended",
         "err",
         "from_outside",
-        "raised",
+        "telling",
         "waits",
     )
 
@@ -120,14 +121,14 @@ class ResponseWriter:
         self.err: StreamClosed | None = None
         self.ended = False
         self.from_outside = False
-        self.raised = 0
+        self.telling = False
         self.waits = Waits()
         self._request = request
         self._clock = clock
         self._turn = Turn.of(clock)
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, self._turn, self._took_data)
-        self._max_buffered = max(max_buffered, _LEAST_BOUND)
+        self._max_buffered = max_buffered
         self._on_end = on_end
         self._watch = SendWatch(clock, send_timeout, self._out.progress, self._time_out)
         self._retry: IDelayedCall | None = None
@@ -160,7 +161,7 @@ class ResponseWriter:
         if self.head_sent:
             raise HeadersSent
         if self.ended:
-            self.raised += 1
+            tell_running_task()
             raise self._end_error()
         return self._head
 
@@ -175,7 +176,7 @@ class ResponseWriter:
         Put `data` into the buffer, and return how many bytes that were.
         """
         if self.ended:
-            self.raised += 1
+            tell_running_task()
             raise self._end_error()
         size = len(data)
         if not size:
@@ -210,16 +211,19 @@ class ResponseWriter:
         if not self.ended:
             try:
                 self._emit(at_once=at_once)
-            except ContentLengthMismatch:
-                return fail()
+            except ContentLengthMismatch as err:
+                return FailedWait(err, list)
         if self.ended:
             return self.failed_wait()
         if self._out.full:
             wait = self.waits.add(release=lambda wait: self._waiting.pop(wait, None))
             self._waiting[wait] = None
             return wait
+        backlog = self._out.backlog()
+        if backlog > self._max_buffered // 2:
+            return self._wait_for_drain()
         # A transport that nothing can be seen of may not say that it is full.
-        if self._out.backlog() <= _ENOUGH and self._may_go_on():
+        if backlog <= _ENOUGH and self._may_go_on():
             return None
         wait = self.waits.add()
         self._turn.soon(partial(self.waits.fire, wait))
@@ -233,9 +237,11 @@ class ResponseWriter:
         loop that swallows the error must not stop the reactor.
         """
         if self._may_go_on():
-            return FailedWait(self._end_error(), self._count_raise)
-        wait: Deferred[None] = Deferred()
-        self._turn.soon(lambda: fail_quietly(wait, self._end_error()))
+            return FailedWait(self._end_error(), tell_running_task)
+        later = Waits()
+        later.will_fail_with(self._end_error())
+        wait = later.add()
+        self._turn.soon(wait.cancel)
         return wait
 
     @property
@@ -246,9 +252,6 @@ class ResponseWriter:
         return self._size
 
     # The end.
-
-    def _count_raise(self) -> None:
-        self.raised += 1
 
     def _end_error(self) -> Exception:
         return StreamFinished() if self.err is None else self.err.with_traceback(None)
@@ -330,6 +333,20 @@ class ResponseWriter:
             self._end_from_outside(reason)
 
     # Inside.
+
+    def _wait_for_drain(self) -> Deferred[None]:
+        call: IDelayedCall
+
+        def look() -> None:
+            nonlocal call
+            if self._out.backlog() <= self._max_buffered // 2:
+                self.waits.fire(wait)
+            else:
+                call = self._clock.callLater(_DRAIN_LOOKS, look)
+
+        call = self._clock.callLater(_DRAIN_LOOKS, look)
+        wait = self.waits.add(release=lambda _: call.cancel())
+        return wait
 
     def _may_go_on(self) -> bool:
         turn = self._turn.enter()

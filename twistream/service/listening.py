@@ -161,7 +161,7 @@ def url_of(port: IListeningPort) -> str:
         return str(host)
     scheme = "https" if _is_tls(port) else "http"
     # Nobody can connect to the wildcard address by that name everywhere.
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104 - named, not bound
     shown = f"[{name}]" if ":" in name else name
     more = "" if name == host.host else " and on every other address of this machine"
     return f"{scheme}://{shown}:{host.port}/{more}"

@@ -98,7 +98,7 @@ def _observer_of(program: ServerOptions) -> ILogObserver:
     """
     # Twisted has no public name for what knows it.
     runner: Any = vars(twistd)["_SomeApplicationRunner"]
-    observer: ILogObserver = runner.loggerFactory(program)._getLogObserver()  # noqa: SLF001
+    observer: ILogObserver = runner.loggerFactory(program)._getLogObserver()  # noqa: SLF001 - as above
     return observer
 
 

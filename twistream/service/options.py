@@ -76,10 +76,10 @@ class Options(usage.Options):
             "Log each finished request to this file, in the combined format; rotated at 1 MB.",
         ],
     )
-    optFlags = (  # noqa: N815
+    optFlags = (  # noqa: N815 - as above
         ["verbose", "v", "Log debug lines too, such as one for each client that left early."],
     )
-    compData = usage.Completions(  # noqa: N815
+    compData = usage.Completions(  # noqa: N815 - as above
         descriptions={"listen": "address to serve on", "app": "application to serve"},
         multiUse=["listen"],
         optActions={
@@ -143,7 +143,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:  # noqa: N802 - Options
         if self.reactor is None:
             # Not earlier: twistd has installed the one of its --reactor by now.
-            from twisted.internet import reactor  # noqa: PLC0415
+            from twisted.internet import reactor  # noqa: PLC0415 - see above
 
             self.reactor = reactor
         addresses = self["listen"] or [_DEFAULT_ADDRESS]
