@@ -101,12 +101,13 @@ class Connection:
 
 def chunks(body: bytes) -> list[bytes]:
     """
-    The chunks of a body, without the one that ends it; the last may be incomplete.
+    The chunks of a body, without the one that ends it.
     """
     found = []
     while body:
         size, _, body = body.partition(b"\r\n")
         length = int(size, 16)
+        assert body[length : length + 2] == b"\r\n", body[length:]
         if length:
             found.append(body[:length])
         body = body[length + 2 :]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.wire.fields import content_length, field_name, field_value, media_type
+from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 
 class FieldTests(SynchronousTestCase):
@@ -50,6 +50,6 @@ class FieldTests(SynchronousTestCase):
             self.assertRaises(ValueError, content_length, wrong)
 
     def test_charsets(self) -> None:
-        self.assertEqual(media_type("text/plain"), "text/plain; charset=utf-8")
-        self.assertEqual(media_type("text/plain; Charset=x"), "text/plain; Charset=x")
-        self.assertEqual(media_type("application/jsonl"), "application/jsonl")
+        self.assertEqual(with_charset("text/plain"), "text/plain; charset=utf-8")
+        self.assertEqual(with_charset("text/plain; Charset=x"), "text/plain; Charset=x")
+        self.assertEqual(with_charset("application/jsonl"), "application/jsonl")

@@ -145,7 +145,7 @@ class Context:
         if not isinstance(value, str):
             msg = f"a media type is a str, not {type(value).__name__}"
             raise TypeError(msg)
-        self._writer.open_head.header("Content-Type", fields.media_type(value))
+        self._writer.open_head.header("Content-Type", fields.with_charset(value))
 
     def status_code(self, code: int) -> None:
         """

@@ -9,7 +9,7 @@ from twisted.web.http import NO_CONTENT, NOT_MODIFIED, RESET_CONTENT
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
-from twistream.wire.fields import content_length, field_name, field_value, media_type
+from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 _NO_BODY = frozenset({NO_CONTENT, RESET_CONTENT, NOT_MODIFIED})
 """
@@ -138,7 +138,7 @@ class Head:
             headers.setRawHeaders(b"Content-Length", [b"%d" % length])
         if length != 0:
             # Twisted's own default is HTML, where a stranger's text may be a script.
-            _default(headers, b"Content-Type", media_type("text/plain").encode())
+            _default(headers, b"Content-Type", with_charset("text/plain").encode())
         self._complete_framing()
 
     def complete_without_body(self, length: int | None) -> None:
@@ -159,7 +159,7 @@ class Head:
             # HEAD, which has the headers that GET would have (RFC 9110 9.3.2).
             if length is not None:
                 _default(headers, b"Content-Length", b"%d" % length)
-            _default(headers, b"Content-Type", media_type("text/plain").encode())
+            _default(headers, b"Content-Type", with_charset("text/plain").encode())
         self._complete_framing()
 
     def _complete_framing(self) -> None:

@@ -264,7 +264,7 @@ class _Exchange:
             accepts = context.request.getHeader(b"Accept") or b""
             media_type, body = render.error_page(page, as_html=b"text/html" in accepts)
             context.add_header("Vary", "Accept")
-            writer.replace(page.status, fields.media_type(media_type), body)
+            writer.replace(page.status, fields.with_charset(media_type), body)
         self._forget()
 
     def _forget(self) -> None:

@@ -39,7 +39,7 @@ def queued(transport: object) -> int:
     return size
 
 
-def in_kernel(descriptor: FileDescriptor) -> int:
+def in_kernel(socket: FileDescriptor) -> int:
     """
     How many bytes the kernel has not delivered to the client's kernel yet.
 
@@ -48,7 +48,7 @@ def in_kernel(descriptor: FileDescriptor) -> int:
     if ioctl is None:  # pragma: no cover - Windows
         return 0
     try:
-        answer = ioctl(descriptor.fileno(), TIOCOUTQ, b"\0\0\0\0")
+        answer = ioctl(socket.fileno(), TIOCOUTQ, b"\0\0\0\0")
     except (OSError, ValueError):
         return 0
     size: int = struct.unpack("i", answer)[0]

@@ -293,7 +293,7 @@ class ResponseWriter:
         """
         End with `body` instead of all that was written. The head must not have been sent.
         """
-        self._take()
+        self._drop()
         head = self.open_head
         head.clear_for_page(status)
         head.header("Content-Type", content_type)
@@ -359,9 +359,12 @@ class ResponseWriter:
     def _take(self) -> bytes:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
-        self._size = 0
+        self._drop()
         return body
+
+    def _drop(self) -> None:
+        self._parts.clear()
+        self._size = 0
 
     def _emit(self, *, at_once: bool) -> None:
         if self.bodyless():
@@ -385,7 +388,7 @@ class ResponseWriter:
             # Of a handler that has ended, and that wrote although nobody would read it.
             length = self._written if err is None and self._written else None
             self._head.complete_without_body(length)
-        self._take()
+        self._drop()
         self.ended = self._finishing = True
         self._out.send(b"", at_once=True, last=True)
         if self._finishing:
@@ -396,7 +399,7 @@ class ResponseWriter:
         self._finishing = False
         self._watch.stop()
         self._out.release()
-        self._watch.moved()
+        self._watch.moved()  # From here on.
         self._out.close_when_idle(self._watch.moved, self._watch.seconds)
         self._out.finish()
         self._on_end()
@@ -405,7 +408,7 @@ class ResponseWriter:
         self.err = err
         self.ended = True
         self._finishing = False
-        self._take()
+        self._drop()
 
     def _end_from_outside(self, err: StreamClosed) -> None:
         self.from_outside = True

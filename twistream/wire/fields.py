@@ -67,7 +67,7 @@ def content_length(value: bytes) -> int:
     return int(value)
 
 
-def media_type(value: str) -> str:
+def with_charset(value: str) -> str:
     """
     Add ``charset=utf-8`` to a text type that names no charset.
 

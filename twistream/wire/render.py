@@ -6,7 +6,6 @@ Pure functions. Whatever cannot be rendered raises before a byte of it exists.
 
 import html as _html
 import re
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 from typing import TypeAlias
@@ -14,11 +13,6 @@ from typing import TypeAlias
 import msgspec
 
 from twistream.errors import EncodeError, HTTPError
-
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
-"""
-What JSON itself can hold. The renderers take more: see `json`.
-"""
 
 Rendered: TypeAlias = tuple[str, bytes]
 
