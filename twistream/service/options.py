@@ -44,7 +44,7 @@ Examples:
   twistd -n twistream --listen ssl:8443:privateKey=key.pem:certKey=cert.pem
       over TLS, with HTTP/2 for clients that know it
   twistd -n twistream --listen unix:/run/app.sock
-      behind a proxy on the same machine
+      behind a proxy on the same machine, which speaks HTTP/1.1 with it
   twistd --pidfile app.pid --logfile app.log twistream --app app:root
       as a daemon; kill $(cat app.pid) ends it
 """
@@ -73,7 +73,7 @@ class Options(usage.Options):
             "access-log",
             None,
             None,
-            "Log each finished request to this file, in the combined format; rotated at 1 MB.",
+            "Log each request to this file when it has ended, in the combined format; rotated at 1 MB.",
         ],
     )
     optFlags = (  # noqa: N815 - as above
