@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format system-deps clean
+.PHONY: help demo test format system-deps clean
 
 help:
 	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'

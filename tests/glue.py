@@ -42,7 +42,7 @@ class Connection:
         root = resource
         if getattr(resource, "isLeaf", False):
             root = Resource()
-            root.getChild = lambda path, request: resource  # type: ignore[method-assign]
+            root.getChild = lambda path, request: resource  # type: ignore[method-assign]  # of this one
         self.clock = clock or Clock()
         self.site = Site(root, reactor=self.clock)
         self.transport = Transport()

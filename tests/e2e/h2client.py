@@ -67,7 +67,7 @@ class H2Client:
             )
         self.connection.initiate_connection()
         self.flush()
-        client.dataReceived = self._received  # type: ignore[method-assign]
+        client.dataReceived = self._received  # type: ignore[method-assign]  # of this one
 
     @classmethod
     async def connect(cls, server: Server, window: int | None = None) -> "H2Client":
@@ -118,7 +118,7 @@ class H2Client:
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, ResponseReceived):
-            self.streams[event.stream_id].head = dict(event.headers)  # type: ignore[arg-type]
+            self.streams[event.stream_id].head = dict(event.headers)  # type: ignore[arg-type]  # decoded, as configured
         elif isinstance(event, DataReceived):
             if event.data:
                 self.streams[event.stream_id].frames.append(event.data)

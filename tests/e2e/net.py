@@ -104,7 +104,7 @@ async def serving(
     else:
         stream = StreamResource(_remembering(handler, lambda: server), **options)
         root = Resource()
-        root.getChild = lambda path, request: stream  # type: ignore[method-assign]
+        root.getChild = lambda path, request: stream  # type: ignore[method-assign]  # of this one
     site = Site(root)
     if tls:
         certificate = PrivateCertificate.loadPEM(b"".join(pem()))
@@ -122,7 +122,7 @@ async def serving(
         server.protocols.add(protocol)
         return protocol
 
-    site.buildProtocol = remember  # type: ignore[method-assign]
+    site.buildProtocol = remember  # type: ignore[method-assign]  # of this one
     port = await endpoint.listen(site)
     server = Server(site, port, tls)
     try:
@@ -167,7 +167,7 @@ class Client(Protocol):
         self.data += data
         self._look()
 
-    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]  # as in Twisted
         self.reason = reason
         self._look()
 
@@ -216,13 +216,13 @@ class Client(Protocol):
         """
         Close with RST.
         """
-        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
 
     def half_close(self) -> None:
         """
         Send no more, but go on reading.
         """
-        self.transport.loseWriteConnection()  # type: ignore[union-attr]
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]  # it is connected
 
 
 def pause(seconds: float) -> Deferred[None]:

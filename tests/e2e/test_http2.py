@@ -38,7 +38,7 @@ async def test_each_flush_is_a_data_frame_at_once() -> None:
         client = await H2Client.connect(server)
         stream = client.request()
         for number, gate in enumerate(gates, start=1):
-            await client.client.until(lambda: len(stream.frames) == number)  # noqa: B023
+            await client.client.until(lambda: len(stream.frames) == number)  # noqa: B023 - awaited in its round
             assert not stream.over
             gate.callback(None)
         await client.over(stream)
@@ -296,7 +296,7 @@ async def test_a_closed_window_costs_no_cpu() -> None:
         client.reading = False
         stream = client.request()
         await client.client.until(lambda: len(stream.body) == 1000)
-        connection = server.contexts[0].request.channel._conn  # type: ignore[attr-defined]
+        connection = server.contexts[0].request.channel._conn  # type: ignore[attr-defined]  # Twisted's, private
         rounds: list[int] = []
         send = connection._sendPrioritisedData
 

@@ -40,7 +40,7 @@ async def test_messages_arrive_while_the_response_is_open(client: Any) -> None:
         assert response.headers.getRawHeaders("Content-Type") == ["application/jsonl"]
         body = treq.collect(response, received.append)
         for number, gate in enumerate(gates):
-            await eventually(lambda: b'{"number":%d}\n' % number in b"".join(received))  # noqa: B023
+            await eventually(lambda: b'{"number":%d}\n' % number in b"".join(received))  # noqa: B023 - awaited in its round
             assert not body.called
             gate.callback(None)
         await body

@@ -28,7 +28,7 @@ class WriteTests(GlueTest):
                     ctx.write(b"bytes "),
                     ctx.write(buffer),
                     ctx.write(memoryview(b"-view-")[::2]),
-                    ctx.write(array("H", [0x4141])),  # type: ignore[arg-type]
+                    ctx.write(array("H", [0x4141])),  # type: ignore[arg-type]  # wrong on purpose
                     ctx.write(""),
                 )
             )
@@ -47,7 +47,7 @@ class WriteTests(GlueTest):
         def handler(ctx: Context) -> None:
             for wrong in ({}, None, 1, 1.5, ["x"], object()):
                 with self.assertRaises(TypeError) as caught:
-                    ctx.write(wrong)  # type: ignore[arg-type]
+                    ctx.write(wrong)  # type: ignore[arg-type]  # wrong on purpose
                 self.assertIn(type(wrong).__name__, str(caught.exception))
 
         self.assertEqual(self.get(handler).body(), b"")
@@ -113,9 +113,9 @@ class WriteTests(GlueTest):
                 with self.assertRaises(EncodeError):
                     ctx.json_line(wrong)
             with self.assertRaises(EncodeError):
-                ctx.text(1)  # type: ignore[arg-type]
+                ctx.text(1)  # type: ignore[arg-type]  # wrong on purpose
             with self.assertRaises(TypeError):
-                ctx.binary("text")  # type: ignore[arg-type]
+                ctx.binary("text")  # type: ignore[arg-type]  # wrong on purpose
             return "fine"
 
         data = self.get(handler).received()

@@ -47,9 +47,9 @@ class HeadTests(GlueTest):
                 with self.assertRaises(ValueError):
                     ctx.header(name, "1")
             with self.assertRaises(TypeError):
-                ctx.header("X-Good", 1)  # type: ignore[arg-type]
+                ctx.header("X-Good", 1)  # type: ignore[arg-type]  # wrong on purpose
             with self.assertRaises(TypeError):
-                ctx.header(None, "1")  # type: ignore[arg-type]
+                ctx.header(None, "1")  # type: ignore[arg-type]  # wrong on purpose
 
         self.assertNotIn(b"X-", self.head(handler))
 
@@ -97,7 +97,7 @@ class HeadTests(GlueTest):
                     ctx.status_code(code)
             for wrong in ("200", True, 200.0):
                 with self.assertRaises(TypeError):
-                    ctx.status_code(wrong)  # type: ignore[arg-type]
+                    ctx.status_code(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
         self.assertTrue(self.head(handler).startswith(b"HTTP/1.1 200 OK\r\n"))
 
@@ -131,7 +131,7 @@ class HeadTests(GlueTest):
                 with self.assertRaises(ValueError):
                     ctx.content_type(wrong)
             with self.assertRaises(TypeError):
-                ctx.content_type(b"text/html")  # type: ignore[arg-type]
+                ctx.content_type(b"text/html")  # type: ignore[arg-type]  # wrong on purpose
 
         self.head(handler)
 

@@ -40,7 +40,7 @@ class LoopTest(GlueTest):
 
     def error(self) -> BaseException:
         (failure,) = self.results
-        value: BaseException = failure.value  # type: ignore[attr-defined]
+        value: BaseException = failure.value  # type: ignore[attr-defined]  # Twisted's, private
         return value
 
 
@@ -127,9 +127,9 @@ class IntervalTests(LoopTest):
                     ctx.sleep(much)
             for wrong in ("1", True, [1]):
                 with self.assertRaises(TypeError):
-                    ctx.stream_writer(lambda w: None, wrong)  # type: ignore[arg-type]
+                    ctx.stream_writer(lambda w: None, wrong)  # type: ignore[arg-type]  # wrong on purpose
             with self.assertRaises(TypeError):
-                ctx.stream_writer("not a function")  # type: ignore[arg-type]
+                ctx.stream_writer("not a function")  # type: ignore[arg-type]  # wrong on purpose
 
         self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))
 
@@ -528,7 +528,7 @@ class StreamTests(GlueTest):
         errors: list[Any] = []
 
         def handler(ctx: Context) -> Deferred[None]:
-            return ctx.stream([Deferred()]).addErrback(errors.append)  # type: ignore[list-item]
+            return ctx.stream([Deferred()]).addErrback(errors.append)  # type: ignore[list-item]  # wrong on purpose
 
         self.get(handler)
         self.assertIn("inlineCallbacks", str(errors[0].value))
@@ -614,6 +614,6 @@ class StreamTests(GlueTest):
         def handler(ctx: Context) -> None:
             for wrong in ("text", b"bytes", 1, None):
                 with self.assertRaises(TypeError):
-                    ctx.stream(wrong)  # type: ignore[arg-type]
+                    ctx.stream(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
         self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))

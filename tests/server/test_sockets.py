@@ -61,7 +61,7 @@ class SocketTests(SynchronousTestCase):
         pipe = socket.socket()
         number = pipe.fileno()
         pipe.close()
-        closed.fileno = lambda: number  # type: ignore[method-assign]
+        closed.fileno = lambda: number  # type: ignore[method-assign]  # of this one
         self.assertEqual(in_kernel(closed), 0)
 
     def test_wrappers_are_seen_through(self) -> None:

@@ -3,6 +3,7 @@ Turns: one slice for all, in order, also on a clock that stands still.
 """
 
 import gc
+from functools import partial
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -50,7 +51,7 @@ class TurnTests(SynchronousTestCase):
     def test_calls_are_made_in_the_next_turn_in_order(self) -> None:
         made: list[int] = []
         for number in range(3):
-            self.turn.soon(lambda number=number: made.append(number))  # type: ignore[misc]
+            self.turn.soon(partial(made.append, number))
         self.assertEqual(made, [])
         self.clock.advance(0)
         self.assertEqual(made, [0, 1, 2])

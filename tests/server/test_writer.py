@@ -454,7 +454,7 @@ class BodylessTests(GlueTest):
             while True:
                 ctx.write("x" * 100)
 
-        async def yields(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        async def yields(ctx: Context):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a generator
             while True:
                 yield "x"
 
@@ -529,7 +529,7 @@ class BodylessTests(GlueTest):
             def never(w: Context) -> None:
                 raise AssertionError
 
-            def items():  # type: ignore[no-untyped-def]  # noqa: ANN202
+            def items():  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a generator
                 raise AssertionError
                 yield "x"
 
@@ -633,7 +633,7 @@ class AccessLogTests(GlueTest):
     def logged_requests(self, handler: Any, *, leave: bool) -> list[tuple[int, int]]:
         requests: list[tuple[int, int]] = []
         client = self.serve(handler)
-        client.site.log = lambda request: requests.append(  # type: ignore[method-assign]
+        client.site.log = lambda request: requests.append(  # type: ignore[method-assign]  # of this one
             (request.code, request.sentLength)
         )
         client.request()

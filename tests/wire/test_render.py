@@ -98,8 +98,8 @@ class JSONTests(SynchronousTestCase):
             {"a": {float("inf"): 1}},
             Decimal("NaN"),
             [Decimal("-Infinity")],
-            Point(x=nan),  # type: ignore[arg-type]
-            Room("a", [Point(1), Point(float("inf"))]),  # type: ignore[arg-type]
+            Point(x=nan),  # type: ignore[arg-type]  # wrong on purpose
+            Room("a", [Point(1), Point(float("inf"))]),  # type: ignore[arg-type]  # wrong on purpose
             Struct(nan),
         ):
             self.assertRaises(EncodeError, render.json, value)

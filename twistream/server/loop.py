@@ -161,7 +161,7 @@ class StreamLoop:
     def _flush(self, then: Callable[[], bool], *, at_once: bool) -> bool:
         try:
             wait = self._writer.flush_step(at_once=at_once)
-        except Exception:  # noqa: BLE001 - a length set too late, for instance
+        except Exception:  # noqa: BLE001 - the head is Twisted's to write, with all that is on it
             return self._failed(Failure())
         return then() if wait is None else self._wait_for(wait, then)
 
@@ -240,9 +240,8 @@ class StreamLoop:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        writer, task = self._writer, self._task
-        from_within = writer.err is not None and not writer.from_outside
-        if from_within or (task is not None and task.running):
+        running = self._task is not None and self._task.running
+        if running or self._writer.ended_from_within:
             # It may be the step that it waits for that brought the end, and is running.
             Turn.of(self._context.clock).soon(self._cancel_pending_unless_told)
         elif self._pending is not None:

@@ -73,7 +73,7 @@ class Outbound(ABC):
 
     def waits(self) -> bool:
         """
-        Whether something waits for the client.
+        Whether something waits for the client. Asked now and then, not for each message.
         """
         return self.full or self.backlog() > 0
 

@@ -4,7 +4,6 @@ StreamResource: a handler as an `IResource`, and the course that one request tak
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from inspect import iscoroutine
-from math import isfinite
 from typing import Any, Literal, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
@@ -21,6 +20,7 @@ from twistream.errors import (
     StreamAborted,
 )
 from twistream.server.context import Context, Item
+from twistream.server.loop import check_seconds
 from twistream.server.tasks import Task, cancel, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.wire import fields, render
@@ -76,7 +76,8 @@ class StreamResource(Resource):
             clock: The time that responses live by; that of the site if None.
 
         Raises:
-            TypeError: The handler is not callable, or the methods are one str.
+            TypeError: The handler is not callable, the methods are one str, or the timeout
+                is no number.
             ValueError: An option has a value that it cannot have.
         """
         super().__init__()
@@ -89,8 +90,8 @@ class StreamResource(Resource):
         if on_disconnect not in ("cancel", "continue"):
             msg = f'on_disconnect is "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
-        if not isfinite(send_timeout) or send_timeout <= 0:
-            msg = f"send_timeout is a number of seconds above 0, not {send_timeout}"
+        if not check_seconds("send_timeout", send_timeout):
+            msg = "send_timeout is more than 0 seconds"
             raise ValueError(msg)
         if max_buffered <= 0:
             msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
@@ -188,7 +189,7 @@ class _Exchange:
         if self._done:
             return
         running = self._result is None or (self._task is not None and self._task.running)
-        if running or not self._writer.from_outside:
+        if running or self._writer.ended_from_within:
             # It may be the handler that brought the end.
             Turn.of(self._context.clock).soon(self._cancel_unless_told)
         elif self._result is not None:

@@ -7,7 +7,7 @@ what a handler is, the resource's.
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,7 +29,7 @@ from twistream.server.http2 import HTTP2Outbound
 from twistream.server.outbound import Outbound
 from twistream.server.tasks import tell_running_task
 from twistream.server.turn import Turn
-from twistream.server.waits import FailedWait, Waits
+from twistream.server.waits import FailedWait, Waits, fail_quietly
 from twistream.server.watch import SendWatch
 
 _GATHER_LIMIT = 16 * 1024
@@ -74,13 +74,13 @@ class ResponseWriter:
         err: Why the response ended before its time, or None.
         ended: Nothing more may be written.
         waits: The Deferreds of those who wait to send.
-        from_outside: The connection brought the end, and not code that may be running.
         telling: Those who wait are just being told of the end.
     """
 
     __slots__ = (
         "_clock",
         "_finishing",
+        "_from_outside",
         "_head",
         "_max_buffered",
         "_on_end",
@@ -97,7 +97,6 @@ class ResponseWriter:
         "_written",
         "ended",
         "err",
-        "from_outside",
         "telling",
         "waits",
     )
@@ -120,7 +119,7 @@ class ResponseWriter:
         """
         self.err: StreamClosed | None = None
         self.ended = False
-        self.from_outside = False
+        self._from_outside = False
         self.telling = False
         self.waits = Waits()
         self._request = request
@@ -161,9 +160,15 @@ class ResponseWriter:
         if self.head_sent:
             raise HeadersSent
         if self.ended:
-            tell_running_task()
-            raise self._end_error()
+            self._refuse()
         return self._head
+
+    @property
+    def ended_from_within(self) -> bool:
+        """
+        Whether it ended before its time, and code that may be running brought that about.
+        """
+        return self.err is not None and not self._from_outside
 
     def bodyless(self) -> bool:
         """
@@ -176,8 +181,7 @@ class ResponseWriter:
         Put `data` into the buffer, and return how many bytes that were.
         """
         if self.ended:
-            tell_running_task()
-            raise self._end_error()
+            self._refuse()
         size = len(data)
         if not size:
             return 0
@@ -238,9 +242,8 @@ class ResponseWriter:
         """
         if self._may_go_on():
             return FailedWait(self._end_error(), tell_running_task)
-        later = Waits()
-        later.will_fail_with(self._end_error())
-        wait = later.add()
+        error = self._end_error()
+        wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
         self._turn.soon(wait.cancel)
         return wait
 
@@ -252,6 +255,10 @@ class ResponseWriter:
         return self._size
 
     # The end.
+
+    def _refuse(self) -> NoReturn:
+        tell_running_task()
+        raise self._end_error()
 
     def _end_error(self) -> Exception:
         return StreamFinished() if self.err is None else self.err.with_traceback(None)
@@ -380,7 +387,7 @@ class ResponseWriter:
         # Taken before anything is sent: sending may run other code that writes.
         body = self._take()
         self._out.send(body, at_once=at_once)
-        if self._out.waits():
+        if self._out.full or self._out.backlog():
             self._watch.start(self._out.waits)
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
@@ -411,7 +418,7 @@ class ResponseWriter:
         self._drop()
 
     def _end_from_outside(self, err: StreamClosed) -> None:
-        self.from_outside = True
+        self._from_outside = True
         self._close(err)
         self._on_end()
 
