@@ -15,7 +15,7 @@ help:
 	@echo 'make clean        remove what these commands made'
 
 demo: $(VENV)/demo.stamp
-	@$(BIN)/twistd -n twistream $(if $(LISTEN),--listen '$(LISTEN)')
+	@$(BIN)/twistd -n --pidfile= twistream $(if $(LISTEN),--listen '$(LISTEN)')
 
 test: $(VENV)/test.stamp
 	@scripts/system-deps
