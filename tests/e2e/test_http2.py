@@ -158,6 +158,7 @@ async def test_flush_waits_while_the_window_is_closed() -> None:
             ctx.write("x" * 1000)
             await ctx.flush()
             flushed.append(number)
+            await ctx.sleep(0.001)  # In a turn of its own: in one they would be joined.
 
     async with serving(handler, tls=True) as server:
         client = await H2Client.connect(server, window=2500)

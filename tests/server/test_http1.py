@@ -141,8 +141,9 @@ class DirectSendTests(SynchronousTestCase):
 
         wire = self.wire(handler)
         self.assertTrue(wire.read().endswith(b"3\r\none\r\n"))
-        wire.write()
+        wire.reactor.advance(0)
         self.assertEqual(wire.read(), b"3\r\ntwo\r\n5\r\nthree\r\n")
+        self.assertEqual(wire.reactor.writers, set())
 
     def test_what_is_queued_is_not_overtaken(self) -> None:
         async def handler(ctx: Context) -> None:

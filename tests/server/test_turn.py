@@ -40,13 +40,55 @@ class TurnTests(SynchronousTestCase):
         self.assertGreater(self.turn.enter(), first)
 
     def test_the_slice_is_shared_and_ends(self) -> None:
-        self.assertTrue(self.turn.has_time())
+        self.turn.enter()
+        self.assertEqual(self.turn.ends, SLICE)
         self.clock.rightNow += SLICE / 2
-        self.assertTrue(self.turn.has_time())
-        self.clock.rightNow += SLICE / 2
-        self.assertFalse(self.turn.has_time())
+        self.turn.enter()
+        self.assertEqual(self.turn.ends, SLICE)
+        self.clock.rightNow += SLICE
         self.clock.advance(0)
-        self.assertTrue(self.turn.has_time())
+        self.turn.enter()
+        self.assertEqual(self.turn.ends, 2.5 * SLICE)
+
+    def test_what_is_due_at_the_end_of_a_turn_is_called_once_then_in_order(self) -> None:
+        made: list[object] = []
+        number = self.turn.enter()
+        for name in "ab":
+            self.turn.at_end(partial(made.append, name))
+        self.turn.at_end(lambda: made.append(self.turn.enter()))
+        self.turn.soon(partial(made.append, "next turn"))
+        self.assertEqual(made, [])
+        self.clock.advance(0)
+        self.assertEqual(made, ["a", "b", number, "next turn"])
+        self.clock.advance(1)
+        self.assertEqual(len(made), 4)
+
+    def test_what_a_slice_makes_due_is_called_when_the_slices_are_over(self) -> None:
+        made: list[str] = []
+
+        def work() -> None:
+            self.turn.at_end(partial(made.append, "end"))
+            made.append("work")
+
+        self.turn.soon(work)
+        self.turn.soon(partial(made.append, "more work"))
+        self.clock.advance(0)
+        self.assertEqual(made, ["work", "more work", "end"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_asked_for_at_the_end_waits_for_another_end(self) -> None:
+        made: list[float] = []
+
+        def again() -> None:
+            made.append(self.clock.seconds())
+            self.turn.at_end(again)
+
+        self.turn.at_end(again)
+        for _ in range(10):
+            self.clock.advance(0.1)
+        # The end of what came before and the end of the slices, and no more in a turn.
+        self.assertLessEqual(max(map(made.count, made)), 2)
+        self.assertEqual(len(set(made)), 10)
 
     def test_calls_are_made_in_the_next_turn_in_order(self) -> None:
         made: list[int] = []

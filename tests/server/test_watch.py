@@ -5,6 +5,7 @@ SendWatch: cuts who takes nothing, and nobody else.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from twistream.server.turn import Turn
 from twistream.server.watch import SendWatch
 
 
@@ -19,7 +20,7 @@ class SendWatchTests(SynchronousTestCase):
         self.waiting = True
         self.timeouts: list[float] = []
         self.watch = SendWatch(
-            self.clock,
+            Turn.of(self.clock),
             8.0,
             lambda: (0, self.taken),
             lambda: self.timeouts.append(self.clock.seconds()),

@@ -6,7 +6,8 @@ handler.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -19,7 +20,7 @@ from twistream.errors import (
     StreamClosed,
 )
 from twistream.server.ending import Callback, Ending
-from twistream.server.loop import SHORTEST_INTERVAL, Step, StreamLoop, check_seconds
+from twistream.server.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop, check_seconds
 from twistream.server.writer import ResponseWriter
 from twistream.wire import fields, render
 
@@ -179,16 +180,7 @@ class Context:
             StreamFinished: It ended in good order.
             TypeError: It is neither str nor bytes-like.
         """
-        if isinstance(data, str):
-            return self._writer.write(render.encode_text(data))
-        if isinstance(data, bytes):
-            return self._writer.write(data)
-        try:
-            view = memoryview(data)
-        except TypeError:
-            msg = f"write() takes str or bytes, not {type(data).__name__}"
-            raise TypeError(msg) from None
-        return self._writer.write(view.tobytes())
+        return self._writer.write(_encoded(data))
 
     def writef(self, format: str, *args: object) -> int:  # noqa: A002 - the name in logging
         """
@@ -314,7 +306,7 @@ class Context:
         seconds = None if interval is None else check_seconds("interval", interval)
         if seconds is not None and seconds < SHORTEST_INTERVAL:
             seconds = None
-        return self._loop(writer, interval=seconds)
+        return self._loop(writer, kind=partial(StreamLoop, interval=seconds))
 
     def stream(self, items: Iterable[Item] | AsyncIterable[Item]) -> Deferred[None]:
         """
@@ -337,22 +329,22 @@ class Context:
                     item = await anext(async_iterator)
                 except StopAsyncIteration:
                     raise StopStream from None
-                ctx._write_item(item)
+                ctx._writer.write(_encoded_item(item))
 
-            return self._loop(step_async, close=lambda: self._close(async_iterator, "aclose"))
+            return self._loop(
+                step_async,
+                kind=partial(StreamLoop, interval=None),
+                close=lambda: self._close(async_iterator, "aclose"),
+            )
         if isinstance(items, Item):
             msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
-
-        def step(ctx: Context) -> None:
-            try:
-                item = next(iterator)
-            except StopIteration:
-                raise StopStream from None
-            ctx._write_item(item)
-
-        return self._loop(step, close=lambda: self._close(iterator, "close"))
+        return self._loop(
+            iterator,
+            kind=partial(ItemLoop, encode=_encoded_item),
+            close=lambda: self._close(iterator, "close"),
+        )
 
     # Time, and the end.
 
@@ -446,20 +438,11 @@ class Context:
             self.content_type(media_type)
         return writer.write(data)
 
-    def _write_item(self, item: object) -> None:
-        if isinstance(item, Deferred):
-            msg = (
-                "a generator handler yields str or bytes, not a Deferred; "
-                "was @inlineCallbacks meant, or an async generator?"
-            )
-            raise TypeError(msg)
-        self.write(item)  # type: ignore[arg-type]  # write() checks
-
     def _loop(
         self,
-        step: Step,
+        steps: Any,
         *,
-        interval: float | None = None,
+        kind: Callable[..., StreamLoop],
         close: Callable[[], object] | None = None,
     ) -> Deferred[None]:
         writer = self._writer
@@ -470,11 +453,10 @@ class Context:
                 return writer.failed_wait()
             writer.complete_without_body()
             return succeed(None)
-        loop = StreamLoop(
-            step,
+        loop = kind(
+            steps,
             context=self,
             writer=writer,
-            interval=interval,
             on_end=self._ending.loops.pop,
             close=close,
         )
@@ -490,3 +472,31 @@ class Context:
 
     def _over(self) -> None:
         self._ending.tell_all(self._writer)
+
+
+def _encoded(data: Item) -> bytes:
+    """
+    What goes on the wire of what may be written.
+    """
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, str):
+        return render.encode_text(data)
+    try:
+        return memoryview(data).tobytes()
+    except TypeError:
+        msg = f"write() takes str or bytes, not {type(data).__name__}"
+        raise TypeError(msg) from None
+
+
+def _encoded_item(item: Item) -> bytes:
+    """
+    As `_encoded`, of what a generator has yielded.
+    """
+    if isinstance(item, Deferred):
+        msg = (
+            "a generator handler yields str or bytes, not a Deferred; "
+            "was @inlineCallbacks meant, or an async generator?"
+        )
+        raise TypeError(msg)
+    return _encoded(item)

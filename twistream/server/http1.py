@@ -11,7 +11,7 @@ from twisted.web.http import HTTPChannel, Request
 
 from twistream.server.hangup import HangupWatch
 from twistream.server.outbound import Outbound
-from twistream.server.sockets import descriptor, in_kernel, queued
+from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 from twistream.wire.framing import LAST_CHUNK, chunk
 
@@ -34,16 +34,21 @@ class _HeadRecorder:
 class HTTP1Outbound(Outbound):
     """
     HTTP/1.1 and HTTP/1.0, on TCP, TLS or any other transport.
+
+    Attributes:
+        chunked: The body is sent in chunks.
     """
 
     __slots__ = (
         "_channel",
+        "_frames",
         "_hangup",
-        "_sent_in_turn",
+        "_registered",
         "_socket",
         "_taken",
         "_transport",
         "_turn_seen",
+        "chunked",
     )
 
     # What Twisted's annotations do not know of them is guarded where it is used.
@@ -55,30 +60,50 @@ class HTTP1Outbound(Outbound):
         self._channel = request.channel
         self._transport = request.channel.transport
         self._socket = descriptor(self._transport)
-        self._hangup = (
-            HangupWatch(self._channel, self._socket, turn.clock)
-            if self._socket is not None and isinstance(self._channel, HTTPChannel)
-            else None
-        )
-        self._sent_in_turn = 0
+        self._hangup: HangupWatch | None = None
+        self._registered = False
+        self._frames: list[bytes] = []
         self._taken = 0
         self._turn_seen = 0
+        self.chunked = False
 
-    def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:
-        request = self._request
-        head = b"" if self.started else self._head()
-        request.sentLength += len(data)
-        body = chunk(data) if data and request.chunked else data
-        framed = head + body + (LAST_CHUNK if last and request.chunked else b"")
-        if last:
-            request.chunked = 0  # The last chunk is in: `finish` must not send another.
-        if not framed:
-            return
-        self.handed += len(framed)
-        if at_once:
-            framed = self._send_directly(framed)
-        if framed:
-            self._channel.write(framed)
+    def put(self, data: bytes, *, last: bool = False) -> None:
+        if not self.started:
+            self._put_head()
+        if data:
+            self._hold(chunk(data) if self.chunked else data)
+        if last and self.chunked:
+            self._hold(LAST_CHUNK)
+            self._request.chunked = 0  # `finish` must not send another.
+
+    def push(self) -> bool:
+        frames = self._frames
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
+        self.held = 0
+        return bool(data) and self.send(data)
+
+    def send(self, data: bytes) -> bool:
+        """
+        Send `data`, which is framed already, and return whether some of it waits.
+
+        Nothing may be held.
+        """
+        self.handed += len(data)
+        rest = self._send_directly(data)
+        if not rest:
+            return False
+        if not self._registered:
+            self._register()
+        if said_goodbye(self._transport):
+            self._channel.loseConnection()
+            return False
+        self._channel.write(rest)
+        return self.waits()
+
+    def attend(self) -> None:
+        if self._socket is not None and isinstance(self._channel, HTTPChannel):
+            self._hangup = HangupWatch(self._channel, self._socket, self._turn.clock)
 
     def backlog(self) -> int:
         if self._socket is None:
@@ -88,14 +113,12 @@ class HTTP1Outbound(Outbound):
             if turn != self._turn_seen and not self.full:
                 self._turn_seen = turn
                 self._taken = self.handed
-            return self.handed - self._taken
-        return queued(self._transport)
+            return self.held + self.handed - self._taken
+        return self.held + queued(self._transport)
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         self._turn_seen = 0  # All that waited has been taken.
-        if self._socket is not None and self._socket.disconnecting:
-            # The client has said goodbye on TLS, and Twisted waits for the producer, who
-            # would go on for ever: what it writes is thrown away.
+        if said_goodbye(self._transport):
             self._channel.loseConnection()
             return
         super().resumeProducing()
@@ -121,10 +144,12 @@ class HTTP1Outbound(Outbound):
     def cut(self) -> None:
         self._transport.abortConnection()
 
+    @property
+    def closes(self) -> bool:
+        return not self._channel.persistent and isinstance(self._channel, HTTPChannel)
+
     def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
         channel = self._channel
-        if channel.persistent or not isinstance(channel, HTTPChannel):
-            return
 
         # Twisted turns the channel's own timeout off for as long as it handles a request,
         # and on again only if another may follow. TLS waits for the client's goodbye, and
@@ -135,45 +160,53 @@ class HTTP1Outbound(Outbound):
             else:
                 channel.forceAbortClient()
 
-        channel.timeoutConnection = MethodType(timed_out, channel)  # type: ignore[method-assign]  # of this one
+        channel.timeoutConnection = MethodType(timed_out, channel)
         channel.setTimeout(seconds)
 
     def release(self) -> None:
+        self._frames.clear()
+        self.held = 0
         if self._hangup is not None:
             self._hangup.stop()
 
-    def _head(self) -> bytes:
+    def _hold(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self.held += len(frame)
+
+    def _put_head(self) -> None:
         """
-        Have Twisted write the head, and keep its bytes to send them with the first chunk.
+        Have Twisted write the head, with all that it knows about heads, and hold it.
         """
-        channel = self._channel
+        self.started = True
+        request, channel = self._request, self._channel
         recorder = _HeadRecorder()
         transport, channel.transport = channel.transport, recorder
         try:
-            self._start()
+            type(request).write(request, b"")
         finally:
             channel.transport = transport
-        if getattr(channel, "_waitingForTransport", False):
+        self._seal()  # Twisted sets a `write` of its own where no body may be.
+        self.chunked = bool(request.chunked)
+        self._hold(b"".join(recorder.written))
+
+    def _register(self) -> None:
+        # Before anything can queue, so that the connection can say that it is full.
+        self._registered = True
+        self._request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        if getattr(self._channel, "_waitingForTransport", False):
             # Full of earlier responses. Twisted tells a producer only what comes after it.
             self.full = True
-        return b"".join(recorder.written)
 
     def _ends_with_connection(self) -> bool:
-        request = self._request
-        return not request.chunked and not request.responseHeaders.hasHeader(b"Content-Length")
+        return not self.chunked and not self._request.responseHeaders.hasHeader(b"Content-Length")
 
     def _send_directly(self, data: bytes) -> bytes:
         """
         Send what the socket takes, and return the rest.
 
         Saves the two ``epoll_ctl`` and the turn that Twisted's buffer costs. Only plain
-        TCP with an empty queue may be passed by: anything else would be overtaken. One
-        such send for each turn, so that a burst still leaves in one piece.
+        TCP with an empty queue may be passed by: anything else would be overtaken.
         """
-        turn = self._turn.enter()
-        if self._sent_in_turn == turn:
-            return data
-        self._sent_in_turn = turn
         transport = self._transport
         if (
             type(transport) is not TCPServer
@@ -182,9 +215,13 @@ class HTTP1Outbound(Outbound):
             or transport.disconnecting
             or transport._aborting  # noqa: SLF001 - Twisted has no public question for it
             or transport._writeDisconnected  # noqa: SLF001 - as above
-            or queued(transport)
+            or transport.dataBuffer
+            or transport._tempDataBuffer  # noqa: SLF001 - as above
         ):
             return data
-        sent = transport.writeSomeData(data)
-        # An exception is the loss of the connection: the ordinary way reports it.
-        return data[sent:] if isinstance(sent, int) else data
+        try:
+            sent = transport.socket.send(data)
+        except OSError:
+            # Full, or lost: the ordinary way waits, or reports it.
+            return data
+        return b"" if sent == len(data) else data[sent:]

@@ -19,8 +19,13 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from twistream.server.outbound import Outbound
-from twistream.server.sockets import descriptor, in_kernel, queued
+from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
+
+_GATHER_LIMIT = 64 * 1024
+"""
+Bytes of DATA that leave in one write: what a transport of Twisted takes before it is full.
+"""
 
 
 class _Line:
@@ -76,15 +81,26 @@ class _Line:
         Let the streams send one frame each, in turn, as long as there is room.
         """
         streams, conn = self.streams, self._connection.conn
+        gathered = 0
         while streams and not self._is_full() and conn.outbound_flow_control_window > 0:
             stream = streams.popleft()
             stream.in_line = False
-            if stream.send_frame():
-                stream.join_line()
+            gathered += stream.send_frame()
+            if gathered > _GATHER_LIMIT:
+                self._write()
+                gathered = 0
+        if gathered:
+            self._write()
         for stream in streams:
             stream.wait_for_window()
         if streams and self._is_full():
             self._look_when_taken()
+
+    def _write(self) -> None:
+        connection = self._connection
+        connection.transport.write(connection.conn.data_to_send())
+        if said_goodbye(connection.transport):
+            connection.transport.unregisterProducer()
 
     def look_soon(self) -> None:
         """
@@ -118,9 +134,7 @@ class _Line:
     def _taken(self, result: object) -> object:
         self._woken = False
         transport = self._connection.transport
-        socket = descriptor(transport)
-        if socket is not None and socket.disconnecting:
-            # As with HTTP/1: the client has said goodbye on TLS.
+        if said_goodbye(transport):
             transport.unregisterProducer()
         self.look_soon()
         return result
@@ -158,17 +172,21 @@ class HTTP2Outbound(Outbound):
         self._pending_size = 0
         self._aborting = False
 
-    def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:  # noqa: ARG002 - END_STREAM is `finish`
+    def put(self, data: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - END_STREAM is `finish`
         if not self.started:
             self._start()
         if data:
-            self._request.sentLength += len(data)
+            # What was pending before waits in the line, or for its own window.
+            if not self._pending:
+                self.join_line()
             self._pending.append(memoryview(data))
             self._pending_size += len(data)
-            # If something is pending outside the line, it waits for its own window.
-            if len(self._pending) == 1:
-                self.join_line()
-            self._line.pump()
+            self.held += len(data)
+
+    def push(self) -> bool:
+        self.held = 0
+        self._line.pump()
+        return bool(self._pending) or queued(self._connection.transport) > 0
 
     def waits(self) -> bool:
         if self._pending and not self.in_line:
@@ -199,10 +217,6 @@ class HTTP2Outbound(Outbound):
         self._drop()
         self.abort()
 
-    def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
-        # The connection has other streams, and a timeout of its own.
-        pass
-
     def release(self) -> None:
         self._drop()
         self._line.leave()
@@ -230,16 +244,18 @@ class HTTP2Outbound(Outbound):
         self.full = True
         self._channel.flowControlBlocked()
 
-    def send_frame(self) -> bool:
+    def send_frame(self) -> int:
         """
-        Hand over as much as one frame takes, and return whether there is more to send.
+        Make a frame of as much as one takes, and return how many bytes that are.
+
+        If there is more to send, it joins the line again.
         """
         conn, stream = self._connection.conn, self._channel.streamID
         try:
             room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
                 self.wait_for_window()
-                return False
+                return 0
             data = self._pending.popleft()
             if len(data) > room:
                 self._pending.appendleft(data[room:])
@@ -249,24 +265,33 @@ class HTTP2Outbound(Outbound):
             # The client's reset has been read but not yet reported, or the connection is
             # closing: the end comes on its own.
             self._drop()
-            return False
-        self._pending_size -= len(data)
-        self.handed += len(data)
-        self._line.handed += len(data)
-        self._connection.transport.write(conn.data_to_send())
+            return 0
+        size = len(data)
+        self._pending_size -= size
+        self.handed += size
+        self._line.handed += size
         if self._pending:
-            return True
-        if self._aborting:
+            self.join_line()
+        elif self._aborting:
             self._reset_soon()
         elif self.full:
             self._turn.soon(self._drained)
-        return False
+        return size
 
     def _drained(self) -> None:
         if self.full and not self._pending:
             super().resumeProducing()
 
+    def _start(self) -> None:
+        self.started = True
+        request = self._request
+        # Before anything can queue, so that the connection can say that it is full.
+        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        type(request).write(request, b"")
+        self._seal()  # Twisted sets a `write` of its own where no body may be.
+
     def _drop(self) -> None:
+        self.held = 0
         self._pending.clear()
         self._pending_size = 0
         if self.in_line:

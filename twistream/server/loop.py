@@ -1,11 +1,11 @@
 """
-StreamLoop: what drives ``stream_writer``.
+StreamLoop: what drives ``stream_writer``, and ItemLoop, which drives ``stream``.
 
 It calls a function again and again, each time followed by a flush, until the function
 says stop, fails, or the response is over.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -85,7 +85,7 @@ class StreamLoop:
 
     def __init__(  # noqa: PLR0913 - keyword arguments, from one caller
         self,
-        step: Step,
+        step: Callable[..., Any],
         *,
         context: "Context",
         writer: ResponseWriter,
@@ -95,6 +95,7 @@ class StreamLoop:
     ) -> None:
         """
         Args:
+            step: Called with the context.
             interval: Seconds from start to start of the steps, None for no wait.
             on_end: Called when the loop has ended, before the Deferred fires.
             close: Called when it has ended and no step is under way any more.
@@ -177,6 +178,9 @@ class StreamLoop:
         deferred.addBoth(self._arrived, then, go_on)
         if self._ended:
             self._cancel_pending_unless_told()
+        elif self._pending is not None:
+            # Whatever it waits for, what has been flushed does not wait with it.
+            self._writer.push()
         return bool(go_on and go_on[0])
 
     def _arrived(self, result: object, then: Callable[[], bool], go_on: list[bool]) -> None:
@@ -264,3 +268,42 @@ class StreamLoop:
             tells_of_the_end(result) or result.check(StopStream)
         ):
             self._log.failure("a writer failed after the end of its stream", result)
+
+
+class ItemLoop(StreamLoop):
+    """
+    Sends what an iterator gives, each item as a message.
+
+    As a `StreamLoop` with a step that writes one, in half the time.
+    """
+
+    __slots__ = ("_encode",)
+
+    def __init__(
+        self,
+        items: Iterator[Any],
+        encode: Callable[[Any], bytes],
+        **options: Any,
+    ) -> None:
+        """
+        Args:
+            encode: Makes the bytes of a message from an item.
+            options: As `StreamLoop`.
+        """
+        super().__init__(items.__next__, interval=None, **options)
+        self._encode = encode
+
+    def _take_step(self) -> bool:
+        try:
+            item = self._step()
+        except StopIteration:
+            return self._failed(Failure(StopStream()))
+        except BaseException:  # noqa: BLE001 - as in StreamLoop
+            return self._failed(Failure())
+        if self._ended:
+            return False
+        try:
+            wait = self._writer.send_step(self._encode(item))
+        except BaseException:  # noqa: BLE001 - as in StreamLoop
+            return self._failed(Failure())
+        return True if wait is None else self._wait_for(wait, self._after_flush)

@@ -1,10 +1,11 @@
 """
 Outbound: the way of one response's bytes to its connection.
 
-An outbound is the only place that touches the transport. It knows the framing, sends
-at once where that is right, tells whether the connection is full, and ends a response
-in good order or so that the client sees it is incomplete. It does not know what a
-handler is, and it keeps no time: whoever owns it watches for clients that take nothing.
+An outbound is the only place that touches the transport. It knows the framing, holds
+what is framed until it is pushed, tells whether the connection is full, and ends a
+response in good order or so that the client sees it is incomplete. It does not know what
+a handler is, and it keeps no time: whoever owns it decides when to push, and watches for
+clients that take nothing.
 
 Here is what the protocols have in common; each has a module of its own.
 """
@@ -39,6 +40,7 @@ class Outbound(ABC):
         started: The head has been sent.
         full: The connection takes no more for now.
         handed: How many bytes were handed to the connection so far.
+        held: How many bytes are framed and wait to be pushed.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class Outbound(ABC):
         "_turn",
         "full",
         "handed",
+        "held",
         "started",
     )
 
@@ -59,16 +62,29 @@ class Outbound(ABC):
         self.started = False
         self.full = False
         self.handed = 0
+        self.held = 0
         self._seal()
 
     @abstractmethod
-    def send(self, data: bytes, *, at_once: bool = False, last: bool = False) -> None:
+    def put(self, data: bytes, *, last: bool = False) -> None:
         """
-        Send `data` as one frame of the body, after the head if that has not left yet.
+        Hold `data` as one frame of the body, after the head if that is not there yet.
 
         Args:
-            at_once: Put it on the socket within this call where that is possible.
-            last: Nothing will follow; `finish` is called next.
+            last: Nothing will follow; after a `push`, `finish` is called.
+        """
+
+    @abstractmethod
+    def push(self) -> bool:
+        """
+        Send what is held in one piece, and return whether some of it waits.
+
+        It is on the socket when this returns, where nothing can be overtaken.
+        """
+
+    def attend(self) -> None:  # noqa: B027 - not for every protocol
+        """
+        The response goes on when the reactor does: see to it that its client is missed.
         """
 
     def waits(self) -> bool:
@@ -80,7 +96,9 @@ class Outbound(ABC):
     @abstractmethod
     def backlog(self) -> int:
         """
-        How many bytes wait in this process; where that cannot be seen, an upper bound.
+        How many bytes wait in this process, held or handed over.
+
+        Where that cannot be seen it is an upper bound.
         """
 
     @abstractmethod
@@ -104,14 +122,21 @@ class Outbound(ABC):
         As `abort`, but at once: what the client has not taken yet is lost.
         """
 
-    @abstractmethod
+    @property
+    def closes(self) -> bool:
+        """
+        The connection closes after this response, and Twisted will not watch over it.
+        """
+        return False
+
     def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
         """
-        Watch a connection that closes after this response, which has been sent.
+        Watch over the connection, where it `closes` and everything has been sent.
 
         Args:
             still_moving: Asked every `seconds`. If it says no, the connection is cut.
         """
+        raise NotImplementedError
 
     def finish(self) -> None:
         """
@@ -152,19 +177,10 @@ class Outbound(ABC):
         # The end of the request follows, and says it all.
 
     def _seal(self) -> None:
-        vars(self._request).update(write=refuse_write, finish=refuse_write)
+        # Not through `vars`, which would make a dict of its own for each request.
+        for name in ("write", "finish"):
+            setattr(self._request, name, refuse_write)
 
     def _unseal(self) -> None:
-        vars(self._request).pop("write", None)
-        vars(self._request).pop("finish", None)
-
-    def _start(self) -> None:
-        """
-        Let Twisted write the head, with all that it knows about heads.
-        """
-        self.started = True
-        request = self._request
-        # Before anything can queue, so that the connection can say that it is full.
-        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
-        type(request).write(request, b"")
-        self._seal()  # Twisted sets a `write` of its own where no body may be.
+        for name in ("write", "finish"):
+            delattr(self._request, name)

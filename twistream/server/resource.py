@@ -7,6 +7,7 @@ from inspect import iscoroutine
 from typing import Any, Literal, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -121,6 +122,8 @@ class StreamResource(Resource):
             exchange.start(self._handler)
         else:
             exchange.refuse(self._methods)
+        if not request.finished:
+            exchange.attend()
         return NOT_DONE_YET
 
     def _take_off_encoder(self, request: Request) -> None:
@@ -155,7 +158,6 @@ class _Exchange:
         self._result: Deferred[Any] | None = None
         self._done = False
         context._ending.cancel_handler = self._cancel  # noqa: SLF001 - as above
-        context.request.notifyFinish().addErrback(self._lost)
 
     def start(self, handler: Handler) -> None:
         """
@@ -184,6 +186,18 @@ class _Exchange:
         """
         self._context.header("Allow", ", ".join(methods))
         self._failed(Failure(HTTPError(405, f"Only {', '.join(methods)} can be used here.")))
+
+    def attend(self) -> None:
+        """
+        The request goes on when the reactor does: see to it that its end is noticed.
+        """
+        # Not sooner, because most short responses are over before it matters.
+        request = self._context.request
+        self._writer.attend()
+        if request._disconnected:  # noqa: SLF001 - Twisted tells only whoever asked before
+            self._lost(Failure(ConnectionLost()))
+        else:
+            request.notifyFinish().addErrback(self._lost)
 
     def _cancel(self) -> None:
         if self._done:

@@ -23,6 +23,19 @@ def descriptor(transport: object) -> FileDescriptor | None:
     return transport if isinstance(transport, FileDescriptor) else None
 
 
+def said_goodbye(transport: object) -> bool:
+    """
+    Whether the client has ended TLS. What is written after that is thrown away.
+
+    Twisted then waits for the producer to be done, which an endless stream never is.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        if getattr(transport, "_lostTLSConnection", False):
+            return True
+        transport = transport.transport
+    return False
+
+
 def queued(transport: object) -> int:
     """
     How many bytes wait in user space, in all layers of `transport`.

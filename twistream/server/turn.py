@@ -3,7 +3,8 @@ Turns of the reactor, and the time slice that all streams of a clock share.
 
 A Deferred that has already fired never gives way to the reactor, so a loop that awaits
 such Deferreds would keep every other client waiting. Whoever works in a loop asks its
-`Turn` for leave to go on, and if there is none, goes on in a later turn.
+`Turn` for leave to go on, and if there is none, goes on in a later turn. What is better
+done once for a turn than once for a message asks to be called at the turn's end.
 
 This module knows nothing of HTTP.
 """
@@ -15,6 +16,8 @@ from weakref import WeakValueDictionary
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from twistream.server.wheel import TimerWheel
 
 SLICE = 0.01
 """
@@ -31,13 +34,29 @@ stream that asked for another turn at the same instant.
 
 class Turn:
     """
-    The current turn of one clock: its number, its slice, and what waits for the next.
+    The current turn of one clock: its number, its slice, and what waits for its end.
+
+    A turn that does work ends in a ``callLater(0)`` that all streams share. Asked for
+    while the reactor handles I/O, that comes before the next poll; asked for in a delayed
+    call, after one more.
 
     Attributes:
         clock: The clock.
+        ends: The time when the slice of the current turn ends.
+        timers: The timers of its streams, which may be a little late.
     """
 
-    __slots__ = ("__weakref__", "_ends", "_number", "_ready", "_running", "_scheduled", "clock")
+    __slots__ = (
+        "__weakref__",
+        "_due",
+        "_number",
+        "_ready",
+        "_running",
+        "_scheduled",
+        "clock",
+        "ends",
+        "timers",
+    )
 
     _log = Logger()
     # Weak in the Turn and keyed by the clock's identity: a Turn holds its clock, so while
@@ -46,8 +65,10 @@ class Turn:
 
     def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
+        self.timers = TimerWheel(clock)
         self._number = 0
-        self._ends = 0.0
+        self.ends = 0.0
+        self._due: list[Callable[[], object]] = []
         self._ready: deque[Callable[[], object]] = deque()
         self._running = False
         self._scheduled = False
@@ -71,12 +92,12 @@ class Turn:
             self._schedule(0)
         return self._number
 
-    def has_time(self) -> bool:
+    def at_end(self, call: Callable[[], object]) -> None:
         """
-        Whether the current turn's slice lasts.
+        Call `call` at the end of the current turn, in the order of asking.
         """
         self.enter()
-        return self.clock.seconds() < self._ends
+        self._due.append(call)
 
     def soon(self, call: Callable[[], object]) -> None:
         """
@@ -87,7 +108,7 @@ class Turn:
 
     def _begin(self) -> None:
         self._number += 1
-        self._ends = self.clock.seconds() + SLICE
+        self.ends = self.clock.seconds() + SLICE
 
     def _schedule(self, delay: float) -> None:
         self._scheduled = True
@@ -96,15 +117,26 @@ class Turn:
     def _run(self) -> None:
         self._scheduled = False
         self._running = True
+        self._end()
         self._begin()
         # What these calls ask for in their turn belongs to the next one.
         for _ in range(len(self._ready)):
-            try:
-                self._ready.popleft()()
-            except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
-                self._log.failure("a call at the start of a turn failed")
-            if self.clock.seconds() >= self._ends:
+            self._call(self._ready.popleft())
+            if self.clock.seconds() >= self.ends:
                 break
+        self._end()
         self._running = False
-        if self._ready:
+        if self._ready or self._due:
             self._schedule(_AFTER_THIS_INSTANT)
+
+    def _end(self) -> None:
+        # As above: what these ask for in their turn has to wait for another end.
+        due, self._due = self._due, []
+        for call in due:
+            self._call(call)
+
+    def _call(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
+            self._log.failure("a call of a turn failed")

@@ -7,7 +7,8 @@ It keeps the time and nothing else. What waiting is, and what counts as progress
 from collections.abc import Callable
 from typing import TypeAlias
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twistream.server.turn import Turn
+from twistream.server.wheel import Timer
 
 Mark: TypeAlias = tuple[int, int]
 
@@ -23,19 +24,19 @@ class SendWatch:
     """
 
     __slots__ = (
-        "_call",
-        "_clock",
         "_mark",
         "_on_timeout",
         "_progress",
         "_since",
+        "_timer",
+        "_turn",
         "_waiting",
         "seconds",
     )
 
     def __init__(
         self,
-        clock: IReactorTime,
+        turn: Turn,
         seconds: float,
         progress: Callable[[], Mark],
         on_timeout: Callable[[], object],
@@ -47,21 +48,21 @@ class SendWatch:
             on_timeout: Called when it has not grown for so long.
         """
         self.seconds = seconds
-        self._clock = clock
+        self._turn = turn
         self._progress = progress
         self._on_timeout = on_timeout
         self._waiting: Callable[[], bool] = bool
         self._mark: Mark = (0, 0)
         self._since = 0.0
-        self._call: IDelayedCall | None = None
+        self._timer: Timer | None = None
 
     def start(self, waiting: Callable[[], bool]) -> None:
         """
         Watch for as long as `waiting` says, asked now and then, that something waits.
         """
         self._waiting = waiting
-        if self._call is None:
-            self._since = self._clock.seconds()
+        if self._timer is None:
+            self._since = self._turn.clock.seconds()
             self._mark = self._progress()
             self._look_later()
 
@@ -69,9 +70,9 @@ class SendWatch:
         """
         Watch no more.
         """
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def moved(self) -> bool:
         """
@@ -82,14 +83,14 @@ class SendWatch:
         return moved
 
     def _look_later(self) -> None:
-        left = self._since + self.seconds - self._clock.seconds()
-        self._call = self._clock.callLater(min(self.seconds / _LOOKS, left), self._look)
+        left = self._since + self.seconds - self._turn.clock.seconds()
+        self._timer = self._turn.timers.later(min(self.seconds / _LOOKS, left), self._look)
 
     def _look(self) -> None:
-        self._call = None
+        self._timer = None
         if not self._waiting():
             return
-        now = self._clock.seconds()
+        now = self._turn.clock.seconds()
         if self.moved():
             self._since = now
         if now - self._since >= self.seconds:

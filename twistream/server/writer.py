@@ -39,7 +39,13 @@ Bytes that are written without a flush before the buffer goes out by itself: a T
 
 _ENOUGH = 64 * 1024
 """
-Bytes that Twisted's transports take before they say that they are full.
+Bytes that are sent in one piece: what Twisted's transports take before they are full.
+"""
+
+_JOIN_TIME = 0.0005
+"""
+Seconds that a frame of a loop waits for more to be sent with it. A send costs as much as
+the framing of ten messages, and half a millisecond is less than any network takes.
 """
 
 _DRAIN_LOOKS = 0.01
@@ -82,16 +88,22 @@ class ResponseWriter:
         "_finishing",
         "_from_outside",
         "_head",
+        "_held_since",
+        "_low_room",
         "_max_buffered",
         "_on_end",
         "_out",
         "_parts",
+        "_push_due",
+        "_pushed",
         "_request",
         "_retry",
+        "_room",
+        "_send_timeout",
         "_size",
-        "_step_turn",
         "_steps",
         "_turn",
+        "_turn_seen",
         "_waiting",
         "_watch",
         "_written",
@@ -128,9 +140,16 @@ class ResponseWriter:
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, self._turn, self._took_data)
         self._max_buffered = max_buffered
+        # At most what is left to the bound, so that it is looked at only now and then.
+        self._room = max_buffered
+        self._low_room = max_buffered - min(_ENOUGH, max_buffered // 2)
         self._on_end = on_end
-        self._watch = SendWatch(clock, send_timeout, self._out.progress, self._time_out)
+        self._send_timeout = send_timeout
+        self._watch: SendWatch | None = None  # Until something waits.
         self._retry: IDelayedCall | None = None
+        self._pushed = False
+        self._push_due = False
+        self._held_since: float | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._written = 0
@@ -138,7 +157,7 @@ class ResponseWriter:
         self._finishing = False
         # In order, and without what ended otherwise.
         self._waiting: dict[Deferred[None], None] = {}
-        self._step_turn = 0
+        self._turn_seen = 0
         self._steps = 0
 
     @property
@@ -185,18 +204,12 @@ class ResponseWriter:
         size = len(data)
         if not size:
             return 0
-        written = self._written + size
-        declared = self._head.declared
-        if declared is not None and written > declared and not self.bodyless():
-            raise ContentLengthMismatch(declared, written)
-        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting)
-        if waiting > self._max_buffered:
-            raise BufferOverflow(waiting, self._max_buffered)
+        self._admit(size)
         self._parts.append(data)
         self._size += size
-        self._written = written
         if self._size > _GATHER_LIMIT:
-            self._emit(at_once=False)
+            self._emit()
+            self._push_or_hold(at_once=False)
         return size
 
     def flush(self) -> Deferred[None]:
@@ -214,24 +227,33 @@ class ResponseWriter:
         """
         if not self.ended:
             try:
-                self._emit(at_once=at_once)
+                self._emit()
             except ContentLengthMismatch as err:
                 return FailedWait(err, list)
         if self.ended:
             return self.failed_wait()
-        if self._out.full:
-            wait = self.waits.add(release=lambda wait: self._waiting.pop(wait, None))
-            self._waiting[wait] = None
-            return wait
-        backlog = self._out.backlog()
-        if backlog > self._max_buffered // 2:
-            return self._wait_for_drain()
-        # A transport that nothing can be seen of may not say that it is full.
-        if backlog <= _ENOUGH and self._may_go_on():
-            return None
-        wait = self.waits.add()
-        self._turn.soon(partial(self.waits.fire, wait))
-        return wait
+        return self._push_or_hold(at_once=at_once)
+
+    def send_step(self, data: bytes) -> Deferred[None] | None:
+        """
+        As `write` and a `flush_step` of a loop.
+        """
+        if self._size or self.ended or not data or not self._out.started:
+            self.write(data)
+            return self.flush_step(at_once=False)
+        self._admit(len(data))
+        self._out.put(data)
+        return self._push_or_hold(at_once=False)
+
+    def push(self) -> None:
+        """
+        Send what is held to be joined with more.
+        """
+        self._held_since = None
+        # Nothing is held, or waits, of a response that is over.
+        if self._out.held and self._out.push():
+            self._look_for_room()
+            self._watching().start(self._out.waits)
 
     def failed_wait(self) -> Deferred[None]:
         """
@@ -240,7 +262,8 @@ class ResponseWriter:
         It has failed already, but to those that go on asking it fails in a later turn: a
         loop that swallows the error must not stop the reactor.
         """
-        if self._may_go_on():
+        self._enter_turn()
+        if self._may_go_on(self._clock.seconds()):
             return FailedWait(self._end_error(), tell_running_task)
         error = self._end_error()
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
@@ -282,12 +305,11 @@ class ResponseWriter:
         if not self.head_sent:
             self._head.complete(len(body))
         self.ended = self._finishing = True
-        self._out.send(body, at_once=True, last=True)
-        if self._out.full:
-            # Twisted watches over no response that it holds complete, so keep it open
-            # until the client has taken what waits.
-            self._watch.start(self._out.waits)
-        elif self._finishing:
+        self._out.put(body, last=True)
+        self.push()
+        # Twisted watches over no response that it holds complete, so it is kept open
+        # until the client has taken what waits.
+        if self._finishing and not self._out.full:
             self._finish()
 
     def complete_without_body(self) -> None:
@@ -319,8 +341,9 @@ class ResponseWriter:
         if self.ended:
             return
         self._close(err)
+        self.push()
         # The end of the connection, reported to `lost`, stops the watch.
-        self._watch.start(lambda: True)
+        self._watching().start(lambda: True)
         self._let_through(_FIRST_RETRY)
         self._on_end()
 
@@ -328,25 +351,110 @@ class ResponseWriter:
         """
         The connection is gone, or the client has reset the stream.
         """
-        self._watch.stop()
+        self._stop_watching()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
         self._out.release()
         if self.head_sent:
+            self._drop()
+            self._request.sentLength = self._written
             # Twisted writes the access log for responses in good order only.
             cast("Site", self._request.site).log(self._request)
         if self.err is None:
             self._end_from_outside(reason)
 
+    def attend(self) -> None:
+        """
+        The response goes on when the reactor does.
+        """
+        self._out.attend()
+
     # Inside.
 
-    def _wait_for_drain(self) -> Deferred[None]:
+    def _admit(self, size: int) -> None:
+        """
+        Raise if so many bytes may not be written.
+        """
+        written = self._written + size
+        declared = self._head.declared
+        if declared is not None and written > declared and not self.bodyless():
+            raise ContentLengthMismatch(declared, written)
+        if self._room < 0:
+            self._look_for_room()
+            if self._room < 0:
+                raise BufferOverflow(self._max_buffered - self._room, self._max_buffered)
+        self._room -= size
+        self._written = written
+
+    def _push_or_hold(self, *, at_once: bool) -> Deferred[None] | None:
+        """
+        Push what is held if it is time, and say when more may be written; None is now.
+        """
+        out = self._out
+        now = self._clock.seconds()
+        self._enter_turn()
+        if out.held:
+            if out.held > _ENOUGH or (at_once and not self._pushed):
+                self._pushed = True
+                self.push()
+            elif self._held_since is None or at_once:
+                self._held_since = now
+                self._push_at_end()
+            elif now - self._held_since > _JOIN_TIME:
+                self.push()
+        if out.full:
+            return self._wait_until_taken()
+        if self._room < self._low_room:
+            self._look_for_room()
+            if self._room < self._max_buffered // 2:
+                return self._wait_for_room()
+        # A transport that nothing can be seen of may not say that it is full.
+        if self._may_go_on(now) and self._room >= self._low_room:
+            return None
+        if not at_once:
+            self.push()
+        wait = self.waits.add()
+        self._turn.soon(partial(self.waits.fire, wait))
+        return wait
+
+    def _enter_turn(self) -> None:
+        number = self._turn.enter()
+        if self._turn_seen != number:
+            self._turn_seen = number
+            self._pushed = False
+            self._steps = 0
+
+    def _may_go_on(self, now: float) -> bool:
+        self._steps += 1
+        return self._steps < _MAX_STEPS and now < self._turn.ends
+
+    def _push_at_end(self) -> None:
+        if not self._push_due:
+            self._push_due = True
+            self._turn.at_end(self._push_now)
+
+    def _push_now(self) -> None:
+        self._push_due = False
+        self.push()
+
+    def _look_for_room(self) -> None:
+        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting)
+        self._room = self._max_buffered - waiting
+
+    def _wait_until_taken(self) -> Deferred[None]:
+        wait = self.waits.add(release=lambda wait: self._waiting.pop(wait, None))
+        self._waiting[wait] = None
+        self._room -= _WAIT_COST
+        return wait
+
+    def _wait_for_room(self) -> Deferred[None]:
         call: IDelayedCall
 
         def look() -> None:
             nonlocal call
-            if self._out.backlog() <= self._max_buffered // 2:
+            self._look_for_room()
+            if self._room >= self._max_buffered // 2:
                 self.waits.fire(wait)
             else:
                 call = self._clock.callLater(_DRAIN_LOOKS, look)
@@ -355,40 +463,33 @@ class ResponseWriter:
         wait = self.waits.add(release=lambda _: call.cancel())
         return wait
 
-    def _may_go_on(self) -> bool:
-        turn = self._turn.enter()
-        if self._step_turn != turn:
-            self._step_turn = turn
-            self._steps = 0
-        self._steps += 1
-        return self._steps < _MAX_STEPS and self._turn.has_time()
-
     def _take(self) -> bytes:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._drop()
+        parts.clear()
+        self._size = 0
         return body
 
     def _drop(self) -> None:
+        self._written -= self._size
         self._parts.clear()
         self._size = 0
 
-    def _emit(self, *, at_once: bool) -> None:
-        if self.bodyless():
-            self.complete_without_body()
-            return
+    def _emit(self) -> None:
+        """
+        Make a frame of the buffer.
+        """
         if not self.head_sent:
+            if self.bodyless():
+                self.complete_without_body()
+                return
             self._head.complete(None)
             declared = self._head.declared
             if declared is not None and self._written > declared:
                 raise ContentLengthMismatch(declared, self._written)
         elif not self._size:
             return
-        # Taken before anything is sent: sending may run other code that writes.
-        body = self._take()
-        self._out.send(body, at_once=at_once)
-        if self._out.full or self._out.backlog():
-            self._watch.start(self._out.waits)
+        self._out.put(self._take())
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
         if not self.head_sent:
@@ -397,17 +498,32 @@ class ResponseWriter:
             self._head.complete_without_body(length)
         self._drop()
         self.ended = self._finishing = True
-        self._out.send(b"", at_once=True, last=True)
+        self._out.put(b"", last=True)
+        self.push()
         if self._finishing:
             self.err = err
             self._finish()
 
+    def _watching(self) -> SendWatch:
+        if self._watch is None:
+            self._watch = SendWatch(
+                self._turn, self._send_timeout, self._out.progress, self._time_out
+            )
+        return self._watch
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+
     def _finish(self) -> None:
         self._finishing = False
-        self._watch.stop()
+        self._stop_watching()
         self._out.release()
-        self._watch.moved()  # From here on.
-        self._out.close_when_idle(self._watch.moved, self._watch.seconds)
+        if self._out.closes:
+            watch = self._watching()
+            watch.moved()  # From here on.
+            self._out.close_when_idle(watch.moved, watch.seconds)
+        self._request.sentLength = self._written
         self._out.finish()
         self._on_end()
 
@@ -434,7 +550,7 @@ class ResponseWriter:
     def _time_out(self) -> None:
         self._out.cut()
         if self.err is None:
-            self._end_from_outside(SendTimeout(self._watch.seconds))
+            self._end_from_outside(SendTimeout(self._send_timeout))
 
     def _let_through(self, delay: float) -> None:
         self._retry = None

@@ -1,0 +1,96 @@
+"""
+TimerWheel: the timers of many streams, which may be a little late, on few delayed calls.
+
+A stream that is idle, or stuck, needs somebody to look at it now and then. Ten thousand
+of them would be ten thousand delayed calls in the reactor's heap; here those that are
+due at about the same time share one.
+"""
+
+from collections.abc import Callable
+from math import ceil, frexp
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+
+class Timer:
+    """
+    A call that is due. Made by `TimerWheel.later`.
+    """
+
+    __slots__ = ("_bucket", "call")
+
+    def __init__(self, bucket: "_Bucket", call: Callable[[], object]) -> None:
+        self._bucket = bucket
+        self.call = call
+        bucket.timers[self] = None
+
+    def cancel(self) -> None:
+        """
+        Do not make the call, if it has not been made.
+        """
+        self._bucket.remove(self)
+
+
+class _Bucket:
+    """
+    The timers that are due at one time.
+    """
+
+    __slots__ = ("_due", "_wheel", "delayed", "timers")
+
+    _log = Logger()
+
+    def __init__(self, wheel: "TimerWheel", due: float) -> None:
+        self._wheel = wheel
+        self._due = due
+        self.timers: dict[Timer, None] = {}
+        clock = wheel.clock
+        self.delayed: IDelayedCall = clock.callLater(max(0, due - clock.seconds()), self._run)
+
+    def remove(self, timer: Timer) -> None:
+        if self.timers.pop(timer, timer) is None and not self.timers and self.delayed.active():
+            self.delayed.cancel()
+            self._wheel.forget(self._due)
+
+    def _run(self) -> None:
+        self._wheel.forget(self._due)
+        # By a copy, because a call may cancel others; those are not called any more.
+        for timer in list(self.timers):
+            if timer in self.timers:
+                del self.timers[timer]
+                try:
+                    timer.call()
+                except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
+                    self._log.failure("a timer failed")
+
+
+class TimerWheel:
+    """
+    Calls what is due, at most an eighth of its delay late, and never early.
+    """
+
+    __slots__ = ("_buckets", "clock")
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self._buckets: dict[float, _Bucket] = {}
+
+    def later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """
+        Call `call` in `seconds`, which are more than 0.
+        """
+        # The next multiple of a power of two, which is from a sixteenth to an eighth of
+        # the delay. Powers of two are exact, so equal times are equal keys.
+        step = 2.0 ** (frexp(seconds)[1] - 4)
+        due = ceil((self.clock.seconds() + seconds) / step) * step
+        bucket = self._buckets.get(due)
+        if bucket is None:
+            bucket = self._buckets[due] = _Bucket(self, due)
+        return Timer(bucket, call)
+
+    def forget(self, due: float) -> None:
+        """
+        The bucket of this time is empty, or just being emptied.
+        """
+        del self._buckets[due]
