@@ -45,6 +45,10 @@ class TreeTests(SynchronousTestCase):
         for error, text in (
             (errors.ClientDisconnected(), "client disconnected"),
             (errors.SendTimeout(60.0), "client took nothing for 60 seconds"),
+            (
+                errors.SlowConsumer({"queued": 9, "limit": 8}),
+                "client too slow: 9 bytes wait of 8",
+            ),
             (errors.StreamAborted(), "stream aborted"),
             (errors.StreamAborted("why"), "stream aborted: why"),
             (errors.ContentLengthMismatch(5, 7), "Content-Length is 5, the body has 7 bytes"),

@@ -7,6 +7,7 @@ The exceptions of this library, in one tree. Misuse raises Python's own.
     |- StreamClosed            the response is over; not the caller's bug
     |  |- ClientDisconnected     the client left before the end
     |  |- SendTimeout            the client took nothing for send_timeout seconds
+    |  |- SlowConsumer           the client read slower than was sent to it, and was cut
     |  |- StreamAborted          abort() was called, or the handler failed
     |  `- ResponseComplete       a response without a body had all it may have
     |- HeadersSent             too late to change the head
@@ -21,6 +22,7 @@ The exceptions of this library, in one tree. Misuse raises Python's own.
 This is the lowest layer: it imports nothing of the library.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 
@@ -61,6 +63,20 @@ class SendTimeout(StreamClosed):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"client took nothing for {seconds:g} seconds")
         self.seconds = seconds
+
+
+class SlowConsumer(StreamClosed):
+    """
+    The client took less than was sent to it, for longer than could be buffered.
+
+    Attributes:
+        statistics: How it stood with the client, in bytes: ``queued`` is what waited for
+            it, ``limit`` what may.
+    """
+
+    def __init__(self, statistics: Mapping[str, int]) -> None:
+        super().__init__("client too slow: {queued} bytes wait of {limit}".format(**statistics))
+        self.statistics = statistics
 
 
 class StreamAborted(StreamClosed):

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from twistream.errors import ClientDisconnected, SendTimeout, StreamClosed, StreamFinished
+from twistream.errors import (
+    ClientDisconnected,
+    SendTimeout,
+    SlowConsumer,
+    StreamClosed,
+    StreamFinished,
+)
 from twistream.server.loop import StreamLoop
 from twistream.server.tasks import call, tells_of_the_end
 from twistream.server.waits import Waits
@@ -128,7 +134,7 @@ class Ending:
         self.call(callback, "a callback for the end of a stream failed", self._context)
 
     def _client_left(self) -> bool:
-        return isinstance(self._context.err, ClientDisconnected | SendTimeout)
+        return isinstance(self._context.err, ClientDisconnected | SendTimeout | SlowConsumer)
 
     def _register(self, callbacks: list[Callback], callback: Callback, *, missed: bool) -> None:
         if not callable(callback):

@@ -4,7 +4,7 @@ HTTP1Outbound: responses on HTTP/1.1 and HTTP/1.0, over TCP, TLS or any other tr
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.tcp import Server as TCPServer
 from twisted.web.http import HTTPChannel, Request
@@ -14,6 +14,9 @@ from twistream.server.outbound import Outbound
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 from twistream.wire.framing import LAST_CHUNK, chunk
+
+if TYPE_CHECKING:
+    from twistream.server.broadcast import Batch
 
 
 class _HeadRecorder:
@@ -34,13 +37,11 @@ class _HeadRecorder:
 class HTTP1Outbound(Outbound):
     """
     HTTP/1.1 and HTTP/1.0, on TCP, TLS or any other transport.
-
-    Attributes:
-        chunked: The body is sent in chunks.
     """
 
     __slots__ = (
         "_channel",
+        "_chunked",
         "_frames",
         "_hangup",
         "_registered",
@@ -48,7 +49,6 @@ class HTTP1Outbound(Outbound):
         "_taken",
         "_transport",
         "_turn_seen",
-        "chunked",
     )
 
     # What Twisted's annotations do not know of them is guarded where it is used.
@@ -65,14 +65,14 @@ class HTTP1Outbound(Outbound):
         self._frames: list[bytes] = []
         self._taken = 0
         self._turn_seen = 0
-        self.chunked = False
+        self._chunked = False
 
     def put(self, data: bytes, *, last: bool = False) -> None:
         if not self.started:
             self._put_head()
         if data:
-            self._hold(chunk(data) if self.chunked else data)
-        if last and self.chunked:
+            self._hold(chunk(data) if self._chunked else data)
+        if last and self._chunked:
             self._hold(LAST_CHUNK)
             self._request.chunked = 0  # `finish` must not send another.
 
@@ -81,14 +81,12 @@ class HTTP1Outbound(Outbound):
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()
         self.held = 0
-        return bool(data) and self.send(data)
+        return self._send(data)
 
-    def send(self, data: bytes) -> bool:
-        """
-        Send `data`, which is framed already, and return whether some of it waits.
+    def send_batch(self, batch: "Batch") -> bool:
+        return self._send(batch.chunks if self._chunked else batch.data)
 
-        Nothing may be held.
-        """
+    def _send(self, data: bytes) -> bool:
         self.handed += len(data)
         rest = self._send_directly(data)
         if not rest:
@@ -186,7 +184,7 @@ class HTTP1Outbound(Outbound):
         finally:
             channel.transport = transport
         self._seal()  # Twisted sets a `write` of its own where no body may be.
-        self.chunked = bool(request.chunked)
+        self._chunked = bool(request.chunked)
         self._hold(b"".join(recorder.written))
 
     def _register(self) -> None:
@@ -198,7 +196,7 @@ class HTTP1Outbound(Outbound):
             self.full = True
 
     def _ends_with_connection(self) -> bool:
-        return not self.chunked and not self._request.responseHeaders.hasHeader(b"Content-Length")
+        return not self._chunked and not self._request.responseHeaders.hasHeader(b"Content-Length")
 
     def _send_directly(self, data: bytes) -> bytes:
         """

@@ -10,7 +10,7 @@ client shrinks its window (`twisted.web._http2.H2Connection._sendPrioritisedData
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
@@ -21,6 +21,9 @@ from twisted.web.server import Request
 from twistream.server.outbound import Outbound
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
+
+if TYPE_CHECKING:
+    from twistream.server.broadcast import Batch
 
 _GATHER_LIMIT = 64 * 1024
 """
@@ -187,6 +190,11 @@ class HTTP2Outbound(Outbound):
         self.held = 0
         self._line.pump()
         return bool(self._pending) or queued(self._connection.transport) > 0
+
+    def send_batch(self, batch: "Batch") -> bool:
+        for frame in batch.frames:
+            self.put(frame.data)
+        return self.push()
 
     def waits(self) -> bool:
         if self._pending and not self.in_line:

@@ -12,12 +12,16 @@ Here is what the protocols have in common; each has a module of its own.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
 from twistream.server.turn import Turn
+
+if TYPE_CHECKING:
+    from twistream.server.broadcast import Batch
 
 
 def refuse_write(*_args: object) -> None:
@@ -80,6 +84,12 @@ class Outbound(ABC):
         Send what is held in one piece, and return whether some of it waits.
 
         It is on the socket when this returns, where nothing can be overtaken.
+        """
+
+    @abstractmethod
+    def send_batch(self, batch: "Batch") -> bool:
+        """
+        As `put` for each message of `batch` and a `push`. Nothing may be held.
         """
 
     def attend(self) -> None:  # noqa: B027 - not for every protocol

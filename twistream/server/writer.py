@@ -7,7 +7,7 @@ what a handler is, the resource's.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -31,6 +31,9 @@ from twistream.server.tasks import tell_running_task
 from twistream.server.turn import Turn
 from twistream.server.waits import FailedWait, Waits, fail_quietly
 from twistream.server.watch import SendWatch
+
+if TYPE_CHECKING:
+    from twistream.server.broadcast import Batch
 
 _GATHER_LIMIT = 16 * 1024
 """
@@ -252,8 +255,50 @@ class ResponseWriter:
         self._held_since = None
         # Nothing is held, or waits, of a response that is over.
         if self._out.held and self._out.push():
-            self._look_for_room()
-            self._watching().start(self._out.waits)
+            self._some_waits()
+
+    def begin_body(self) -> bool:
+        """
+        Have the head leave at the end of this turn, and return whether a body may follow.
+
+        Where none may be, the response is complete.
+        """
+        if self.ended:
+            self._refuse()
+        if not self.head_sent:
+            if self.bodyless():
+                self.complete_without_body()
+                return False
+            self._turn.at_end(self._open_and_push)
+        return True
+
+    @property
+    def full(self) -> bool:
+        """
+        Whether the connection takes no more for now.
+        """
+        return self._out.full
+
+    def deliver(self, batch: "Batch") -> None:
+        """
+        Send each message of a batch as a flush of its own, ahead of what is in the buffer.
+
+        Raises:
+            BufferOverflow: As `write`, and nothing of the batch is sent.
+            ContentLengthMismatch: As `write`.
+        """
+        if self.ended or not batch.size:
+            return
+        out = self._out
+        if not out.started:
+            self._open()
+        self._admit(batch.size)
+        if out.held:
+            for frame in batch.frames:
+                out.put(frame.data)
+            self.push()
+        elif out.send_batch(batch):
+            self._some_waits()
 
     def failed_wait(self) -> Deferred[None]:
         """
@@ -364,6 +409,14 @@ class ResponseWriter:
         if self.err is None:
             self._end_from_outside(reason)
 
+    def cut(self, err: StreamClosed) -> None:
+        """
+        As `abort`, but at once: what the client has not taken is lost.
+        """
+        self._out.cut()
+        if self.err is None:
+            self._end_from_outside(err)
+
     def attend(self) -> None:
         """
         The response goes on when the reactor does.
@@ -438,6 +491,10 @@ class ResponseWriter:
         self._push_due = False
         self.push()
 
+    def _some_waits(self) -> None:
+        self._look_for_room()
+        self._watching().start(self._out.waits)
+
     def _look_for_room(self) -> None:
         waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting)
         self._room = self._max_buffered - waiting
@@ -483,13 +540,24 @@ class ResponseWriter:
             if self.bodyless():
                 self.complete_without_body()
                 return
-            self._head.complete(None)
-            declared = self._head.declared
-            if declared is not None and self._written > declared:
-                raise ContentLengthMismatch(declared, self._written)
-        elif not self._size:
-            return
-        self._out.put(self._take())
+            self._open()
+        if self._size:
+            self._out.put(self._take())
+
+    def _open(self) -> None:
+        """
+        The head leaves before the body is known.
+        """
+        self._head.complete(None)
+        declared = self._head.declared
+        if declared is not None and self._written > declared:
+            raise ContentLengthMismatch(declared, self._written)
+        self._out.put(b"")
+
+    def _open_and_push(self) -> None:
+        if not (self.ended or self.head_sent):
+            self._open()
+            self.push()
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
         if not self.head_sent:
@@ -548,9 +616,7 @@ class ResponseWriter:
             self.waits.fire(wait)
 
     def _time_out(self) -> None:
-        self._out.cut()
-        if self.err is None:
-            self._end_from_outside(SendTimeout(self._send_timeout))
+        self.cut(SendTimeout(self._send_timeout))
 
     def _let_through(self, delay: float) -> None:
         self._retry = None

@@ -1,0 +1,371 @@
+"""
+The same messages to many responses: in order, once, and no member at another's cost.
+"""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from tests.glue import Connection, GlueTest, chunks
+from twistream import (
+    ClientDisconnected,
+    Context,
+    SlowConsumer,
+    StreamAborted,
+    StreamFinished,
+    StreamResource,
+)
+from twistream.server.broadcast import Batch, Broadcast, Frame
+
+
+class BroadcastTest(GlueTest):
+    """
+    The base: one broadcast, and members that join it when they are asked for.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.broadcast = Broadcast(self.clock)
+        self.contexts: list[Context] = []
+
+    async def handler(self, ctx: Context) -> None:
+        self.contexts.append(ctx)
+        self.broadcast.add(ctx)
+        await ctx.done()
+
+    def join(
+        self,
+        handler: Any = None,
+        version: bytes = b"HTTP/1.1",
+        method: bytes = b"GET",
+        **options: Any,
+    ) -> Connection:
+        resource = StreamResource(handler or self.handler, **options)
+        client = Connection(resource, self.clock).request(method, version)
+        self.addCleanup(client.leave)
+        return client
+
+    def send(self, *messages: bytes) -> None:
+        for message in messages:
+            self.broadcast.send(Frame(message))
+
+
+class FrameTests(GlueTest):
+    """
+    Messages, framed once.
+    """
+
+    def test_it_is_framed_once(self) -> None:
+        frame = Frame(b"hello")
+        self.assertEqual(frame.chunk, b"5\r\nhello\r\n")
+        self.assertIs(frame.chunk, frame.chunk)
+
+    def test_an_empty_message_would_end_the_body(self) -> None:
+        self.assertRaises(ValueError, Frame, b"")
+
+    def test_a_batch_is_joined_once_for_each_framing(self) -> None:
+        batch = Batch([Frame(b"a"), Frame(b"bc")])
+        self.assertEqual((batch.size, batch.data), (3, b"abc"))
+        self.assertEqual(batch.chunks, b"1\r\na\r\n2\r\nbc\r\n")
+        self.assertIs(batch.chunks, batch.chunks)
+        self.assertIs(batch.data, batch.data)
+
+
+class DeliveryTests(BroadcastTest):
+    """
+    What members get, and when.
+    """
+
+    def test_each_message_is_a_chunk_for_every_member(self) -> None:
+        clients = [self.join() for _ in range(3)]
+        for client in clients:
+            self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+        self.send(b"one", b"two")
+        for client in clients:
+            self.assertEqual(client.received(), b"3\r\none\r\n3\r\ntwo\r\n")
+
+    def test_the_head_leaves_at_the_end_of_the_turn(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx)
+            ctx.header("X-After", "joining")
+            await ctx.done()
+
+        client = self.join(handler)
+        self.assertEqual(client.transport.value(), b"")
+        self.assertIn(b"X-After: joining\r\n", client.received())
+
+    def test_what_was_sent_before_one_joined_is_not_for_it(self) -> None:
+        first = self.join()
+        self.send(b"before")
+        second = self.join()
+        self.send(b"between")
+        third = self.join()
+        self.send(b"after")
+        fourth = self.join()
+        self.assertEqual(first.body(), b"beforebetweenafter")
+        self.assertEqual(second.body(), b"betweenafter")
+        self.assertEqual(third.body(), b"after")
+        self.assertEqual(fourth.body(), b"")
+        self.send(b"!")
+        self.assertEqual([c.body() for c in (first, second, third, fourth)], [b"!"] * 4)
+
+    def test_one_that_has_left_or_was_discarded_gets_nothing(self) -> None:
+        stays, leaves, discarded = (self.join() for _ in range(3))
+        for client in (stays, leaves, discarded):
+            client.received()
+        self.assertEqual(len(self.broadcast), 3)
+        leaves.leave()
+        self.send(b"x")
+        self.broadcast.discard(self.contexts[2])
+        self.broadcast.discard(self.contexts[2])
+        self.assertEqual(len(self.broadcast), 1)
+        self.assertEqual([c.body() for c in (stays, leaves, discarded)], [b"x", b"", b""])
+
+    def test_without_members_nothing_is_kept_and_no_timer_runs(self) -> None:
+        self.send(b"x")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        client = self.join()
+        self.assertEqual(client.body(), b"")
+
+    def test_a_member_leaves_nothing_behind(self) -> None:
+        client = self.join()
+        self.send(b"x")
+        client.leave()
+        self.clock.advance(1)
+        self.assertEqual(len(self.broadcast), 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_messages_go_ahead_of_what_is_not_flushed_and_after_what_is(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx)
+            ctx.write("flushed first,")
+            await ctx.flush()
+            ctx.write("flushed later,")
+            await ctx.flush()
+            ctx.write("not flushed")
+            self.send(b"message,")
+            await ctx.sleep(1)
+            await ctx.flush()
+
+        client = self.join(handler)
+        self.assertEqual(client.body(), b"flushed first,flushed later,message,")
+        self.clock.advance(1)
+        self.assertEqual(client.body(), b"not flushed")
+
+    def test_a_body_that_ends_with_the_connection_has_no_chunks(self) -> None:
+        client = self.join(version=b"HTTP/1.0")
+        client.received()
+        self.send(b"one", b"two")
+        self.assertEqual(client.received(), b"onetwo")
+
+    def test_where_no_body_may_be_the_response_is_complete(self) -> None:
+        client = self.join(method=b"HEAD")
+        self.assertEqual(len(self.broadcast), 0)
+        self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"))
+
+    def test_the_access_log_counts_what_was_sent(self) -> None:
+        sizes: list[int] = []
+        client = self.join()
+        client.site.log = lambda request: sizes.append(request.sentLength)  # type: ignore[method-assign]  # of this one
+        client.received()
+        self.send(b"one", b"three")
+        client.received()
+        client.leave()
+        self.assertEqual(sizes, [8])
+
+    @settings(deadline=None)
+    @given(
+        steps=st.lists(
+            st.tuples(
+                st.sampled_from(["send", "join", "leave", "pause", "resume", "turn", "own"]),
+                st.integers(0, 7),
+            ),
+            max_size=40,
+        )
+    )
+    def test_every_member_gets_all_since_it_joined_once_and_in_order(
+        self, steps: list[tuple[str, int]]
+    ) -> None:
+        clock = Clock()
+        broadcast = Broadcast(clock)
+        contexts: list[Context] = []
+
+        async def handler(ctx: Context) -> None:
+            broadcast.add(ctx)
+            contexts.append(ctx)
+            await ctx.done()
+
+        clients: list[Connection] = []
+        expected: list[list[bytes]] = []
+        for number, (step, which) in enumerate(steps):
+            open_now = [n for n, client in enumerate(clients) if not client.gone]
+            one = open_now[which % len(open_now)] if open_now else None
+            message = b"%d" % number
+            if step == "send":
+                broadcast.send(Frame(message))
+                for n in open_now:
+                    expected[n].append(message)
+            elif step == "join":
+                clients.append(Connection(StreamResource(handler), clock).request())
+                expected.append([])
+            elif step == "turn":
+                clock.advance(0)
+            elif one is None:
+                pass
+            elif step == "leave":
+                clock.advance(0)
+                clients[one].leave()
+            elif step == "pause":
+                clients[one].pause()
+            elif step == "resume":
+                clients[one].resume()
+            elif step == "own":
+                clock.advance(0)  # What was sent before comes before.
+                contexts[one].write(message)
+                contexts[one].flush()
+                expected[one].append(message)
+        for client, messages in zip(clients, expected, strict=True):
+            client.resume() if not client.gone else None
+            assert chunks(client.received().partition(b"\r\n\r\n")[2]) == messages
+            client.leave()
+        assert len(broadcast) == 0
+
+
+class SlowMemberTests(BroadcastTest):
+    """
+    One that takes nothing costs the others nothing, and is cut at its bound.
+    """
+
+    def test_it_is_cut_at_its_bound_and_the_others_get_everything(self) -> None:
+        fast, slow = self.join(), self.join(max_buffered=1000)
+        fast.received()
+        slow.pause()
+        for _ in range(30):
+            self.send(b"x" * 100)
+            self.clock.advance(0)
+        self.assertEqual(len(fast.body()), 3000)
+        self.assertTrue(slow.transport.aborted)
+        err = self.contexts[1].err
+        assert isinstance(err, SlowConsumer)
+        self.assertEqual(err.statistics["limit"], 1000)
+        self.assertGreater(err.statistics["queued"], 1000)
+        self.assertEqual(len(self.broadcast), 1)
+
+    def test_who_is_cut_counts_as_one_that_left(self) -> None:
+        seen: list[str] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.on_connection_close(lambda c: seen.append("left"))
+            await self.handler(ctx)
+
+        self.join(handler, max_buffered=1).pause()
+        for _ in range(3):
+            self.send(b"xx")
+            self.clock.advance(0)
+        self.assertEqual(seen, ["left"])
+
+    def test_what_was_buffered_comes_when_it_reads_again(self) -> None:
+        slow = self.join()
+        slow.received()
+        slow.pause()
+        for number in range(10):
+            self.send(b"%d" % number)
+            self.clock.advance(0)
+        slow.resume()
+        self.assertEqual(slow.body(), b"0123456789")
+
+    def test_a_member_may_have_its_messages_kept_elsewhere_while_it_is_full(self) -> None:
+        kept: list[bytes] = []
+
+        def keep(ctx: Context, frames: Any) -> None:
+            kept.extend(frame.data for frame in frames)
+
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx, keep)
+            await ctx.flush()
+            await ctx.done()
+
+        client = self.join(handler)
+        self.send(b"sent")
+        self.assertEqual(client.body(), b"sent")
+        client.pause()
+        self.send(b"one", b"two")
+        self.clock.advance(0)
+        self.assertEqual(kept, [b"one", b"two"])
+        client.resume()
+        self.send(b"sent again")
+        self.assertEqual(client.body(), b"sent again")
+
+    def test_a_keeper_that_fails_costs_its_own_stream_only(self) -> None:
+        def keep(ctx: Context, frames: Any) -> None:
+            raise ZeroDivisionError
+
+        async def handler(ctx: Context) -> None:
+            self.contexts.append(ctx)
+            self.broadcast.add(ctx, keep)
+            await ctx.done()
+
+        broken, other = self.join(handler), self.join()
+        other.received()
+        broken.pause()
+        self.send(b"x")
+        self.assertEqual(other.body(), b"x")
+        self.logged(ZeroDivisionError)
+        self.assertIsInstance(self.contexts[0].err, StreamAborted)
+
+
+class MisuseTests(BroadcastTest):
+    """
+    Errors at the call.
+    """
+
+    def test_one_cannot_join_twice(self) -> None:
+        self.join()
+        self.assertRaises(ValueError, self.broadcast.add, self.contexts[0])
+
+    def test_one_that_has_ended_cannot_join(self) -> None:
+        client = self.join()
+        client.leave()
+        self.assertRaises(ClientDisconnected, self.broadcast.add, self.contexts[0])
+
+        def ends(ctx: Context) -> None:
+            self.contexts.append(ctx)
+
+        self.join(ends)
+        self.assertRaises(StreamFinished, self.broadcast.add, self.contexts[1])
+
+    def test_a_message_past_the_declared_length_aborts_that_response(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Content-Length", "3")
+            await self.handler(ctx)
+
+        client = self.join(handler)
+        self.send(b"four")
+        self.clock.advance(0)
+        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+    def test_a_handler_that_returns_ends_its_membership(self) -> None:
+        def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx)
+
+        client = self.join(handler)
+        self.assertEqual(len(self.broadcast), 0)
+        self.assertIn(b"Content-Length: 0\r\n", client.received())
+
+    def test_the_handler_may_go_on_sending(self) -> None:
+        gate: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx)
+            await gate
+            ctx.write("own")
+
+        client = self.join(handler)
+        self.send(b"message ")
+        self.assertEqual(client.body(), b"message ")
+        gate.callback(None)
+        self.assertTrue(client.received().endswith(b"3\r\nown\r\n0\r\n\r\n"))
