@@ -1,0 +1,238 @@
+"""
+The servers that are compared: how each is started, and what it can answer.
+
+All do the same work and send the same bytes; each is written in the way that is fastest
+for it. What they share is in `benchmarks.message` and in ``tests/benchmarks``.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from types import MappingProxyType
+from typing import Final
+
+from attrs import field, frozen
+
+HOST: Final = "127.0.0.1"
+"""
+Where all servers listen.
+"""
+
+BACKLOG: Final = 4096
+"""
+Connections that may wait to be accepted: thousands are opened in a row.
+"""
+
+MOST_STREAMS: Final = 16384
+"""
+Streams that a server has to hold at the same time, where it asks for a number.
+"""
+
+ROOT: Final = Path(__file__).parents[2]
+"""
+The folder that `benchmarks` is in.
+"""
+
+BUILD: Final = ROOT / "build" / "benchmarks"
+"""
+Where compiled servers are kept.
+"""
+
+EVERY_PEER: Final = frozenset({"/twelve", "/many", "/subscribe", "/publish", "/ticks"})
+ON_TWISTED: Final = EVERY_PEER | {"/turns"}
+FAN_OUT: Final = frozenset({"/subscribe", "/publish"})
+
+
+def _versions(distributions: tuple[str, ...]) -> dict[str, str]:
+    return {name: version(name) for name in distributions}
+
+
+@frozen(kw_only=True)
+class Server:
+    """
+    A server in Python, in a module of this package.
+
+    Attributes:
+        name: For the command line and as a key of results.
+        title: For tables.
+        module: What is run, without the name of this package.
+        distributions: What has to be installed, and whose versions matter.
+        paths: What it answers; anything else is 404.
+    """
+
+    name: str
+    title: str
+    module: str
+    distributions: tuple[str, ...] = ()
+    paths: frozenset[str] = EVERY_PEER
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """
+        What the process needs in its environment, on top of what is there.
+        """
+        # The servers are not installed: this folder comes before what is asked for anyway.
+        before = os.environ.get("PYTHONPATH")
+        return {"PYTHONPATH": f"{ROOT}{os.pathsep}{before}" if before else str(ROOT)}
+
+    def argv(self, port: int) -> list[str]:
+        """
+        The command that serves on `port` of `HOST`, until SIGTERM.
+        """
+        return [sys.executable, "-m", f"{__name__}.{self.module}", str(port)]
+
+    def versions(self) -> dict[str, str]:
+        """
+        The versions that matter, by name. Only where nothing is `missing`.
+        """
+        return {"Python": python_version()} | _versions(self.distributions)
+
+    def missing(self) -> str | None:
+        """
+        Why it cannot run here, or None.
+        """
+        for name in self.distributions:
+            try:
+                version(name)
+            except PackageNotFoundError:
+                return f"{name} is not installed: pip install -e '.[bench]'"
+        return None
+
+    def prepare(self) -> None:
+        """
+        Do what has to be done once before the server is started.
+        """
+
+
+@frozen(kw_only=True)
+class GoServer(Server):
+    """
+    The server in Go, which has to be compiled.
+
+    Attributes:
+        binary: Where the compiled program is.
+    """
+
+    binary: Path = field(default=BUILD / "go-server")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """
+        One core for the goroutines, as every other server has.
+        """
+        return MappingProxyType({"GOMAXPROCS": "1"})
+
+    def argv(self, port: int) -> list[str]:
+        """
+        The command that serves on `port`. Only after `prepare`.
+        """
+        return [str(self.binary), str(port)]
+
+    def versions(self) -> dict[str, str]:
+        """
+        What the compiler says of itself.
+        """
+        words = self._go("version").split()  # go version go1.19.8 linux/amd64
+        return {"Go": words[2].removeprefix("go")}
+
+    def missing(self) -> str | None:
+        """
+        Why it cannot be compiled here, or None.
+        """
+        if shutil.which("go") is None:
+            return "there is no Go compiler on PATH (Debian, Ubuntu: apt-get install golang-go)"
+        return None
+
+    def prepare(self) -> None:
+        """
+        Compile it.
+
+        Raises:
+            RuntimeError: It does not compile; with what the compiler says.
+        """
+        BUILD.mkdir(parents=True, exist_ok=True)
+        self._go("build", "-o", str(self.binary), "main.go")
+
+    def _go(self, *arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603 - arguments of our own
+            ["go", *arguments],  # noqa: S607 - wherever it is installed
+            cwd=Path(__file__).with_name("go"),
+            # Kept with what it is for, and there without a home folder too.
+            env=os.environ | {"GOCACHE": str(BUILD / "go-cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            msg = f"go {arguments[0]} failed: {done.stderr.strip()}"
+            raise RuntimeError(msg)
+        return done.stdout
+
+
+_TABLE = (
+    Server(
+        name="twistream",
+        title="twistream",
+        module="twistream_",
+        distributions=("twistream", "Twisted"),
+        paths=ON_TWISTED,
+    ),
+    Server(
+        name="twisted",
+        title="twisted.web",
+        module="twisted_",
+        distributions=("Twisted",),
+        paths=ON_TWISTED,
+    ),
+    Server(
+        name="aiohttp",
+        title="aiohttp (uvloop)",
+        module="aiohttp_",
+        distributions=("aiohttp", "uvloop"),
+    ),
+    Server(
+        name="starlette",
+        title="Starlette on uvicorn (uvloop, httptools)",
+        module="starlette_",
+        distributions=("starlette", "uvicorn", "uvloop", "httptools"),
+    ),
+    Server(
+        name="sse_starlette",
+        title="sse-starlette on uvicorn (uvloop, httptools)",
+        module="sse_starlette_",
+        distributions=("sse-starlette", "starlette", "uvicorn", "uvloop", "httptools"),
+    ),
+    Server(
+        name="tornado",
+        title="Tornado",
+        module="tornado_",
+        distributions=("tornado",),
+    ),
+    Server(
+        name="granian",
+        title="granian, ASGI (uvloop)",
+        module="granian_",
+        distributions=("granian", "uvloop"),
+    ),
+    GoServer(
+        name="go",
+        title="Go net/http",
+        module="go",
+    ),
+    Server(
+        name="bare_send",
+        title="a bare loop of socket.send",
+        module="bare_send",
+        paths=FAN_OUT,
+    ),
+)
+
+SERVERS: Final[Mapping[str, Server]] = MappingProxyType({server.name: server for server in _TABLE})
+"""
+All servers by name, in the order of the tables.
+"""

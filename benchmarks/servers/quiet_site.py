@@ -1,0 +1,51 @@
+"""
+QuietSite: a `twisted.web.server.Site` without an access log, for both Twisted servers.
+"""
+
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from benchmarks.servers import BACKLOG, HOST
+
+reactor: Any = _reactor
+
+
+class QuietSite(Site):
+    """
+    Answers requests, and writes none of them down.
+    """
+
+    def log(self, request: HTTPRequest) -> None:
+        """
+        See `twisted.web.http.HTTPFactory.log`.
+        """
+
+
+def serve(root: Resource, port: int) -> None:
+    """
+    Serve `root` until the process is told to end.
+    """
+    reactor.listenTCP(port, QuietSite(root), backlog=BACKLOG, interface=HOST)
+    reactor.run()
+
+
+def answer_without_body(request: Request) -> int:
+    """
+    Answer 204, for a ``render_`` method to return.
+    """
+    request.setResponseCode(204)
+    # Returning b"" would send a Content-Length, which a 204 must not have (RFC 9110 8.6).
+    request.finish()
+    return NOT_DONE_YET
+
+
+def count(request: Request) -> int:
+    """
+    How many messages are asked for, by ``?n=``.
+    """
+    assert request.args is not None  # noqa: S101 - it is parsed before anything is rendered
+    return int(request.args[b"n"][0])

@@ -1,0 +1,130 @@
+"""
+sse-starlette on uvicorn, with uvloop and httptools.
+
+It encodes events itself, so its streams are made of `ServerSentEvent`, which come to the
+same bytes.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import uvicorn
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benchmarks.message import MESSAGE
+from benchmarks.servers import BACKLOG, HOST
+
+
+def _event(message: bytes) -> ServerSentEvent:
+    return ServerSentEvent(message[len(b"data: ") : -len(b"\n\n")].decode(), sep="\n")
+
+
+_EVENT = _event(MESSAGE)
+
+_subscribers: dict[asyncio.Queue[ServerSentEvent], None] = {}
+
+
+def _respond(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    return EventSourceResponse(events, sep="\n", ping=0)
+
+
+async def _events(number: int) -> AsyncIterator[ServerSentEvent]:
+    for _ in range(number):
+        yield _EVENT
+
+
+async def _ticking() -> AsyncIterator[ServerSentEvent]:
+    while True:
+        yield _EVENT
+        await asyncio.sleep(1.0)
+
+
+async def _published() -> AsyncIterator[ServerSentEvent]:
+    queue: asyncio.Queue[ServerSentEvent] = asyncio.Queue()
+    _subscribers[queue] = None
+    try:
+        yield _EVENT
+        while True:
+            yield await queue.get()
+    finally:
+        del _subscribers[queue]
+
+
+async def twelve(_: Request) -> Response:
+    """
+    Twelve messages.
+    """
+    return _respond(_events(12))
+
+
+async def many(request: Request) -> Response:
+    """
+    As many messages as are asked for, as fast as the client takes them.
+    """
+    return _respond(_events(int(request.query_params["n"])))
+
+
+async def ticks(_: Request) -> Response:
+    """
+    One message each second.
+    """
+    return _respond(_ticking())
+
+
+async def subscribe(_: Request) -> Response:
+    """
+    All that is published.
+    """
+    return _respond(_published())
+
+
+async def publish(request: Request) -> Response:
+    """
+    Send the body of the request to every subscriber.
+    """
+    event = _event(await request.body())
+    # A queue for each subscriber is the one way that there is: a response sends what its
+    # iterator yields.
+    for queue in _subscribers:
+        queue.put_nowait(event)
+    return Response(status_code=204)
+
+
+app = Starlette(
+    routes=[
+        Route("/twelve", twelve),
+        Route("/many", many),
+        Route("/ticks", ticks),
+        Route("/subscribe", subscribe),
+        Route("/publish", publish, methods=["POST"]),
+    ]
+)
+
+
+def main(port: int) -> None:
+    """
+    Serve on `port` until the process is told to end.
+    """
+    uvicorn.run(
+        app,
+        host=HOST,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        backlog=BACKLOG,
+        # Streams that have no end need not be waited for.
+        timeout_graceful_shutdown=0,
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

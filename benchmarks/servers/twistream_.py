@@ -1,0 +1,103 @@
+"""
+twistream, by its public API.
+"""
+
+import sys
+from collections.abc import Iterator
+
+from twisted.internet.task import deferLater
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from benchmarks.message import MEDIA_TYPE, MESSAGE
+from benchmarks.servers.quiet_site import answer_without_body, count, reactor, serve
+from twistream import Context, StreamResource
+from twistream.server.broadcast import Broadcast, Frame
+
+
+def twelve(ctx: Context) -> Iterator[bytes]:
+    """
+    Twelve messages.
+    """
+    ctx.content_type(MEDIA_TYPE)
+    for _ in range(12):
+        yield MESSAGE
+
+
+def many(ctx: Context) -> Iterator[bytes]:
+    """
+    As many messages as are asked for, as fast as the client takes them.
+    """
+    ctx.content_type(MEDIA_TYPE)
+    for _ in range(count(ctx.request)):
+        yield MESSAGE
+
+
+def _write_message(ctx: Context) -> None:
+    ctx.write(MESSAGE)
+
+
+async def ticks(ctx: Context) -> None:
+    """
+    One message each second.
+    """
+    ctx.content_type(MEDIA_TYPE)
+    await ctx.stream_writer(_write_message, interval=1.0)
+
+
+async def turns(ctx: Context) -> None:
+    """
+    As many messages as are asked for, one in each turn of the reactor.
+    """
+    ctx.content_type(MEDIA_TYPE)
+    for _ in range(count(ctx.request)):
+        ctx.write(MESSAGE)
+        ctx.flush()
+        await deferLater(reactor, 0)
+
+
+class Publish(Resource):
+    """
+    Send the body of the request to every subscriber.
+    """
+
+    isLeaf = True  # noqa: N815 - IResource
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        super().__init__()
+        self._broadcast = broadcast
+
+    def render_POST(self, request: Request) -> int:  # noqa: N802 - Twisted's name
+        """
+        Publish one message.
+        """
+        assert request.content is not None  # noqa: S101 - it is read before anything is rendered
+        self._broadcast.send(Frame(request.content.read()))
+        return answer_without_body(request)
+
+
+def main(port: int) -> None:
+    """
+    Serve on `port` until the process is told to end.
+    """
+    broadcast = Broadcast(reactor)
+
+    async def subscribe(ctx: Context) -> None:
+        ctx.content_type(MEDIA_TYPE)
+        broadcast.add(ctx)
+        ctx.write(MESSAGE)
+        ctx.flush()
+        await ctx.done()
+
+    root = Resource()
+    root.putChild(b"twelve", StreamResource(twelve))
+    root.putChild(b"many", StreamResource(many))
+    root.putChild(b"subscribe", StreamResource(subscribe))
+    root.putChild(b"publish", Publish(broadcast))
+    root.putChild(b"ticks", StreamResource(ticks))
+    root.putChild(b"turns", StreamResource(turns))
+    serve(root, port)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,365 @@
+"""
+The servers of the benchmarks: each sends the same bytes, in the same chunks.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.message import CHUNK, LAST_CHUNK, MEDIA_TYPE, MESSAGE
+from benchmarks.servers import HOST, ROOT, SERVERS, Server
+
+LIMIT = 20.0
+"""
+Seconds that anything here may take, on a machine that others use too.
+"""
+
+OTHER = MESSAGE.replace(b"x", b"y")
+OTHER_CHUNK = CHUNK.replace(b"x", b"y")
+THIRD = MESSAGE.replace(b"x", b"z")
+THIRD_CHUNK = CHUNK.replace(b"x", b"z")
+
+
+class Client:
+    """
+    One connection, which is read as bytes.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection((HOST, port), LIMIT)
+        self._received = b""
+
+    def send(self, method: str, path: str, body: bytes = b"") -> None:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
+        if method == "POST":
+            head += f"Content-Length: {len(body)}\r\n"
+        self._socket.sendall(head.encode() + b"\r\n" + body)
+
+    def take(self, end: bytes) -> bytes:
+        """
+        What comes up to `end`, which is with it.
+        """
+        while end not in self._received:
+            data = self._socket.recv(65536)
+            assert data, self._received
+            self._received += data
+        index = self._received.index(end) + len(end)
+        taken, self._received = self._received[:index], self._received[index:]
+        return taken
+
+    def take_size(self, size: int) -> bytes:
+        """
+        As many bytes.
+        """
+        while len(self._received) < size:
+            data = self._socket.recv(65536)
+            assert data, self._received
+            self._received += data
+        taken, self._received = self._received[:size], self._received[size:]
+        return taken
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """
+        Status and headers of the next response.
+        """
+        first, *lines = self.take(b"\r\n\r\n").decode().split("\r\n")[:-2]
+        headers = (line.partition(":") for line in lines)
+        return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in headers}
+
+    def stream(self, path: str) -> None:
+        """
+        Ask for a stream, and see that it is one.
+        """
+        self.send("GET", path)
+        status, headers = self.head()
+        assert status == 200
+        assert headers["transfer-encoding"].lower() == "chunked"
+        assert "content-encoding" not in headers
+        assert headers["content-type"].partition(";")[0] == MEDIA_TYPE
+
+    def has_nothing(self) -> bool:
+        """
+        Whether nothing more came for a moment.
+        """
+        self._socket.settimeout(0.1)
+        try:
+            self._received += self._socket.recv(65536)
+        except TimeoutError:
+            return not self._received
+        finally:
+            self._socket.settimeout(LIMIT)
+        return False
+
+    def leave(self) -> None:
+        self._socket.close()
+
+
+class Running:
+    """
+    A server in a process of its own.
+    """
+
+    def __init__(self, server: Server, output: Path) -> None:
+        self._clients: list[Client] = []
+        with socket.create_server((HOST, 0)) as free:
+            self._port = free.getsockname()[1]
+        with output.open("w") as file:
+            self._process = subprocess.Popen(
+                server.argv(self._port),
+                # Not the folder of the project: what is started must be found from anywhere.
+                cwd=output.parent,
+                env=os.environ | server.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def connect(self) -> Client:
+        self._clients.append(Client(self._port))
+        return self._clients[-1]
+
+    def wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + LIMIT
+        while True:
+            assert self._process.poll() is None, "the server has ended"
+            try:
+                self.connect()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "the server does not listen"
+                time.sleep(0.02)
+            else:
+                return
+
+    def publish(self, message: bytes) -> None:
+        client = self.connect()
+        client.send("POST", "/publish", message)
+        status, headers = client.head()
+        assert status == 204
+        assert "content-length" not in headers
+        assert "transfer-encoding" not in headers
+
+    def leave(self) -> None:
+        """
+        Close all connections.
+        """
+        for client in self._clients:
+            client.leave()
+        self._clients.clear()
+
+    def stop(self) -> int:
+        """
+        End the process as the benchmarks do, and return its status.
+        """
+        self._process.terminate()
+        try:
+            return self._process.wait(LIMIT)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self.leave()
+
+
+def those_with(*paths: str) -> pytest.MarkDecorator:
+    """
+    Run a test with each of the servers that answer all these paths.
+    """
+    return pytest.mark.parametrize(
+        "server",
+        [name for name, server in SERVERS.items() if server.paths.issuperset(paths)],
+        indirect=True,
+    )
+
+
+every_server = those_with()
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Server:
+    """
+    A server by its name, ready to be started.
+    """
+    server = SERVERS[request.param]
+    missing = server.missing()
+    if missing is not None and server.name == "go":
+        pytest.skip(missing)
+    assert missing is None
+    server.prepare()
+    return server
+
+
+@pytest.fixture(scope="module")
+def output(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    What the server prints.
+    """
+    return tmp_path_factory.mktemp(server.name) / "output.txt"
+
+
+@pytest.fixture(scope="module")
+def process(server: Server, output: Path) -> Iterator[Running]:
+    """
+    The server, for all tests of it.
+    """
+    running = Running(server, output)
+    try:
+        running.wait_until_it_listens()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def running(process: Running, output: Path) -> Iterator[Running]:
+    """
+    The server, without connections of earlier tests; it must have nothing to complain of.
+    """
+    yield process
+    process.leave()
+    assert not output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("server", "path", "number"),
+    [
+        (name, path, number)
+        for name, server in SERVERS.items()
+        for path, number in (("/twelve", 12), ("/many?n=50", 50), ("/turns?n=5", 5))
+        if path.partition("?")[0] in server.paths
+    ],
+    indirect=["server"],
+)
+def test_each_message_is_a_chunk_of_its_own(running: Running, path: str, number: int) -> None:
+    client = running.connect()
+    client.stream(path)
+    assert client.take(LAST_CHUNK) == CHUNK * number + LAST_CHUNK
+
+
+@those_with("/twelve")
+def test_the_connection_is_kept(running: Running) -> None:
+    client = running.connect()
+    for _ in range(3):
+        client.stream("/twelve")
+        assert client.take(LAST_CHUNK) == CHUNK * 12 + LAST_CHUNK
+
+
+@those_with("/many")
+def test_many_comes_whole_to_a_client_that_reads_late(running: Running) -> None:
+    client = running.connect()
+    client.send("GET", "/many?n=100000")
+    time.sleep(0.3)
+    assert client.head()[0] == 200
+    assert client.take(LAST_CHUNK) == CHUNK * 100_000 + LAST_CHUNK
+
+
+@those_with("/many")
+def test_a_client_that_leaves_many_does_no_harm(running: Running) -> None:
+    client = running.connect()
+    client.stream("/many?n=100000")
+    client.leave()
+    after = running.connect()
+    after.stream("/twelve")
+    assert after.take(LAST_CHUNK) == CHUNK * 12 + LAST_CHUNK
+
+
+@every_server
+def test_every_subscriber_gets_every_message(running: Running) -> None:
+    subscribers = [running.connect() for _ in range(3)]
+    for subscriber in subscribers:
+        subscriber.stream("/subscribe")
+        assert subscriber.take_size(len(CHUNK)) == CHUNK
+        assert subscriber.has_nothing()
+    running.publish(OTHER)
+    running.publish(THIRD)
+    for subscriber in subscribers:
+        assert subscriber.take_size(2 * len(CHUNK)) == OTHER_CHUNK + THIRD_CHUNK
+        assert subscriber.has_nothing()
+
+
+@every_server
+def test_one_connection_publishes_many_times(running: Running) -> None:
+    subscriber, publisher = running.connect(), running.connect()
+    subscriber.stream("/subscribe")
+    for _ in range(5):
+        publisher.send("POST", "/publish", OTHER)
+        assert publisher.head()[0] == 204
+    assert subscriber.take_size(6 * len(CHUNK)) == CHUNK + 5 * OTHER_CHUNK
+
+
+@every_server
+def test_a_subscriber_that_leaves_does_no_harm_to_the_others(running: Running) -> None:
+    subscribers = [running.connect() for _ in range(3)]
+    for subscriber in subscribers:
+        subscriber.stream("/subscribe")
+        assert subscriber.take_size(len(CHUNK)) == CHUNK
+    subscribers.pop(1).leave()
+    running.publish(OTHER)
+    # Both while the server may not have noticed yet, and when it has.
+    time.sleep(0.2)
+    running.publish(THIRD)
+    for subscriber in subscribers:
+        assert subscriber.take_size(2 * len(CHUNK)) == OTHER_CHUNK + THIRD_CHUNK
+
+
+@those_with("/ticks")
+def test_ticks_come_at_once_and_then_each_second(running: Running) -> None:
+    client = running.connect()
+    client.stream("/ticks")
+    assert client.take_size(len(CHUNK)) == CHUNK
+    assert client.has_nothing()
+    assert client.take_size(len(CHUNK)) == CHUNK
+
+
+@every_server
+def test_anything_else_is_not_found(running: Running) -> None:
+    client = running.connect()
+    client.send("GET", "/elsewhere")
+    assert client.head()[0] == 404
+
+
+@every_server
+def test_it_ends_with_streams_open(server: Server, tmp_path: Path) -> None:
+    running = Running(server, tmp_path / "output.txt")
+    try:
+        running.wait_until_it_listens()
+        client = running.connect()
+        client.stream("/subscribe")
+        assert client.take_size(len(CHUNK)) == CHUNK
+    finally:
+        started = time.monotonic()
+        running.stop()
+    assert time.monotonic() - started < LIMIT / 2
+
+
+@every_server
+def test_it_tells_its_versions(server: Server) -> None:
+    versions = server.versions()
+    assert versions
+    assert all(re.match(r"\d+\.\d+", version) for version in versions.values()), versions
+
+
+def test_every_server_is_found_by_its_name() -> None:
+    assert all(name == server.name for name, server in SERVERS.items())
+    assert all(name.isidentifier() for name in SERVERS)
+
+
+def test_a_server_says_what_is_not_installed() -> None:
+    server = Server(name="a", title="A", module="a_", distributions=("no-such-distribution",))
+    assert server.missing() == "no-such-distribution is not installed: pip install -e '.[bench]'"
+
+
+def test_go_says_that_the_compiler_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(ROOT / "tests"))
+    missing = SERVERS["go"].missing()
+    assert missing is not None
+    assert "Go compiler" in missing
+
+
+def test_the_message_is_100_bytes_and_106_on_the_wire() -> None:
+    assert len(MESSAGE) == 100
+    assert CHUNK == b"64\r\n" + MESSAGE + b"\r\n"
+    assert len(CHUNK) == 106
