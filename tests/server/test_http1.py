@@ -130,6 +130,7 @@ class DirectSendTests(SynchronousTestCase):
 
     def test_a_whole_response_is_one_send(self) -> None:
         wire = self.wire(lambda ctx: "all of it")
+        wire.reactor.advance(0)
         self.assertTrue(wire.read().endswith(b"\r\n\r\nall of it"))
 
     def test_later_flushes_of_a_turn_leave_together(self) -> None:

@@ -28,13 +28,13 @@ class WaitsTests(SynchronousTestCase):
         self.waits.fire(wait)
         self.waits.fire(wait)
         self.assertIsNone(self.successResultOf(wait))
-        self.assertEqual((len(self.waits._open), self.released), (0, []))
+        self.assertEqual((len(self.waits._open or ()), self.released), (0, []))
 
     def test_cancelling_releases_and_fails_with_cancelled_error(self) -> None:
         wait = self.add("a")
         wait.cancel()
         self.failureResultOf(wait, CancelledError)
-        self.assertEqual((len(self.waits._open), self.released), (0, ["a"]))
+        self.assertEqual((len(self.waits._open or ()), self.released), (0, ["a"]))
 
     def test_cancelling_fails_with_the_reason_once_there_is_one(self) -> None:
         wait, reason = self.add("a"), StreamAborted()

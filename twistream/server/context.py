@@ -7,6 +7,7 @@ handler.
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
+from types import GeneratorType
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -21,6 +22,7 @@ from twistream.errors import (
 )
 from twistream.server.ending import Callback, Ending
 from twistream.server.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop, check_seconds
+from twistream.server.turn import Turn
 from twistream.server.writer import ResponseWriter
 from twistream.wire import fields, render
 
@@ -57,19 +59,19 @@ class Context:
     def __init__(
         self,
         request: Request,
-        clock: IReactorTime,
+        turn: Turn,
         *,
         send_timeout: float,
         max_buffered: int,
         keep_running: bool,
     ) -> None:
         self.request = request
-        self.clock = clock
+        self.clock: IReactorTime = turn.clock
         self._log: Logger | None = None
-        self._ending = Ending(self, keep_running=keep_running)
+        self._ending = Ending(keep_running=keep_running)
         self._writer = ResponseWriter(
             request,
-            clock,
+            turn,
             send_timeout=send_timeout,
             max_buffered=max_buffered,
             on_end=self._over,
@@ -146,7 +148,7 @@ class Context:
         if not isinstance(value, str):
             msg = f"a media type is a str, not {type(value).__name__}"
             raise TypeError(msg)
-        self._writer.open_head.header("Content-Type", fields.with_charset(value))
+        self._writer.open_head.content_type(fields.with_charset(value))
 
     def status_code(self, code: int) -> None:
         """
@@ -321,7 +323,8 @@ class Context:
         Raises:
             TypeError: It is not iterable, or is itself a str or bytes-like.
         """
-        if isinstance(items, AsyncIterable):
+        # A generator is quick to tell.
+        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             async_iterator = aiter(items)
 
             async def step_async(ctx: Context) -> None:
@@ -403,7 +406,7 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._ending.on_connection_close(callback)
+        self._ending.on_connection_close(self, callback)
 
     def on_close(self, callback: Callback) -> None:
         """
@@ -414,7 +417,7 @@ class Context:
         Raises:
             TypeError: It is not callable.
         """
-        self._ending.on_close(callback)
+        self._ending.on_close(self, callback)
 
     def abort(self, reason: object = "") -> None:
         """
@@ -461,17 +464,18 @@ class Context:
             close=close,
         )
         self._ending.loops[loop] = None
+        deferred = loop.deferred
         loop.start()
-        return loop.deferred
+        return deferred
 
     def _close(self, iterator: object, method: str) -> None:
         # Generators have it; other iterators need not.
         close = getattr(iterator, method, None)
         if close is not None:
-            self._ending.call(close, "an iterator failed to close")
+            self._ending.call(close, "an iterator failed to close", self)
 
     def _over(self) -> None:
-        self._ending.tell_all(self._writer)
+        self._ending.tell_all(self, self._writer)
 
 
 def _encoded(data: Item) -> bytes:
@@ -493,6 +497,8 @@ def _encoded_item(item: Item) -> bytes:
     """
     As `_encoded`, of what a generator has yielded.
     """
+    if isinstance(item, bytes):
+        return item
     if isinstance(item, Deferred):
         msg = (
             "a generator handler yields str or bytes, not a Deferred; "

@@ -40,7 +40,7 @@ class Ending:
     """
 
     __slots__ = (
-        "_context",
+        "_err",
         "_on_close",
         "_on_connection_close",
         "_over",
@@ -51,14 +51,15 @@ class Ending:
         "sleeps",
     )
 
-    def __init__(self, context: "Context", *, keep_running: bool) -> None:
+    def __init__(self, *, keep_running: bool) -> None:
         self.cancel_handler: Callable[[], object] | None = None
         self.keep_running = keep_running
         self.loops: dict[StreamLoop, None] = {}
         self.sleeps = Waits()
-        self._context = context
-        self._on_close: list[Callback] = []
-        self._on_connection_close: list[Callback] = []
+        self._err: StreamClosed | None = None
+        # Tuples, because most are empty, and an empty one costs nothing.
+        self._on_close: tuple[Callback, ...] = ()
+        self._on_connection_close: tuple[Callback, ...] = ()
         self._over = False
         self._waiting: dict[Deferred[StreamClosed | None], None] = {}
 
@@ -67,36 +68,46 @@ class Ending:
         A new Deferred that fires with ``err``. See ``Context.done``.
         """
         if self._over:
-            return succeed(self._context.err)
+            return succeed(self._err)
         waiting: Deferred[StreamClosed | None] = Deferred(self._wait_cancelled)
         self._waiting[waiting] = None
         return waiting
 
-    def on_connection_close(self, callback: Callback) -> None:
+    def on_connection_close(self, context: "Context", callback: Callback) -> None:
         """
         See ``Context.on_connection_close``.
         """
-        self._register(self._on_connection_close, callback, missed=self._client_left())
+        _check(callback)
+        if not self._over:
+            self._on_connection_close += (callback,)
+        elif _client_left(self._err):
+            self._tell(callback, context)
 
-    def on_close(self, callback: Callback) -> None:
+    def on_close(self, context: "Context", callback: Callback) -> None:
         """
         See ``Context.on_close``.
         """
-        self._register(self._on_close, callback, missed=True)
+        _check(callback)
+        if not self._over:
+            self._on_close += (callback,)
+        else:
+            self._tell(callback, context)
 
-    def tell_all(self, writer: ResponseWriter) -> None:
+    def tell_all(self, context: "Context", writer: ResponseWriter) -> None:
         """
         The response is over.
         """
-        err = writer.err
+        err = self._err = writer.err
         reason: Exception = StreamFinished() if err is None else err
         sleeps_too = err is None or not self.keep_running
         # Whatever is cancelled from here on, because the handler is, fails with the reason.
         writer.waits.will_fail_with(reason)
         if sleeps_too:
             self.sleeps.will_fail_with(reason)
-        if err is not None and not self.keep_running and self.cancel_handler is not None:
-            self.cancel_handler()
+        # What is told of the end is let go, so that no cycle is left to collect.
+        cancel_handler, self.cancel_handler = self.cancel_handler, None
+        if err is not None and not self.keep_running and cancel_handler is not None:
+            cancel_handler()
         writer.telling = True
         while self.loops:
             next(iter(self.loops)).stop(reason)
@@ -105,11 +116,10 @@ class Ending:
             self.sleeps.fail_all(reason)
         writer.telling = False
         self._over = True
-        left = self._on_connection_close if self._client_left() else []
-        for callback in [*left, *self._on_close]:
-            self._tell(callback)
-        self._on_connection_close.clear()
-        self._on_close.clear()
+        left = self._on_connection_close if _client_left(err) else ()
+        for callback in left + self._on_close:
+            self._tell(callback, context)
+        self._on_connection_close = self._on_close = ()
         writer.telling = True
         for waiting in list(self._waiting):
             # One that was told before may have cancelled it.
@@ -118,35 +128,35 @@ class Ending:
                 waiting.callback(err)
         writer.telling = False
 
-    def call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
+    def call(
+        self, function: Callable[..., object], complaint: str, context: "Context", *args: object
+    ) -> None:
         """
         Call what is called because of the end, and let no failure of it come further.
         """
-        call(function, *args).addErrback(self._complain, complaint)
+        call(function, *args).addErrback(self._complain, complaint, context)
 
-    def _complain(self, failure: Failure, complaint: str) -> None:
+    def _complain(self, failure: Failure, complaint: str, context: "Context") -> None:
         # That the response is over is no failure of what is called when it is.
         over = tells_of_the_end(failure) or failure.check(StreamFinished)
         if not (self._over and over):
-            self._context.log.failure(complaint, failure)
+            context.log.failure(complaint, failure)
 
-    def _tell(self, callback: Callback) -> None:
-        self.call(callback, "a callback for the end of a stream failed", self._context)
-
-    def _client_left(self) -> bool:
-        return isinstance(self._context.err, ClientDisconnected | SendTimeout | SlowConsumer)
-
-    def _register(self, callbacks: list[Callback], callback: Callback, *, missed: bool) -> None:
-        if not callable(callback):
-            msg = f"a callback is a function, not {type(callback).__name__}"
-            raise TypeError(msg)
-        if not self._over:
-            callbacks.append(callback)
-        elif missed:
-            self._tell(callback)
+    def _tell(self, callback: Callback, context: "Context") -> None:
+        self.call(callback, "a callback for the end of a stream failed", context, context)
 
     def _wait_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
         del self._waiting[waiting]
-        if self._context.err is not None:
+        if self._err is not None:
             # The handler is cancelled because of `err`, and this is where it asked for it.
-            waiting.callback(self._context.err)
+            waiting.callback(self._err)
+
+
+def _check(callback: Callback) -> None:
+    if not callable(callback):
+        msg = f"a callback is a function, not {type(callback).__name__}"
+        raise TypeError(msg)
+
+
+def _client_left(err: StreamClosed | None) -> bool:
+    return isinstance(err, ClientDisconnected | SendTimeout | SlowConsumer)

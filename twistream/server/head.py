@@ -87,6 +87,12 @@ class Head:
         else:
             headers.setRawHeaders(encoded_name, [encoded_value])
 
+    def content_type(self, value: str) -> None:
+        """
+        Set the type of the body.
+        """
+        self._request.responseHeaders.setRawHeaders(b"Content-Type", [field_value(value)])
+
     def has_type(self) -> bool:
         """
         Whether the type of the body is set.

@@ -71,7 +71,9 @@ class HTTP1Outbound(Outbound):
         if not self.started:
             self._put_head()
         if data:
-            self._hold(chunk(data) if self._chunked else data)
+            frame = chunk(data) if self._chunked else data
+            self._frames.append(frame)
+            self.held += len(frame)
         if last and self._chunked:
             self._hold(LAST_CHUNK)
             self._request.chunked = 0  # `finish` must not send another.
@@ -86,17 +88,43 @@ class HTTP1Outbound(Outbound):
     def send_batch(self, batch: "Batch") -> bool:
         return self._send(batch.chunks if self._chunked else batch.data)
 
+    def may_send(self) -> bool:
+        """
+        That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is right on
+        plain TCP with an empty queue only: anything else would be overtaken.
+        """
+        transport = self._transport
+        return bool(
+            type(transport) is TCPServer
+            and not transport.dataBuffer
+            and not transport._tempDataBuffer  # noqa: SLF001 - Twisted has no public question
+            and transport.connected
+            and not transport.disconnecting
+            and not transport.TLS
+            and not transport._aborting  # noqa: SLF001 - as above
+            and not transport._writeDisconnected  # noqa: SLF001 - as above
+        )
+
     def _send(self, data: bytes) -> bool:
+        """
+        Send what the socket takes, hand on the rest, and return whether some of it waits.
+        """
         self.handed += len(data)
-        rest = self._send_directly(data)
-        if not rest:
-            return False
+        if self.may_send():
+            try:
+                sent = self._transport.socket.send(data)
+            except OSError:
+                pass  # Full, or lost: the ordinary way waits, or reports it.
+            else:
+                if sent == len(data):
+                    return False
+                data = data[sent:]
         if not self._registered:
             self._register()
         if said_goodbye(self._transport):
             self._channel.loseConnection()
             return False
-        self._channel.write(rest)
+        self._channel.write(data)
         return self.waits()
 
     def attend(self) -> None:
@@ -162,6 +190,7 @@ class HTTP1Outbound(Outbound):
         channel.setTimeout(seconds)
 
     def release(self) -> None:
+        super().release()
         self._frames.clear()
         self.held = 0
         if self._hangup is not None:
@@ -197,29 +226,3 @@ class HTTP1Outbound(Outbound):
 
     def _ends_with_connection(self) -> bool:
         return not self._chunked and not self._request.responseHeaders.hasHeader(b"Content-Length")
-
-    def _send_directly(self, data: bytes) -> bytes:
-        """
-        Send what the socket takes, and return the rest.
-
-        Saves the two ``epoll_ctl`` and the turn that Twisted's buffer costs. Only plain
-        TCP with an empty queue may be passed by: anything else would be overtaken.
-        """
-        transport = self._transport
-        if (
-            type(transport) is not TCPServer
-            or transport.TLS
-            or not transport.connected
-            or transport.disconnecting
-            or transport._aborting  # noqa: SLF001 - Twisted has no public question for it
-            or transport._writeDisconnected  # noqa: SLF001 - as above
-            or transport.dataBuffer
-            or transport._tempDataBuffer  # noqa: SLF001 - as above
-        ):
-            return data
-        try:
-            sent = transport.socket.send(data)
-        except OSError:
-            # Full, or lost: the ordinary way waits, or reports it.
-            return data
-        return b"" if sent == len(data) else data[sent:]

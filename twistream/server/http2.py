@@ -226,6 +226,7 @@ class HTTP2Outbound(Outbound):
         self.abort()
 
     def release(self) -> None:
+        super().release()
         self._drop()
         self._line.leave()
 

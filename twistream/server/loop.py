@@ -7,6 +7,7 @@ says stop, fails, or the response is over.
 
 from collections.abc import Callable, Coroutine, Iterator
 from inspect import iscoroutine
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -62,7 +63,8 @@ class StreamLoop:
     One loop. `start` it once.
 
     Attributes:
-        deferred: Fires when the loop ends, see ``Context.stream_writer``.
+        deferred: Fires when the loop ends, see ``Context.stream_writer``. Take it before
+            the start.
     """
 
     __slots__ = (
@@ -129,8 +131,7 @@ class StreamLoop:
         End the loop with `reason`, wherever it waits.
         """
         if not self._ended:
-            self._end()
-            fail_quietly(self.deferred, reason)
+            fail_quietly(self._end(), reason)
 
     def _cancelled(self, _: Deferred[None]) -> None:
         if self._writer.err is not None:
@@ -219,13 +220,11 @@ class StreamLoop:
             msg = "the writer raised StopIteration; raise StopStream to end the stream"
             error = RuntimeError(msg)
             error.__cause__ = failure.value
-            self._end()
-            self.deferred.errback(Failure(error))
+            self._end().errback(Failure(error))
         elif isinstance(failure.value, StreamClosed):
             self.stop(failure.value)
         else:
-            self._end()
-            self.deferred.errback(failure)
+            self._end().errback(failure)
         return False
 
     def _flush_rest(self) -> bool:
@@ -235,11 +234,13 @@ class StreamLoop:
         return self._succeeded()
 
     def _succeeded(self) -> bool:
-        self._end()
-        self.deferred.callback(None)
+        self._end().callback(None)
         return False
 
-    def _end(self) -> None:
+    def _end(self) -> Deferred[None]:
+        """
+        Stop, and return the Deferred, which is let go: it has the loop as its canceller.
+        """
         self._ended = True
         if self._call is not None:
             self._call.cancel()
@@ -252,6 +253,9 @@ class StreamLoop:
             cancel(self._pending)
         self._close_if_idle()
         self._on_end(self)
+        deferred = self.deferred
+        del self.deferred
+        return deferred
 
     def _cancel_pending_unless_told(self) -> None:
         if self._pending is not None and not (self._task is not None and self._task.told):
@@ -277,7 +281,7 @@ class ItemLoop(StreamLoop):
     As a `StreamLoop` with a step that writes one, in half the time.
     """
 
-    __slots__ = ("_encode",)
+    __slots__ = ("_encode", "_items")
 
     def __init__(
         self,
@@ -292,12 +296,15 @@ class ItemLoop(StreamLoop):
         """
         super().__init__(items.__next__, interval=None, **options)
         self._encode = encode
+        self._items = items
 
     def _take_step(self) -> bool:
         try:
             item = self._step()
         except StopIteration:
-            return self._failed(Failure(StopStream()))
+            if isinstance(self._items, GeneratorType):
+                self._close = None  # What has ended is closed.
+            return not self._ended and self._flush_rest()
         except BaseException:  # noqa: BLE001 - as in StreamLoop
             return self._failed(Failure())
         if self._ended:

@@ -86,6 +86,12 @@ class Outbound(ABC):
         It is on the socket when this returns, where nothing can be overtaken.
         """
 
+    def may_send(self) -> bool:
+        """
+        Whether bytes may pass Twisted's buffer by, straight to the socket.
+        """
+        return False
+
     @abstractmethod
     def send_batch(self, batch: "Batch") -> bool:
         """
@@ -159,11 +165,12 @@ class Outbound(ABC):
         request.unregisterProducer()
         request.finish()
 
-    @abstractmethod
     def release(self) -> None:
         """
         The response is over: give back what was taken from the connection.
         """
+        # Let go of whoever owns this, so that no cycle is left to collect.
+        self._resumed = _nobody
 
     def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
@@ -194,3 +201,7 @@ class Outbound(ABC):
     def _unseal(self) -> None:
         for name in ("write", "finish"):
             delattr(self._request, name)
+
+
+def _nobody() -> None:
+    pass

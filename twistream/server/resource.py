@@ -4,6 +4,7 @@ StreamResource: a handler as an `IResource`, and the course that one request tak
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from inspect import iscoroutine
+from types import GeneratorType
 from typing import Any, Literal, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
@@ -40,6 +41,13 @@ A function of one context: ``async def``, plain, one that returns a Deferred, a
 generator or an async generator.
 """
 
+_ITERATORS = (GeneratorType, Iterator, AsyncIterator)
+"""
+What a handler may return to be streamed. The first is the kind that is quick to tell.
+"""
+
+_log = Logger()
+
 
 class StreamResource(Resource):
     """
@@ -51,7 +59,6 @@ class StreamResource(Resource):
     """
 
     isLeaf = True  # noqa: N815 - IResource
-    _log = Logger()
 
     def __init__(  # noqa: PLR0913 - options, by keyword
         self,
@@ -103,6 +110,7 @@ class StreamResource(Resource):
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
         self._clock = clock
+        self._turn: Turn | None = None  # That of the clock, as soon as it is known.
         self._warned = False
 
     def render(self, request: Request) -> int:
@@ -110,14 +118,17 @@ class StreamResource(Resource):
         See `twisted.web.resource.IResource`.
         """
         self._take_off_encoder(request)
+        clock = self._clock or cast("Site", request.site).reactor
+        if self._turn is None or self._turn.clock is not clock:
+            self._turn = Turn.of(clock)
         context = Context(
             request,
-            self._clock or cast("Site", request.site).reactor,
+            self._turn,
             send_timeout=self._send_timeout,
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
-        exchange = _Exchange(context, self._log)
+        exchange = _Exchange(context)
         if context.method in self._methods:
             exchange.start(self._handler)
         else:
@@ -136,7 +147,7 @@ class StreamResource(Resource):
         request.responseHeaders.removeHeader(b"Content-Encoding")
         if not self._warned:
             self._warned = True
-            self._log.warn(
+            _log.warn(
                 "{resource} takes off an encoder that would hold its stream back; "
                 "do not wrap it in an EncodingResourceWrapper",
                 resource=self,
@@ -148,12 +159,11 @@ class _Exchange:
     One request on its way through a handler.
     """
 
-    __slots__ = ("_context", "_done", "_log", "_result", "_task", "_writer")
+    __slots__ = ("_context", "_done", "_result", "_task", "_writer")
 
-    def __init__(self, context: Context, log: Logger) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
         self._writer = context._writer  # noqa: SLF001 - one layer, two modules
-        self._log = log
         self._task: Task | None = None
         self._result: Deferred[Any] | None = None
         self._done = False
@@ -166,11 +176,11 @@ class _Exchange:
         context = self._context
         try:
             result: Any = handler(context)
-            if isinstance(result, Iterator | AsyncIterator):
-                result = context.stream(result)
-            elif iscoroutine(result):
+            if iscoroutine(result):
                 self._task = Task(result, self._writer)
                 result = self._task.deferred
+            elif result is not None and isinstance(result, _ITERATORS):
+                result = context.stream(result)
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
             self._failed(Failure())
             return
@@ -221,7 +231,7 @@ class _Exchange:
         was_over = context.err is not None
         self._writer.lost(ClientDisconnected(failure.value))
         if not was_over:
-            self._log.debug(
+            _log.debug(
                 "{context}: {err} ({reason})",
                 context=repr(context),  # A log may keep its events for long.
                 err=str(context.err),
@@ -244,15 +254,15 @@ class _Exchange:
         try:
             self._writer.end()
         except ContentLengthMismatch as err:
-            self._log.failure(
-                "the body of {context} has another length", context=repr(self._context)
-            )
+            _log.failure("the body of {context} has another length", context=repr(self._context))
             self._writer.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:
+        if result is None:
+            return
         if isinstance(result, Item):
             self._context.write(result)
-        elif result is not None:
+        else:
             msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
             raise TypeError(msg)
 
@@ -264,14 +274,14 @@ class _Exchange:
         context, writer = self._context, self._writer
         if context.err is not None:
             if not tells_of_the_end(failure):
-                self._log.failure(
+                _log.failure(
                     "the handler of {context} failed after the end", failure, context=repr(context)
                 )
             self._forget()
             return
         error = failure.value
         if not isinstance(error, HTTPError) or writer.head_sent:
-            self._log.failure("the handler of {context} failed", failure, context=repr(context))
+            _log.failure("the handler of {context} failed", failure, context=repr(context))
         if writer.head_sent:
             writer.abort(StreamAborted(type(error).__name__))
         else:

@@ -6,11 +6,14 @@ with `CancelledError` if somebody cancels it while the response goes on.
 """
 
 from collections.abc import Callable, Generator
+from typing import TypeAlias
 
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
 from twistream.errors import ContentLengthMismatch, StreamClosed, StreamFinished
+
+_Release: TypeAlias = Callable[[Deferred[None]], object]
 
 
 class _QuietAtTheEnd(DebugInfo):
@@ -67,10 +70,11 @@ class Waits:
     __slots__ = ("_open", "_reason")
 
     def __init__(self) -> None:
-        self._open: dict[Deferred[None], Callable[[Deferred[None]], object] | None] = {}
+        # None until somebody waits, which in most responses nobody does.
+        self._open: dict[Deferred[None], _Release | None] | None = None
         self._reason: BaseException | None = None
 
-    def add(self, release: Callable[[Deferred[None]], object] | None = None) -> Deferred[None]:
+    def add(self, release: _Release | None = None) -> Deferred[None]:
         """
         A new Deferred.
 
@@ -78,6 +82,8 @@ class Waits:
             release: Called with it if it ends without `fire`, to give back what it waited for.
         """
         deferred: Deferred[None] = Deferred(self._cancelled)
+        if self._open is None:
+            self._open = {}
         self._open[deferred] = release
         return deferred
 
@@ -85,7 +91,7 @@ class Waits:
         """
         Let `deferred` succeed, unless it has fired.
         """
-        if deferred in self._open:
+        if self._open and deferred in self._open:
             del self._open[deferred]
             deferred.callback(None)
 
@@ -117,6 +123,6 @@ class Waits:
         fail_quietly(deferred, reason)
 
     def _release(self, deferred: Deferred[None]) -> None:
-        release = self._open.pop(deferred)
-        if release is not None:
+        release = self._open and self._open.pop(deferred)
+        if release:
             release(deferred)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.web._http2 import H2Stream
 from twisted.web.server import Request, Site
 
@@ -107,6 +107,7 @@ class ResponseWriter:
         "_steps",
         "_turn",
         "_turn_seen",
+        "_until",
         "_waiting",
         "_watch",
         "_written",
@@ -119,7 +120,7 @@ class ResponseWriter:
     def __init__(
         self,
         request: Request,
-        clock: IReactorTime,
+        turn: Turn,
         *,
         send_timeout: float,
         max_buffered: int,
@@ -138,8 +139,8 @@ class ResponseWriter:
         self.telling = False
         self.waits = Waits()
         self._request = request
-        self._clock = clock
-        self._turn = Turn.of(clock)
+        self._clock = turn.clock
+        self._turn = turn
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, self._turn, self._took_data)
         self._max_buffered = max_buffered
@@ -162,6 +163,7 @@ class ResponseWriter:
         self._waiting: dict[Deferred[None], None] = {}
         self._turn_seen = 0
         self._steps = 0
+        self._until = 0.0
 
     @property
     def head_sent(self) -> bool:
@@ -307,8 +309,9 @@ class ResponseWriter:
         It has failed already, but to those that go on asking it fails in a later turn: a
         loop that swallows the error must not stop the reactor.
         """
-        self._enter_turn()
-        if self._may_go_on(self._clock.seconds()):
+        now = self._clock.seconds()
+        self._enter_turn(now)
+        if self._may_go_on(now):
             return FailedWait(self._end_error(), tell_running_task)
         error = self._end_error()
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
@@ -351,11 +354,12 @@ class ResponseWriter:
             self._head.complete(len(body))
         self.ended = self._finishing = True
         self._out.put(body, last=True)
-        self.push()
-        # Twisted watches over no response that it holds complete, so it is kept open
-        # until the client has taken what waits.
-        if self._finishing and not self._out.full:
-            self._finish()
+        if self._out.handed or not self._out.may_send():
+            self._push_and_finish()
+        else:
+            # The response leaves whole. A send wakes a client that has fallen asleep, so
+            # those of one turn cost least when they follow one another.
+            self._turn.at_end(self._push_and_finish)
 
     def complete_without_body(self) -> None:
         """
@@ -390,7 +394,7 @@ class ResponseWriter:
         # The end of the connection, reported to `lost`, stops the watch.
         self._watching().start(lambda: True)
         self._let_through(_FIRST_RETRY)
-        self._on_end()
+        self._tell_of_the_end()
 
     def lost(self, reason: StreamClosed) -> None:
         """
@@ -421,7 +425,8 @@ class ResponseWriter:
         """
         The response goes on when the reactor does.
         """
-        self._out.attend()
+        if not self.ended:
+            self._out.attend()
 
     # Inside.
 
@@ -446,7 +451,7 @@ class ResponseWriter:
         """
         out = self._out
         now = self._clock.seconds()
-        self._enter_turn()
+        self._enter_turn(now)
         if out.held:
             if out.held > _ENOUGH or (at_once and not self._pushed):
                 self._pushed = True
@@ -471,16 +476,19 @@ class ResponseWriter:
         self._turn.soon(partial(self.waits.fire, wait))
         return wait
 
-    def _enter_turn(self) -> None:
+    def _enter_turn(self, now: float) -> None:
         number = self._turn.enter()
         if self._turn_seen != number:
             self._turn_seen = number
             self._pushed = False
             self._steps = 0
+            # In a turn that is crowded everybody has a little time all the same: to go on
+            # in another turn costs as much.
+            self._until = max(self._turn.ends, now + _JOIN_TIME)
 
     def _may_go_on(self, now: float) -> bool:
         self._steps += 1
-        return self._steps < _MAX_STEPS and now < self._turn.ends
+        return self._steps < _MAX_STEPS and now < self._until
 
     def _push_at_end(self) -> None:
         if not self._push_due:
@@ -582,6 +590,7 @@ class ResponseWriter:
     def _stop_watching(self) -> None:
         if self._watch is not None:
             self._watch.stop()
+            self._watch = None
 
     def _finish(self) -> None:
         self._finishing = False
@@ -593,7 +602,16 @@ class ResponseWriter:
             self._out.close_when_idle(watch.moved, watch.seconds)
         self._request.sentLength = self._written
         self._out.finish()
-        self._on_end()
+        self._tell_of_the_end()
+
+    def _push_and_finish(self) -> None:
+        if not self._finishing:
+            return  # It was lost before the turn's end.
+        self.push()
+        # Twisted watches over no response that it holds complete, so it is kept open
+        # until the client has taken what waits.
+        if self._finishing and not self._out.full:
+            self._finish()
 
     def _close(self, err: StreamClosed) -> None:
         self.err = err
@@ -604,7 +622,12 @@ class ResponseWriter:
     def _end_from_outside(self, err: StreamClosed) -> None:
         self._from_outside = True
         self._close(err)
-        self._on_end()
+        self._tell_of_the_end()
+
+    def _tell_of_the_end(self) -> None:
+        # Once, and then it is let go, so that no cycle is left to collect.
+        on_end, self._on_end = self._on_end, _nothing
+        on_end()
 
     def _took_data(self) -> None:
         if self._finishing:
@@ -623,3 +646,7 @@ class ResponseWriter:
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
             self._retry = self._clock.callLater(delay, self._let_through, longer)
+
+
+def _nothing() -> None:
+    pass

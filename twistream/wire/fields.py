@@ -5,6 +5,7 @@ Pure functions. What a field means is the server layer's concern.
 """
 
 import re
+from functools import lru_cache
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN = re.compile(rf"{_TCHAR}+".encode())
@@ -67,6 +68,7 @@ def content_length(value: bytes) -> int:
     return int(value)
 
 
+@lru_cache(maxsize=128)  # A program has but a few types, and sets one for each response.
 def with_charset(value: str) -> str:
     """
     Add ``charset=utf-8`` to a text type that names no charset.
