@@ -54,9 +54,9 @@ class TaskTests(SynchronousTestCase):
 
         task = self.task(outer())
         first.callback("x")
-        self.assertNoResult(task.deferred)
+        self.assertNoResult(task)
         second.errback(KeyError("y"))
-        self.assertEqual(self.successResultOf(task.deferred), "caught 'y'")
+        self.assertEqual(self.successResultOf(task), "caught 'y'")
         self.assertFalse(task.told)
 
     def test_what_a_coroutine_raises_is_its_result(self) -> None:
@@ -65,7 +65,7 @@ class TaskTests(SynchronousTestCase):
             async def fails(error: BaseException = error) -> None:
                 raise error
 
-            self.assertIs(self.failureResultOf(self.task(fails()).deferred).value, error)
+            self.assertIs(self.failureResultOf(self.task(fails())).value, error)
 
     def test_context_variables_are_its_own(self) -> None:
         async def sets() -> str:
@@ -78,7 +78,7 @@ class TaskTests(SynchronousTestCase):
         task = self.task(sets())
         self.assertEqual(variable.get(), "outer")
         gate.callback(None)
-        self.assertEqual(self.successResultOf(task.deferred), "inner")
+        self.assertEqual(self.successResultOf(task), "inner")
 
     def test_it_is_running_while_it_is_on_the_stack(self) -> None:
         seen: list[bool] = []
@@ -117,7 +117,7 @@ class TaskTests(SynchronousTestCase):
 
             task = self.task(waits())
             self.assertEqual(task.told, awaits)
-            task.deferred.addErrback(lambda _: None)
+            task.addErrback(lambda _: None)
 
     def test_it_is_told_by_what_is_raised_in_its_own_code_only(self) -> None:
         async def tells() -> None:
@@ -156,8 +156,8 @@ class TaskTests(SynchronousTestCase):
             await Deferred(cancelled.append)
 
         task = self.task(waits())
-        task.deferred.cancel()
-        self.failureResultOf(task.deferred, CancelledError)
+        task.cancel()
+        self.failureResultOf(task, CancelledError)
         self.assertEqual(len(cancelled), 1)
 
     def test_one_that_is_given_up_is_closed(self) -> None:

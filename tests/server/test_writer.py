@@ -279,7 +279,7 @@ class BackpressureTests(GlueTest):
                 wait = ctx.flush()
                 wait.addErrback(lambda f: f.trap(CancelledError))
                 wait.cancel()
-            left.append(len(ctx._writer._waiting))
+            left.append(len(ctx._writer._waiting or ()))
             await ctx.sleep(1)
 
         left: list[int] = []

@@ -10,6 +10,7 @@ This is no channel: it has no history, no ids and no names. Channels are built o
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -87,7 +88,14 @@ class Batch:
         return self._data
 
 
-OnFull = Callable[[Context, Sequence[Frame]], object]
+_JOIN_SHARE = 1 / 8
+"""
+Of the time that it took to send several messages to all: for so long after it those that
+come next wait for one another. Whoever is served last waits that much longer, and a burst
+is sent in one round instead of two.
+"""
+
+OnFull: TypeAlias = Callable[[Context, Sequence[Frame]], object]
 
 
 class Broadcast:
@@ -95,7 +103,7 @@ class Broadcast:
     A set of responses that get the same messages.
     """
 
-    __slots__ = ("_frames", "_joined", "_members", "_turn")
+    __slots__ = ("_frames", "_joined", "_joins_until", "_members", "_turn")
 
     _log = Logger()
 
@@ -107,6 +115,7 @@ class Broadcast:
         self._turn = Turn.of(clock)
         self._members: dict[Context, OnFull | None] = {}
         self._frames: list[Frame] = []
+        self._joins_until = 0.0
         # Where in the batch of this turn those begin that joined during it.
         self._joined: dict[Context, int] = {}
 
@@ -157,14 +166,22 @@ class Broadcast:
         Send one message to all who are members now.
         """
         if self._members:
-            if not self._frames:
-                self._turn.at_end(self._gather)
             self._frames.append(frame)
+            if len(self._frames) == 1:
+                self._gather_soon()
+
+    def _gather_soon(self) -> None:
+        wait = self._joins_until - self._turn.clock.seconds()
+        if wait > 0:
+            self._turn.clock.callLater(wait, self._gather)
+        else:
+            self._turn.at_end(self._gather)
 
     def _gather(self) -> None:
         """
         Send what came in this turn.
         """
+        began = self._turn.clock.seconds()
         batch = Batch(self._frames)
         joined, self._frames, self._joined = self._joined, [], {}
         late = {start: Batch(batch.frames[start:]) for start in set(joined.values())}
@@ -182,3 +199,6 @@ class Broadcast:
             except Exception as err:  # noqa: BLE001 - one member's failure is no other's
                 self._log.failure("a message to {context} failed", context=repr(context))
                 writer.abort(StreamAborted(type(err).__name__))
+        if len(batch.frames) > 1:
+            ended = self._turn.clock.seconds()
+            self._joins_until = ended + (ended - began) * _JOIN_SHARE

@@ -460,10 +460,10 @@ class Context:
             steps,
             context=self,
             writer=writer,
-            on_end=self._ending.loops.pop,
+            on_end=self._ending.forget,
             close=close,
         )
-        self._ending.loops[loop] = None
+        self._ending.loops += (loop,)
         deferred = loop.deferred
         loop.start()
         return deferred

@@ -5,7 +5,7 @@ That it is over is not decided here; the writer knows.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
@@ -28,15 +28,25 @@ if TYPE_CHECKING:
 Callback: TypeAlias = Callable[["Context"], object]
 
 
+class Cancellable(Protocol):
+    """
+    A handler under way.
+    """
+
+    def cancel(self) -> None:
+        """
+        The response is over before its time, and the handler is not to go on.
+        """
+
+
 class Ending:
     """
     The end of one response, for all who wait for it.
 
     Attributes:
-        cancel_handler: Called when the handler is to be cancelled.
+        handler: What is to be cancelled when the client has left.
         keep_running: The handler and its sleeps go on when the client has left.
         loops: The loops that run.
-        sleeps: The Deferreds of those who sleep.
     """
 
     __slots__ = (
@@ -44,24 +54,39 @@ class Ending:
         "_on_close",
         "_on_connection_close",
         "_over",
+        "_sleeps",
         "_waiting",
-        "cancel_handler",
+        "handler",
         "keep_running",
         "loops",
-        "sleeps",
     )
 
     def __init__(self, *, keep_running: bool) -> None:
-        self.cancel_handler: Callable[[], object] | None = None
+        self.handler: Cancellable | None = None
         self.keep_running = keep_running
-        self.loops: dict[StreamLoop, None] = {}
-        self.sleeps = Waits()
+        self._sleeps: Waits | None = None
         self._err: StreamClosed | None = None
-        # Tuples, because most are empty, and an empty one costs nothing.
+        # Tuples, because most are empty or of one, and there are many streams.
+        self.loops: tuple[StreamLoop, ...] = ()
         self._on_close: tuple[Callback, ...] = ()
         self._on_connection_close: tuple[Callback, ...] = ()
         self._over = False
-        self._waiting: dict[Deferred[StreamClosed | None], None] = {}
+        self._waiting: tuple[Deferred[StreamClosed | None], ...] = ()
+
+    @property
+    def sleeps(self) -> Waits:
+        """
+        The Deferreds of those who sleep.
+        """
+        if self._sleeps is None:
+            self._sleeps = Waits()
+        return self._sleeps
+
+    def forget(self, loop: StreamLoop) -> None:
+        """
+        A loop has ended.
+        """
+        self.loops = tuple(each for each in self.loops if each is not loop)
 
     def wait(self) -> Deferred[StreamClosed | None]:
         """
@@ -70,7 +95,7 @@ class Ending:
         if self._over:
             return succeed(self._err)
         waiting: Deferred[StreamClosed | None] = Deferred(self._wait_cancelled)
-        self._waiting[waiting] = None
+        self._waiting += (waiting,)
         return waiting
 
     def on_connection_close(self, context: "Context", callback: Callback) -> None:
@@ -99,21 +124,21 @@ class Ending:
         """
         err = self._err = writer.err
         reason: Exception = StreamFinished() if err is None else err
-        sleeps_too = err is None or not self.keep_running
+        sleeps = self._sleeps if err is None or not self.keep_running else None
         # Whatever is cancelled from here on, because the handler is, fails with the reason.
         writer.waits.will_fail_with(reason)
-        if sleeps_too:
-            self.sleeps.will_fail_with(reason)
+        if sleeps is not None:
+            sleeps.will_fail_with(reason)
         # What is told of the end is let go, so that no cycle is left to collect.
-        cancel_handler, self.cancel_handler = self.cancel_handler, None
-        if err is not None and not self.keep_running and cancel_handler is not None:
-            cancel_handler()
+        handler, self.handler = self.handler, None
+        if err is not None and not self.keep_running and handler is not None:
+            handler.cancel()
         writer.telling = True
         while self.loops:
-            next(iter(self.loops)).stop(reason)
+            self.loops[0].stop(reason)
         writer.waits.fail_all(reason)
-        if sleeps_too:
-            self.sleeps.fail_all(reason)
+        if sleeps is not None:
+            sleeps.fail_all(reason)
         writer.telling = False
         self._over = True
         left = self._on_connection_close if _client_left(err) else ()
@@ -121,11 +146,11 @@ class Ending:
             self._tell(callback, context)
         self._on_connection_close = self._on_close = ()
         writer.telling = True
-        for waiting in list(self._waiting):
+        waiting, self._waiting = self._waiting, ()
+        for each in waiting:
             # One that was told before may have cancelled it.
-            if waiting in self._waiting:
-                del self._waiting[waiting]
-                waiting.callback(err)
+            if not each.called:
+                each.callback(err)
         writer.telling = False
 
     def call(
@@ -146,7 +171,7 @@ class Ending:
         self.call(callback, "a callback for the end of a stream failed", context, context)
 
     def _wait_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        del self._waiting[waiting]
+        self._waiting = tuple(each for each in self._waiting if each is not waiting)
         if self._err is not None:
             # The handler is cancelled because of `err`, and this is where it asked for it.
             waiting.callback(self._err)

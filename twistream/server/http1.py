@@ -10,7 +10,7 @@ from twisted.internet.tcp import Server as TCPServer
 from twisted.web.http import HTTPChannel, Request
 
 from twistream.server.hangup import HangupWatch
-from twistream.server.outbound import Outbound
+from twistream.server.outbound import Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 from twistream.wire.framing import LAST_CHUNK, chunk
@@ -55,8 +55,8 @@ class HTTP1Outbound(Outbound):
     _channel: Any
     _transport: Any
 
-    def __init__(self, request: Request, turn: Turn, resumed: Callable[[], object]) -> None:
-        super().__init__(request, turn, resumed)
+    def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
+        super().__init__(request, turn, owner)
         self._channel = request.channel
         self._transport = request.channel.transport
         self._socket = descriptor(self._transport)
@@ -204,15 +204,13 @@ class HTTP1Outbound(Outbound):
         """
         Have Twisted write the head, with all that it knows about heads, and hold it.
         """
-        self.started = True
         request, channel = self._request, self._channel
         recorder = _HeadRecorder()
         transport, channel.transport = channel.transport, recorder
         try:
-            type(request).write(request, b"")
+            self._write_head()
         finally:
             channel.transport = transport
-        self._seal()  # Twisted sets a `write` of its own where no body may be.
         self._chunked = bool(request.chunked)
         self._hold(b"".join(recorder.written))
 

@@ -9,7 +9,6 @@ client shrinks its window (`twisted.web._http2.H2Connection._sendPrioritisedData
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from h2.errors import ErrorCodes
@@ -18,7 +17,7 @@ from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from twistream.server.outbound import Outbound
+from twistream.server.outbound import Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 
@@ -165,8 +164,8 @@ class HTTP2Outbound(Outbound):
     _channel: Any
     _connection: Any
 
-    def __init__(self, request: Request, turn: Turn, resumed: Callable[[], object]) -> None:
-        super().__init__(request, turn, resumed)
+    def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
+        super().__init__(request, turn, owner)
         self._channel = request.channel
         self._connection = self._channel._conn  # noqa: SLF001 - no public name
         self._line = _Line.joined(self._connection, turn)
@@ -177,7 +176,9 @@ class HTTP2Outbound(Outbound):
 
     def put(self, data: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - END_STREAM is `finish`
         if not self.started:
-            self._start()
+            # Before anything can queue, so that the connection can say that it is full.
+            self._request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+            self._write_head()
         if data:
             # What was pending before waits in the line, or for its own window.
             if not self._pending:
@@ -290,14 +291,6 @@ class HTTP2Outbound(Outbound):
     def _drained(self) -> None:
         if self.full and not self._pending:
             super().resumeProducing()
-
-    def _start(self) -> None:
-        self.started = True
-        request = self._request
-        # Before anything can queue, so that the connection can say that it is full.
-        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
-        type(request).write(request, b"")
-        self._seal()  # Twisted sets a `write` of its own where no body may be.
 
     def _drop(self) -> None:
         self.held = 0

@@ -146,8 +146,7 @@ class StreamLoop:
         try:
             result = self._step(self._context)
             if iscoroutine(result):
-                self._task = Task(result, self._writer)
-                result = self._task.deferred
+                result = self._task = Task(result, self._writer)
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
             return self._failed(Failure())
         if result is None:

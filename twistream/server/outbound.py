@@ -12,7 +12,8 @@ Here is what the protocols have in common; each has a module of its own.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
@@ -35,6 +36,17 @@ def refuse_write(*_args: object) -> None:
     raise RuntimeError(msg)
 
 
+class Owner(Protocol):
+    """
+    Whose outbound it is.
+    """
+
+    def took_data(self) -> None:
+        """
+        The connection was full, and takes more now.
+        """
+
+
 @implementer(IPushProducer)
 class Outbound(ABC):
     """
@@ -48,8 +60,9 @@ class Outbound(ABC):
     """
 
     __slots__ = (
+        "_kind",
+        "_owner",
         "_request",
-        "_resumed",
         "_resumes",
         "_turn",
         "full",
@@ -58,16 +71,17 @@ class Outbound(ABC):
         "started",
     )
 
-    def __init__(self, request: Request, turn: Turn, resumed: Callable[[], object]) -> None:
+    def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
         self._request = request
         self._turn = turn
-        self._resumed = resumed
+        self._owner: Owner | None = owner
         self._resumes = 0
         self.started = False
         self.full = False
         self.handed = 0
         self.held = 0
-        self._seal()
+        self._kind = type(request)
+        request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
 
     @abstractmethod
     def put(self, data: bytes, *, last: bool = False) -> None:
@@ -161,7 +175,7 @@ class Outbound(ABC):
         This may run the handler of the next request on this connection.
         """
         request = self._request
-        self._unseal()
+        request.__class__ = self._kind
         request.unregisterProducer()
         request.finish()
 
@@ -169,8 +183,7 @@ class Outbound(ABC):
         """
         The response is over: give back what was taken from the connection.
         """
-        # Let go of whoever owns this, so that no cycle is left to collect.
-        self._resumed = _nobody
+        self._owner = None  # So that no cycle is left to collect.
 
     def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
@@ -185,7 +198,8 @@ class Outbound(ABC):
         self._resumes += 1
         if self.full:
             self.full = False
-            self._resumed()
+            if self._owner is not None:
+                self._owner.took_data()
 
     def stopProducing(self) -> None:  # noqa: B027, N802 - IPushProducer; not for subclasses
         """
@@ -193,15 +207,23 @@ class Outbound(ABC):
         """
         # The end of the request follows, and says it all.
 
-    def _seal(self) -> None:
-        # Not through `vars`, which would make a dict of its own for each request.
-        for name in ("write", "finish"):
-            setattr(self._request, name, refuse_write)
+    def _write_head(self) -> None:
+        """
+        Let Twisted write the head, with all that it knows about heads.
+        """
+        self.started = True
+        request = self._request
+        self._kind.write(request, b"")
+        # Twisted has set a `write` of its own where no body may be, which breaks the seal.
+        vars(request).pop("write", None)
 
-    def _unseal(self) -> None:
-        for name in ("write", "finish"):
-            delattr(self._request, name)
 
+@cache
+def _sealed(kind: type[Request]) -> type[Request]:
+    """
+    As `kind`, but its ``write`` and ``finish`` refuse.
 
-def _nobody() -> None:
-    pass
+    A class, because two more attributes on a request may cost a kilobyte: where others
+    have not got them, its attributes can no longer share their names with those.
+    """
+    return type(kind.__name__, (kind,), {"write": refuse_write, "finish": refuse_write})

@@ -167,7 +167,7 @@ class _Exchange:
         self._task: Task | None = None
         self._result: Deferred[Any] | None = None
         self._done = False
-        context._ending.cancel_handler = self._cancel  # noqa: SLF001 - as above
+        context._ending.handler = self  # noqa: SLF001 - as above
 
     def start(self, handler: Handler) -> None:
         """
@@ -177,8 +177,7 @@ class _Exchange:
         try:
             result: Any = handler(context)
             if iscoroutine(result):
-                self._task = Task(result, self._writer)
-                result = self._task.deferred
+                result = self._task = Task(result, self._writer)
             elif result is not None and isinstance(result, _ITERATORS):
                 result = context.stream(result)
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
@@ -186,7 +185,7 @@ class _Exchange:
             return
         if isinstance(result, Deferred):
             self._result = result
-            result.addCallbacks(self._returned, self._failed)
+            result.addBoth(self._came)
         else:
             self._returned(result)
 
@@ -209,7 +208,10 @@ class _Exchange:
         else:
             request.notifyFinish().addErrback(self._lost)
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
+        """
+        Cancel the handler, which may be what has brought the end.
+        """
         if self._done:
             return
         running = self._result is None or (self._task is not None and self._task.running)
@@ -237,6 +239,12 @@ class _Exchange:
                 err=str(context.err),
                 reason=failure.getErrorMessage(),
             )
+
+    def _came(self, result: object) -> None:
+        if isinstance(result, Failure):
+            self._failed(result)
+        else:
+            self._returned(result)
 
     def _returned(self, result: object) -> None:
         """

@@ -82,7 +82,6 @@ class ResponseWriter:
     Attributes:
         err: Why the response ended before its time, or None.
         ended: Nothing more may be written.
-        waits: The Deferreds of those who wait to send.
         telling: Those who wait are just being told of the end.
     """
 
@@ -109,12 +108,12 @@ class ResponseWriter:
         "_turn_seen",
         "_until",
         "_waiting",
+        "_waits",
         "_watch",
         "_written",
         "ended",
         "err",
         "telling",
-        "waits",
     )
 
     def __init__(
@@ -137,12 +136,12 @@ class ResponseWriter:
         self.ended = False
         self._from_outside = False
         self.telling = False
-        self.waits = Waits()
+        self._waits: Waits | None = None
         self._request = request
         self._clock = turn.clock
         self._turn = turn
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
-        self._out: Outbound = protocol(request, self._turn, self._took_data)
+        self._out: Outbound = protocol(request, turn, self)
         self._max_buffered = max_buffered
         # At most what is left to the bound, so that it is looked at only now and then.
         self._room = max_buffered
@@ -159,11 +158,20 @@ class ResponseWriter:
         self._written = 0
         self._head = Head(request)
         self._finishing = False
-        # In order, and without what ended otherwise.
-        self._waiting: dict[Deferred[None], None] = {}
+        # In order, and without what ended otherwise. None until somebody waits.
+        self._waiting: dict[Deferred[None], None] | None = None
         self._turn_seen = 0
         self._steps = 0
         self._until = 0.0
+
+    @property
+    def waits(self) -> Waits:
+        """
+        The Deferreds of those who wait to send.
+        """
+        if self._waits is None:
+            self._waits = Waits()
+        return self._waits
 
     @property
     def head_sent(self) -> bool:
@@ -504,14 +512,20 @@ class ResponseWriter:
         self._watching().start(self._out.waits)
 
     def _look_for_room(self) -> None:
-        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting)
+        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting or ())
         self._room = self._max_buffered - waiting
 
     def _wait_until_taken(self) -> Deferred[None]:
-        wait = self.waits.add(release=lambda wait: self._waiting.pop(wait, None))
+        if self._waiting is None:
+            self._waiting = {}
+        wait = self.waits.add(release=self._forget_wait)
         self._waiting[wait] = None
         self._room -= _WAIT_COST
         return wait
+
+    def _forget_wait(self, wait: Deferred[None]) -> None:
+        if self._waiting is not None:
+            self._waiting.pop(wait, None)
 
     def _wait_for_room(self) -> Deferred[None]:
         call: IDelayedCall
@@ -629,13 +643,16 @@ class ResponseWriter:
         on_end, self._on_end = self._on_end, _nothing
         on_end()
 
-    def _took_data(self) -> None:
+    def took_data(self) -> None:
+        """
+        The connection was full, and takes more now.
+        """
         if self._finishing:
             self._finish()
             return
         # Whoever is woken may wait again at once.
-        waiting, self._waiting = self._waiting, {}
-        for wait in list(waiting):
+        waiting, self._waiting = self._waiting, None
+        for wait in list(waiting or ()):
             self.waits.fire(wait)
 
     def _time_out(self) -> None:
