@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twistream.errors import StopStream, StreamClosed
+from twistream.errors import StopStream, StreamClosed, StreamFinished
 from twistream.server.tasks import Task, cancel, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.server.waits import fail_quietly
@@ -268,7 +268,7 @@ class StreamLoop:
 
     def _report_late(self, result: object) -> None:
         if isinstance(result, Failure) and not (
-            tells_of_the_end(result) or result.check(StopStream)
+            tells_of_the_end(result) or result.check(StopStream, StreamFinished)
         ):
             self._log.failure("a writer failed after the end of its stream", result)
 
