@@ -317,6 +317,47 @@ class SlowMemberTests(BroadcastTest):
         self.assertIsInstance(self.contexts[0].err, StreamAborted)
 
 
+class BurstTests(BroadcastTest):
+    """
+    Several messages in flight go round together.
+    """
+
+    def test_after_a_round_of_several_the_next_waits_for_an_eighth_of_its_time(self) -> None:
+        sent: list[int] = []
+
+        def slow(ctx: Context, frames: Any) -> None:
+            sent.append(len(frames))
+            self.clock.rightNow += 0.8
+
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx, slow)
+            await ctx.flush()
+            await ctx.done()
+
+        client = self.join(handler)
+        client.received()
+        client.pause()
+        self.send(b"lone")
+        self.clock.advance(0)
+        self.assertEqual(sent, [1])
+        self.send(b"lone again")
+        self.clock.advance(0)
+        self.assertEqual(sent, [1, 1])
+        self.send(b"one", b"two")
+        self.clock.advance(0)
+        self.assertEqual(sent, [1, 1, 2])
+        self.send(b"three")
+        self.clock.advance(0.09)
+        self.send(b"four")
+        self.assertEqual(sent, [1, 1, 2])
+        self.clock.advance(0.02)
+        self.assertEqual(sent, [1, 1, 2, 2])
+        self.clock.advance(10)
+        self.send(b"five")
+        self.clock.advance(0)
+        self.assertEqual(sent, [1, 1, 2, 2, 1])
+
+
 class MisuseTests(BroadcastTest):
     """
     Errors at the call.

@@ -11,7 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.server.test_http1 import Wire
+from tests.stepped import Wire
 from twistream import Context
 from twistream.server.sockets import descriptor, in_kernel, queued
 

@@ -6,7 +6,7 @@ import gc
 from contextvars import ContextVar
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
@@ -159,6 +159,53 @@ class TaskTests(SynchronousTestCase):
         task.cancel()
         self.failureResultOf(task, CancelledError)
         self.assertEqual(len(cancelled), 1)
+
+    def test_cancelling_one_that_runs_or_has_ended_does_nothing(self) -> None:
+        async def cancels() -> str:
+            await gate
+            task.cancel()
+            return "went on"
+
+        gate: Deferred[None] = Deferred()
+        task = self.task(cancels())
+        gate.callback(None)
+        task.cancel()
+        self.assertEqual(self.successResultOf(task), "went on")
+
+    def test_one_that_cleans_up_after_a_cancel_is_waited_for(self) -> None:
+        async def cleans_up() -> str:
+            try:
+                await Deferred()
+            except CancelledError:
+                await gate
+            return "clean"
+
+        gate: Deferred[None] = Deferred()
+        task = self.task(cleans_up())
+        task.cancel()
+        self.assertNoResult(task)
+        gate.callback(None)
+        self.assertEqual(self.successResultOf(task), "clean")
+
+    def test_many_waits_that_are_over_need_no_stack(self) -> None:
+        class Given:
+            def __await__(self) -> Any:
+                return (yield succeed(1))
+
+        async def waits() -> int:
+            return sum([await Given() for _ in range(20_000)])
+
+        self.assertEqual(self.successResultOf(self.task(waits())), 20_000)
+
+    def test_what_is_no_deferred_comes_back_as_it_does_in_twisted(self) -> None:
+        class Given:
+            def __await__(self) -> Any:
+                return (yield "x")
+
+        async def waits() -> object:
+            return await Given()
+
+        self.assertEqual(self.successResultOf(self.task(waits())), "x")
 
     def test_one_that_is_given_up_is_closed(self) -> None:
         closed: list[str] = []

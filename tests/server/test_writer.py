@@ -6,6 +6,7 @@ import gc
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.web.server import Request
 
 from tests.glue import GlueTest
 from twistream import (
@@ -738,3 +739,22 @@ class AfterTheEndTests(GlueTest):
             return "x"
 
         self.assertTrue(self.get(handler).received().endswith(b"1\r\nx\r\n0\r\n\r\n"))
+
+    def test_the_request_is_as_it_was_when_it_ends_well(self) -> None:
+        class OwnRequest(Request):
+            pass
+
+        def handler(ctx: Context) -> str:
+            requests.append(ctx.request)
+            self.assertIsInstance(ctx.request, OwnRequest)
+            self.assertRaises(RuntimeError, ctx.request.write, b"x")
+            return "x"
+
+        requests: list[Request] = []
+        client = self.serve(handler)
+        client.protocol._channel.requestFactory = OwnRequest
+        client.site.requestFactory = OwnRequest
+        client.request()
+        client.request()
+        self.assertEqual(client.received().count(b"\r\n\r\nx"), 2)
+        self.assertEqual({type(request) for request in requests}, {OwnRequest})
