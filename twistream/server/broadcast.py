@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
 from twistream.server.context import Context
 from twistream.server.turn import Turn
+from twistream.server.writer import ResponseWriter
 from twistream.wire.framing import chunk
 
 
@@ -103,7 +104,7 @@ class Broadcast:
     A set of responses that get the same messages.
     """
 
-    __slots__ = ("_frames", "_joined", "_joins_until", "_members", "_turn")
+    __slots__ = ("_frames", "_joined", "_joins_until", "_members", "_on_full", "_turn")
 
     _log = Logger()
 
@@ -113,11 +114,14 @@ class Broadcast:
             clock: That of the responses.
         """
         self._turn = Turn.of(clock)
-        self._members: dict[Context, OnFull | None] = {}
+        # By their writers: where there are thousands, each object that is touched for each
+        # of them costs as much as a call.
+        self._members: dict[ResponseWriter, Context] = {}
+        self._on_full: dict[ResponseWriter, OnFull] = {}
         self._frames: list[Frame] = []
         self._joins_until = 0.0
         # Where in the batch of this turn those begin that joined during it.
-        self._joined: dict[Context, int] = {}
+        self._joined: dict[ResponseWriter, int] = {}
 
     def __len__(self) -> int:
         """
@@ -143,23 +147,27 @@ class Broadcast:
             StreamFinished: It ended in good order.
             ValueError: It is a member already.
         """
-        if context in self._members:
+        writer = context._writer  # noqa: SLF001 - one layer, two modules
+        if writer in self._members:
             msg = f"{context!r} is a member already"
             raise ValueError(msg)
-        writer = context._writer  # noqa: SLF001 - one layer, two modules
         if not writer.begin_body():
             return
-        self._members[context] = on_full
+        self._members[writer] = context
+        if on_full is not None:
+            self._on_full[writer] = on_full
         if self._frames:
-            self._joined[context] = len(self._frames)
+            self._joined[writer] = len(self._frames)
         context.on_close(self.discard)
 
     def discard(self, context: Context) -> None:
         """
         `context` gets nothing more, also of this turn. It need not be a member.
         """
-        self._members.pop(context, None)
-        self._joined.pop(context, None)
+        writer = context._writer  # noqa: SLF001 - as above
+        self._members.pop(writer, None)
+        self._on_full.pop(writer, None)
+        self._joined.pop(writer, None)
 
     def send(self, frame: Frame) -> None:
         """
@@ -186,18 +194,17 @@ class Broadcast:
         joined, self._frames, self._joined = self._joined, [], {}
         late = {start: Batch(batch.frames[start:]) for start in set(joined.values())}
         # By a copy, because one that is cut is discarded.
-        for context, on_full in list(self._members.items()):
-            part = late[joined[context]] if context in joined else batch
-            writer = context._writer  # noqa: SLF001 - as above
+        for writer in list(self._members):
+            part = late[joined[writer]] if writer in joined else batch
             try:
-                if on_full is not None and writer.full:
-                    on_full(context, part.frames)
+                if writer.full and writer in self._on_full:
+                    self._on_full[writer](self._members[writer], part.frames)
                 else:
                     writer.deliver(part)
             except BufferOverflow as err:
                 writer.cut(SlowConsumer({"queued": err.buffered, "limit": err.limit}))
             except Exception as err:  # noqa: BLE001 - one member's failure is no other's
-                self._log.failure("a message to {context} failed", context=repr(context))
+                self._log.failure("a message of a broadcast failed")
                 writer.abort(StreamAborted(type(err).__name__))
         if len(batch.frames) > 1:
             ended = self._turn.clock.seconds()

@@ -87,6 +87,7 @@ class ResponseWriter:
 
     __slots__ = (
         "_clock",
+        "_declared",
         "_finishing",
         "_from_outside",
         "_head",
@@ -157,6 +158,7 @@ class ResponseWriter:
         self._size = 0
         self._written = 0
         self._head = Head(request)
+        self._declared: int | None = None
         self._finishing = False
         # In order, and without what ended otherwise. None until somebody waits.
         self._waiting: dict[Deferred[None], None] | None = None
@@ -443,7 +445,9 @@ class ResponseWriter:
         Raise if so many bytes may not be written.
         """
         written = self._written + size
-        declared = self._head.declared
+        # Once the head is sent, what it says is here: a look at it for each message costs
+        # as much as the rest of this, where there are many streams.
+        declared = self._declared if self._out.started else self._head.declared
         if declared is not None and written > declared and not self.bodyless():
             raise ContentLengthMismatch(declared, written)
         if self._room < 0:
@@ -571,7 +575,7 @@ class ResponseWriter:
         The head leaves before the body is known.
         """
         self._head.complete(None)
-        declared = self._head.declared
+        declared = self._declared = self._head.declared
         if declared is not None and self._written > declared:
             raise ContentLengthMismatch(declared, self._written)
         self._out.put(b"")
