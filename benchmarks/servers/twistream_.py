@@ -1,5 +1,5 @@
 """
-twistream, by its public API.
+twistream, by its API, and by `Broadcast`, which channels are to be built on.
 """
 
 import sys
@@ -12,7 +12,8 @@ from twisted.web.server import Request
 from benchmarks.message import MEDIA_TYPE, MESSAGE
 from benchmarks.servers.quiet_site import answer_without_body, count, reactor, serve
 from twistream import Context, StreamResource
-from twistream.server.broadcast import Broadcast, Frame
+from twistream.server.broadcast import Broadcast
+from twistream.server.frames import Frame
 
 
 def twelve(ctx: Context) -> Iterator[bytes]:

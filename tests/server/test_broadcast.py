@@ -12,13 +12,15 @@ from twisted.internet.task import Clock
 from tests.glue import Connection, GlueTest, chunks
 from twistream import (
     ClientDisconnected,
+    ContentLengthMismatch,
     Context,
     SlowConsumer,
     StreamAborted,
     StreamFinished,
     StreamResource,
 )
-from twistream.server.broadcast import Batch, Broadcast, Frame
+from twistream.server.broadcast import Broadcast
+from twistream.server.frames import Frame
 
 
 class BroadcastTest(GlueTest):
@@ -51,27 +53,6 @@ class BroadcastTest(GlueTest):
     def send(self, *messages: bytes) -> None:
         for message in messages:
             self.broadcast.send(Frame(message))
-
-
-class FrameTests(GlueTest):
-    """
-    Messages, framed once.
-    """
-
-    def test_it_is_framed_once(self) -> None:
-        frame = Frame(b"hello")
-        self.assertEqual(frame.chunk, b"5\r\nhello\r\n")
-        self.assertIs(frame.chunk, frame.chunk)
-
-    def test_an_empty_message_would_end_the_body(self) -> None:
-        self.assertRaises(ValueError, Frame, b"")
-
-    def test_a_batch_is_joined_once_for_each_framing(self) -> None:
-        batch = Batch([Frame(b"a"), Frame(b"bc")])
-        self.assertEqual((batch.size, batch.data), (3, b"abc"))
-        self.assertEqual(batch.chunks, b"1\r\na\r\n2\r\nbc\r\n")
-        self.assertIs(batch.chunks, batch.chunks)
-        self.assertIs(batch.data, batch.data)
 
 
 class DeliveryTests(BroadcastTest):
@@ -315,6 +296,83 @@ class SlowMemberTests(BroadcastTest):
         self.assertEqual(other.body(), b"x")
         self.logged(ZeroDivisionError)
         self.assertIsInstance(self.contexts[0].err, StreamAborted)
+
+
+class OddOrderTests(BroadcastTest):
+    """
+    Members that come, go and change while it goes round.
+    """
+
+    def test_one_that_joined_after_the_last_message_is_told_of_nothing(self) -> None:
+        kept: list[Any] = []
+        gate: Deferred[None] = Deferred()
+
+        async def late(ctx: Context) -> None:
+            await ctx.flush()
+            await gate
+            self.broadcast.add(ctx, lambda c, frames: kept.append(frames))
+            await ctx.done()
+
+        self.join()
+        client = self.join(late)
+        client.received()
+        client.pause()
+        self.send(b"x")
+        gate.callback(None)
+        self.clock.advance(0)
+        self.assertEqual(kept, [])
+
+    def test_one_that_another_discards_in_the_round_gets_nothing_more(self) -> None:
+        async def discards(ctx: Context) -> None:
+            await ctx.flush()
+            self.contexts.append(ctx)
+            self.broadcast.add(ctx, lambda c, f: self.broadcast.discard(self.contexts[1]))
+            await ctx.done()
+
+        first, second = self.join(discards), self.join()
+        second.received()
+        first.pause()
+        self.send(b"x")
+        self.assertEqual(second.received(), b"")
+
+    def test_coming_and_going_leaves_nothing(self) -> None:
+        self.join()
+        (ctx,) = self.contexts
+        for _ in range(100):
+            self.broadcast.discard(ctx)
+            self.broadcast.add(ctx)
+        self.assertEqual(len(ctx._ending._on_close), 1)
+
+    def test_a_status_without_a_body_that_comes_after_joining(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.broadcast.add(ctx)
+            ctx.status_code(204)
+            await ctx.done()
+
+        for early in (True, False):
+            client = self.join(handler)
+            if early:
+                self.send(b"no body may be here")
+            data = client.received()
+            self.assertTrue(data.startswith(b"HTTP/1.1 204 "))
+            self.assertTrue(data.endswith(b"\r\n\r\n"), data)
+            self.send(b"nor here")
+            self.assertEqual(client.received(), b"")
+            self.assertEqual(len(self.broadcast), 0)
+
+    def test_a_head_that_cannot_be_sent_aborts(self) -> None:
+        async def late(ctx: Context) -> None:
+            ctx.write("too long")
+            self.contexts.append(ctx)
+            self.broadcast.add(ctx)
+            ctx.header("Content-Length", "3")
+            await ctx.done()
+
+        client = self.join(late)
+        self.assertEqual(client.received(), b"")
+        self.assertTrue(client.transport.disconnecting)
+        self.assertIsInstance(self.contexts[0].err, StreamAborted)
+        self.logged(ContentLengthMismatch)
 
 
 class BurstTests(BroadcastTest):

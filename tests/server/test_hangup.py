@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream.server.hangup import HangupWatch
+from twistream.server.wheel import TimerWheel
 
 
 class Producer:
@@ -65,7 +66,9 @@ class HangupWatchTests(SynchronousTestCase):
             self.server, _ = listener.accept()
         self.addCleanup(self.client.close)
         self.addCleanup(self.server.close)
-        self.watch = HangupWatch(self.channel, Descriptor(self.server.fileno()), self.clock)
+        self.watch = HangupWatch(
+            self.channel, Descriptor(self.server.fileno()), TimerWheel(self.clock)
+        )
 
     def test_while_it_is_read_there_is_no_timer(self) -> None:
         self.channel._networkProducer.resumeProducing()
@@ -76,7 +79,7 @@ class HangupWatchTests(SynchronousTestCase):
     def test_a_connection_that_is_full_already_is_looked_at(self) -> None:
         self.watch.stop()
         self.channel._waitingForTransport = True
-        HangupWatch(self.channel, Descriptor(self.server.fileno()), self.clock)
+        HangupWatch(self.channel, Descriptor(self.server.fileno()), TimerWheel(self.clock))
         self.client.close()
         self.clock.advance(5)
         self.assertEqual(self.producer.told, ["resume"])

@@ -4,7 +4,7 @@ stream_writer and stream: what drives them, and what ends them.
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
@@ -617,3 +617,54 @@ class StreamTests(GlueTest):
                     ctx.stream(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
         self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))
+
+
+class CancelledWithinTests(GlueTest):
+    """
+    What is cancelled at the end of a loop may end the loop, or the response, again.
+    """
+
+    def test_a_step_that_aborts_when_it_is_cancelled(self) -> None:
+        async def handler(ctx: Context) -> None:
+            async def step(w: Context) -> None:
+                try:
+                    await Deferred()
+                except CancelledError:
+                    ctx.abort()
+                    raise
+
+            loop = ctx.stream_writer(step)
+            loop.addErrback(lambda failure: cast("list[Any]", ends).append(failure.type))
+            loop.cancel()
+            await ctx.sleep(1)
+
+        ends: list[type[BaseException]] = []
+        client = self.get(handler)
+        client.clock.advance(1)
+        self.assertEqual(ends, [CancelledError])
+
+    def test_a_step_that_cancels_its_loop_when_it_is_cancelled(self) -> None:
+        for leaves in (True, False):
+            ends: list[object] = []
+
+            async def handler(ctx: Context, leaves: bool = leaves, ends: Any = ends) -> None:
+                async def step(w: Context) -> None:
+                    try:
+                        await Deferred()
+                    finally:
+                        loop.cancel()
+
+                ctx.done().addCallback(ends.append)
+                loop = ctx.stream_writer(step)
+                loop.addErrback(lambda failure: cast("list[Any]", ends).append(failure.type))
+                if not leaves:
+                    loop.cancel()
+                await ctx.sleep(1)
+
+            client = self.get(handler)
+            if leaves:
+                client.leave()
+                self.assertEqual([str(end) for end in ends][-1], "client disconnected")
+            else:
+                client.clock.advance(1)
+                self.assertEqual(ends, [CancelledError, None])

@@ -32,6 +32,23 @@ from twistream import (
 )
 
 
+class HeadThatFailsTests(GlueTest):
+    """
+    The head is Twisted's to write, with whatever somebody has put on the request.
+    """
+
+    def test_one_that_cannot_be_written_aborts_and_is_logged(self) -> None:
+        async def handler(ctx: Context) -> str:
+            ctx.request.lastModified = "yesterday"
+            await ctx.sleep(1)
+            return "x"
+
+        client = self.get(handler)
+        client.clock.advance(1)
+        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+
 class KindTests(GlueTest):
     """
     A handler is any function of a context.

@@ -335,6 +335,20 @@ class BackpressureTests(GlueTest):
         client.leave()
         self.assertIsInstance(ended[0], ClientDisconnected)
 
+    def test_writes_past_the_buffer_leave_no_deferred_behind(self) -> None:
+        contexts: list[Context] = []
+
+        async def handler(ctx: Context) -> None:
+            contexts.append(ctx)
+            await ctx.flush()
+            await ctx.sleep(1)
+
+        client = self.get(handler)
+        client.pause()
+        for _ in range(100):
+            contexts[0].write(b"x" * 20_000)
+        self.assertFalse(contexts[0]._writer.waits._open)
+
 
 class ContentLengthTests(GlueTest):
     """
@@ -662,6 +676,24 @@ class AccessLogTests(GlueTest):
             ctx.abort()
 
         self.assertEqual(self.logged_requests(handler, leave=True), [(200, 4)])
+
+    def test_a_log_that_fails_keeps_nobody_from_the_end(self) -> None:
+        ends: list[object] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.done().addCallback(ends.append)
+            await ctx.flush()
+            await ctx.sleep(60)
+
+        def fails(request: object) -> None:
+            raise OSError
+
+        client = self.get(handler)
+        client.site.log = fails  # type: ignore[method-assign]  # of this one
+        client.leave()
+        self.assertIsInstance(ends[0], ClientDisconnected)
+        gc.collect()
+        self.logged(OSError)
 
     def test_one_that_never_began_is_not(self) -> None:
         async def handler(ctx: Context) -> None:

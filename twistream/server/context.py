@@ -38,7 +38,7 @@ class Context:
     through the Deferred that a method returns; whoever cancels that makes it fail with
     `CancelledError`. Once the response is over, what changes the head or the body raises,
     and the Deferreds fail: with `err`, which is a `StreamClosed` (`ClientDisconnected`,
-    `SendTimeout`, `StreamAborted` or `ResponseComplete`), where it ended before its time,
+    `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`), where it ended before its time,
     and with `StreamFinished` where it ended in good order.
 
     Attributes:
@@ -200,7 +200,9 @@ class Context:
         """
         End a chunk and send it, and the head before it if that has not left yet.
 
-        An empty buffer makes no chunk.
+        An empty buffer makes no chunk. On plain TCP the first flush in a turn of the
+        reactor is sent within the call; later ones leave together, each a chunk of its
+        own, at the turn's end.
 
         Returns:
             Fires when more may be written: at once, when a full connection drains, or in

@@ -118,6 +118,12 @@ class Ending:
         else:
             self._tell(callback, context)
 
+    def forget_on_close(self, callback: Callback) -> None:
+        """
+        Whoever registered `callback` with `on_close` does not need it any more.
+        """
+        self._on_close = tuple(each for each in self._on_close if each != callback)
+
     def tell_all(self, context: "Context", writer: ResponseWriter) -> None:
         """
         The response is over.
@@ -134,8 +140,9 @@ class Ending:
         if err is not None and not self.keep_running and handler is not None:
             handler.cancel()
         writer.telling = True
-        while self.loops:
-            self.loops[0].stop(reason)
+        loops, self.loops = self.loops, ()
+        for loop in loops:
+            loop.stop(reason)
         writer.waits.fail_all(reason)
         if sleeps is not None:
             sleeps.fail_all(reason)

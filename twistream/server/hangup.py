@@ -10,7 +10,8 @@ import select
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from twistream.server.wheel import Timer, TimerWheel
 
 _BETWEEN_LOOKS = 5.0
 """
@@ -27,13 +28,13 @@ class HangupWatch:
     It has a timer only while the producer is paused.
     """
 
-    __slots__ = ("_call", "_channel", "_clock", "_gone", "_producer", "_socket")
+    __slots__ = ("_channel", "_gone", "_producer", "_socket", "_timer", "_timers")
 
-    def __init__(self, channel: Any, socket: FileDescriptor, clock: IReactorTime) -> None:
+    def __init__(self, channel: Any, socket: FileDescriptor, timers: TimerWheel) -> None:
         self._channel = channel
         self._socket = socket
-        self._clock = clock
-        self._call: IDelayedCall | None = None
+        self._timers = timers
+        self._timer: Timer | None = None
         self._gone = False
         self._producer = channel._networkProducer  # noqa: SLF001 - no public name
         channel._networkProducer = self  # noqa: SLF001 - as above
@@ -45,7 +46,7 @@ class HangupWatch:
         """
         Stand aside.
         """
-        self._forget_call()
+        self._forget_timer()
         self._channel._networkProducer = self._producer  # noqa: SLF001 - as above
 
     def __getattr__(self, name: str) -> Any:
@@ -64,15 +65,15 @@ class HangupWatch:
         """
         See `twisted.internet.interfaces.IPushProducer`.
         """
-        self._forget_call()
+        self._forget_timer()
         self._producer.resumeProducing()
 
     def _look_later(self) -> None:
-        if self._call is None and _HANGUP:
-            self._call = self._clock.callLater(_BETWEEN_LOOKS, self._look)
+        if self._timer is None and _HANGUP:
+            self._timer = self._timers.later(_BETWEEN_LOOKS, self._look)
 
     def _look(self) -> None:
-        self._call = None
+        self._timer = None
         poll = select.poll()
         poll.register(self._socket.fileno(), _HANGUP)
         if poll.poll(0):
@@ -81,7 +82,7 @@ class HangupWatch:
         else:
             self._look_later()
 
-    def _forget_call(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -4,19 +4,17 @@ HTTP1Outbound: responses on HTTP/1.1 and HTTP/1.0, over TCP, TLS or any other tr
 
 from collections.abc import Callable
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.tcp import Server as TCPServer
 from twisted.web.http import HTTPChannel, Request
 
+from twistream.server.frames import Batch
 from twistream.server.hangup import HangupWatch
 from twistream.server.outbound import Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 from twistream.wire.framing import LAST_CHUNK, chunk
-
-if TYPE_CHECKING:
-    from twistream.server.broadcast import Batch
 
 
 class _HeadRecorder:
@@ -47,8 +45,8 @@ class HTTP1Outbound(Outbound):
         "_registered",
         "_socket",
         "_taken",
+        "_taken_in",
         "_transport",
-        "_turn_seen",
     )
 
     # What Twisted's annotations do not know of them is guarded where it is used.
@@ -64,7 +62,7 @@ class HTTP1Outbound(Outbound):
         self._registered = False
         self._frames: list[bytes] = []
         self._taken = 0
-        self._turn_seen = 0
+        self._taken_in = 0
         self._chunked = False
 
     def put(self, data: bytes, *, last: bool = False) -> None:
@@ -85,11 +83,13 @@ class HTTP1Outbound(Outbound):
         self.held = 0
         return self._send(data)
 
-    def send_batch(self, batch: "Batch") -> bool:
-        return self._send(batch.chunks if self._chunked else batch.data)
+    def send_batch(self, batch: Batch) -> bool:
+        return self._send(batch.as_chunks if self._chunked else batch.as_bytes)
 
     def may_send(self) -> bool:
         """
+        Whether bytes may pass Twisted's buffer by, straight to the socket.
+
         That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is right on
         plain TCP with an empty queue only: anything else would be overtaken.
         """
@@ -125,25 +125,25 @@ class HTTP1Outbound(Outbound):
             self._channel.loseConnection()
             return False
         self._channel.write(data)
-        return self.waits()
+        return self.has_unsent()
 
     def attend(self) -> None:
         if self._socket is not None and isinstance(self._channel, HTTPChannel):
-            self._hangup = HangupWatch(self._channel, self._socket, self._turn.clock)
+            self._hangup = HangupWatch(self._channel, self._socket, self._turn.timers)
 
     def backlog(self) -> int:
         if self._socket is None:
             # Nothing to see inside. No transport sends before the reactor has its turn,
             # and one that is full holds on to what it has.
             turn = self._turn.enter()
-            if turn != self._turn_seen and not self.full:
-                self._turn_seen = turn
+            if turn != self._taken_in and not self.full:
+                self._taken_in = turn
                 self._taken = self.handed
             return self.held + self.handed - self._taken
         return self.held + queued(self._transport)
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
-        self._turn_seen = 0  # All that waited has been taken.
+        self._taken = self.handed
         if said_goodbye(self._transport):
             self._channel.loseConnection()
             return

@@ -9,7 +9,7 @@ client shrinks its window (`twisted.web._http2.H2Connection._sendPrioritisedData
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
@@ -17,17 +17,10 @@ from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from twistream.server.outbound import Outbound, Owner
+from twistream.server.frames import Batch
+from twistream.server.outbound import SEND_SIZE, Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
-
-if TYPE_CHECKING:
-    from twistream.server.broadcast import Batch
-
-_GATHER_LIMIT = 64 * 1024
-"""
-Bytes of DATA that leave in one write: what a transport of Twisted takes before it is full.
-"""
 
 
 class _Line:
@@ -88,7 +81,7 @@ class _Line:
             stream = streams.popleft()
             stream.in_line = False
             gathered += stream.send_frame()
-            if gathered > _GATHER_LIMIT:
+            if gathered > SEND_SIZE:
                 self._write()
                 gathered = 0
         if gathered:
@@ -192,17 +185,17 @@ class HTTP2Outbound(Outbound):
         self._line.pump()
         return bool(self._pending) or queued(self._connection.transport) > 0
 
-    def send_batch(self, batch: "Batch") -> bool:
+    def send_batch(self, batch: Batch) -> bool:
         for frame in batch.frames:
             self.put(frame.data)
         return self.push()
 
-    def waits(self) -> bool:
+    def has_unsent(self) -> bool:
         if self._pending and not self.in_line:
             # A window that opens by SETTINGS is not reported: look now and then.
             self.join_line()
             self._line.pump()
-        return super().waits()
+        return super().has_unsent()
 
     def backlog(self) -> int:
         return self._pending_size + queued(self._connection.transport)

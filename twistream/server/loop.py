@@ -131,9 +131,14 @@ class StreamLoop:
         End the loop with `reason`, wherever it waits.
         """
         if not self._ended:
-            fail_quietly(self._end(), reason)
+            deferred = self._end()
+            # What was cancelled may have cancelled the loop in its turn.
+            if not deferred.called:
+                fail_quietly(deferred, reason)
 
     def _cancelled(self, _: Deferred[None]) -> None:
+        if self._ended:
+            return  # By what `_end` cancels.
         if self._writer.err is not None:
             self.stop(self._writer.err)
         else:
@@ -240,7 +245,11 @@ class StreamLoop:
         """
         Stop, and return the Deferred, which is let go: it has the loop as its canceller.
         """
+        # All that is ours first: what is cancelled may end the response, or the loop again.
         self._ended = True
+        self._on_end(self)
+        deferred = self.deferred
+        del self.deferred
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -251,9 +260,6 @@ class StreamLoop:
         elif self._pending is not None:
             cancel(self._pending)
         self._close_if_idle()
-        self._on_end(self)
-        deferred = self.deferred
-        del self.deferred
         return deferred
 
     def _cancel_pending_unless_told(self) -> None:

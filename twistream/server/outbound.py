@@ -13,16 +13,19 @@ Here is what the protocols have in common; each has a module of its own.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
+from twistream.server.frames import Batch
 from twistream.server.turn import Turn
 
-if TYPE_CHECKING:
-    from twistream.server.broadcast import Batch
+SEND_SIZE = 64 * 1024
+"""
+Bytes that are sent in one piece: what Twisted's transports take before they are full.
+"""
 
 
 def refuse_write(*_args: object) -> None:
@@ -53,7 +56,7 @@ class Outbound(ABC):
     What the protocols have in common.
 
     Attributes:
-        started: The head has been sent.
+        started: The head is framed, held or sent, and can no longer change.
         full: The connection takes no more for now.
         handed: How many bytes were handed to the connection so far.
         held: How many bytes are framed and wait to be pushed.
@@ -107,7 +110,7 @@ class Outbound(ABC):
         return False
 
     @abstractmethod
-    def send_batch(self, batch: "Batch") -> bool:
+    def send_batch(self, batch: Batch) -> bool:
         """
         As `put` for each message of `batch` and a `push`. Nothing may be held.
         """
@@ -117,7 +120,7 @@ class Outbound(ABC):
         The response goes on when the reactor does: see to it that its client is missed.
         """
 
-    def waits(self) -> bool:
+    def has_unsent(self) -> bool:
         """
         Whether something waits for the client. Asked now and then, not for each message.
         """

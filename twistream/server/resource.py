@@ -17,7 +17,6 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from twistream.errors import (
     ClientDisconnected,
-    ContentLengthMismatch,
     HTTPError,
     StreamAborted,
 )
@@ -200,7 +199,7 @@ class _Exchange:
         """
         The request goes on when the reactor does: see to it that its end is noticed.
         """
-        # Not sooner, because most short responses are over before it matters.
+        # Not sooner: a response that is over with its handler has no use for it.
         request = self._context.request
         self._writer.attend()
         if request._disconnected:  # noqa: SLF001 - Twisted tells only whoever asked before
@@ -261,8 +260,8 @@ class _Exchange:
             return
         try:
             self._writer.end()
-        except ContentLengthMismatch as err:
-            _log.failure("the body of {context} has another length", context=repr(self._context))
+        except Exception as err:  # noqa: BLE001 - the head is Twisted's to write, with all on it
+            _log.failure("the end of {context} failed", context=repr(self._context))
             self._writer.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:

@@ -117,17 +117,19 @@ class Turn:
     def _run(self) -> None:
         self._scheduled = False
         self._running = True
-        self._end()
-        self._begin()
-        # What these calls ask for in their turn belongs to the next one.
-        for _ in range(len(self._ready)):
-            self._call(self._ready.popleft())
-            if self.clock.seconds() >= self.ends:
-                break
-        self._end()
-        self._running = False
-        if self._ready or self._due:
-            self._schedule(_AFTER_THIS_INSTANT)
+        try:
+            self._end()
+            self._begin()
+            # What these calls ask for in their turn belongs to the next one.
+            for _ in range(len(self._ready)):
+                self._call(self._ready.popleft())
+                if self.clock.seconds() >= self.ends:
+                    break
+            self._end()
+        finally:
+            self._running = False
+            if self._ready or self._due:
+                self._schedule(_AFTER_THIS_INSTANT)
 
     def _end(self) -> None:
         # As above: what these ask for in their turn has to wait for another end.

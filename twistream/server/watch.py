@@ -14,7 +14,8 @@ Mark: TypeAlias = tuple[int, int]
 
 _LOOKS = 8
 """
-Looks in each timeout. A client is cut at most an eighth of the timeout late.
+Looks in each timeout. With what the timers may be late, a client is cut at most a sixth of
+the timeout late.
 """
 
 

@@ -7,7 +7,7 @@ what a handler is, the resource's.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -20,58 +20,58 @@ from twistream.errors import (
     HeadersSent,
     ResponseComplete,
     SendTimeout,
+    StreamAborted,
     StreamClosed,
     StreamFinished,
 )
+from twistream.server.frames import Batch
 from twistream.server.head import Head
 from twistream.server.http1 import HTTP1Outbound
 from twistream.server.http2 import HTTP2Outbound
-from twistream.server.outbound import Outbound
+from twistream.server.outbound import SEND_SIZE, Outbound
 from twistream.server.tasks import tell_running_task
 from twistream.server.turn import Turn
 from twistream.server.waits import FailedWait, Waits, fail_quietly
 from twistream.server.watch import SendWatch
 
-if TYPE_CHECKING:
-    from twistream.server.broadcast import Batch
-
-_GATHER_LIMIT = 16 * 1024
+_BUFFER_LIMIT = 16 * 1024
 """
 Bytes that are written without a flush before the buffer goes out by itself: a TLS record.
-"""
-
-_ENOUGH = 64 * 1024
-"""
-Bytes that are sent in one piece: what Twisted's transports take before they are full.
 """
 
 _JOIN_TIME = 0.0005
 """
 Seconds that a frame of a loop waits for more to be sent with it. A send costs as much as
-the framing of ten messages, and half a millisecond is less than any network takes.
+the framing of ten messages, and no reader notices half a millisecond.
+"""
+
+_LEAST_SHARE = 0.0005
+"""
+Seconds that a stream may go on in a turn, however much others have used of it.
 """
 
 _DRAIN_LOOKS = 0.01
 """
 Seconds between looks at a connection that holds much of the bound, and is not full: only
-where the bound is small, and Twisted does not report the drain.
+where the bound is small, and Twisted does not report the drain. As long as a slice.
 """
 
 _WAIT_COST = 512
 """
 Bytes that a Deferred is taken for, which waits for a full connection: who flushes without
-awaiting is bounded too.
+awaiting is bounded too. About what it takes, with its place among the others.
 """
 
 _MAX_STEPS = 256
 """
 How often one stream may go on without a pause within a turn. Time alone would not do:
-a test's clock stands still.
+a test's clock stands still. So many messages take less than a millisecond.
 """
 
 _FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
 """
-Seconds between looks whether the client has what was sent before a reset.
+Seconds between looks whether the client has what was sent before a reset: from what a
+network takes to what nobody minds.
 """
 
 
@@ -86,10 +86,8 @@ class ResponseWriter:
     """
 
     __slots__ = (
-        "_clock",
         "_declared",
         "_finishing",
-        "_from_outside",
         "_head",
         "_held_since",
         "_low_room",
@@ -97,7 +95,6 @@ class ResponseWriter:
         "_on_end",
         "_out",
         "_parts",
-        "_push_due",
         "_pushed",
         "_request",
         "_retry",
@@ -135,24 +132,21 @@ class ResponseWriter:
         """
         self.err: StreamClosed | None = None
         self.ended = False
-        self._from_outside = False
         self.telling = False
         self._waits: Waits | None = None
         self._request = request
-        self._clock = turn.clock
         self._turn = turn
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self._max_buffered = max_buffered
         # At most what is left to the bound, so that it is looked at only now and then.
         self._room = max_buffered
-        self._low_room = max_buffered - min(_ENOUGH, max_buffered // 2)
+        self._low_room = max_buffered - min(SEND_SIZE, max_buffered // 2)
         self._on_end = on_end
         self._send_timeout = send_timeout
         self._watch: SendWatch | None = None  # Until something waits.
         self._retry: IDelayedCall | None = None
         self._pushed = False
-        self._push_due = False
         self._held_since: float | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -202,7 +196,7 @@ class ResponseWriter:
         """
         Whether it ended before its time, and code that may be running brought that about.
         """
-        return self.err is not None and not self._from_outside
+        return isinstance(self.err, StreamAborted | ResponseComplete)
 
     def bodyless(self) -> bool:
         """
@@ -222,9 +216,10 @@ class ResponseWriter:
         self._admit(size)
         self._parts.append(data)
         self._size += size
-        if self._size > _GATHER_LIMIT:
+        if self._size > _BUFFER_LIMIT:
             self._emit()
-            self._push_or_hold(at_once=False)
+            if not self.ended:
+                self._push_or_hold(self._turn.clock.seconds(), at_once=False)
         return size
 
     def flush(self) -> Deferred[None]:
@@ -247,7 +242,9 @@ class ResponseWriter:
                 return FailedWait(err, list)
         if self.ended:
             return self.failed_wait()
-        return self._push_or_hold(at_once=at_once)
+        now = self._turn.clock.seconds()
+        self._push_or_hold(now, at_once=at_once)
+        return self._until_more(now, at_once=at_once)
 
     def send_step(self, data: bytes) -> Deferred[None] | None:
         """
@@ -258,7 +255,9 @@ class ResponseWriter:
             return self.flush_step(at_once=False)
         self._admit(len(data))
         self._out.put(data)
-        return self._push_or_hold(at_once=False)
+        now = self._turn.clock.seconds()
+        self._push_or_hold(now, at_once=False)
+        return self._until_more(now, at_once=False)
 
     def push(self) -> None:
         """
@@ -291,7 +290,7 @@ class ResponseWriter:
         """
         return self._out.full
 
-    def deliver(self, batch: "Batch") -> None:
+    def deliver(self, batch: Batch) -> None:
         """
         Send each message of a batch as a flush of its own, ahead of what is in the buffer.
 
@@ -299,11 +298,11 @@ class ResponseWriter:
             BufferOverflow: As `write`, and nothing of the batch is sent.
             ContentLengthMismatch: As `write`.
         """
+        out = self._out
+        if not out.started and not self.ended:
+            self._emit_head()
         if self.ended or not batch.size:
             return
-        out = self._out
-        if not out.started:
-            self._open()
         self._admit(batch.size)
         if out.held:
             for frame in batch.frames:
@@ -319,7 +318,7 @@ class ResponseWriter:
         It has failed already, but to those that go on asking it fails in a later turn: a
         loop that swallows the error must not stop the reactor.
         """
-        now = self._clock.seconds()
+        now = self._turn.clock.seconds()
         self._enter_turn(now)
         if self._may_go_on(now):
             return FailedWait(self._end_error(), tell_running_task)
@@ -362,8 +361,8 @@ class ResponseWriter:
         body = self._take()
         if not self.head_sent:
             self._head.complete(len(body))
-        self.ended = self._finishing = True
         self._out.put(body, last=True)
+        self.ended = self._finishing = True
         if self._out.handed or not self._out.may_send():
             self._push_and_finish()
         else:
@@ -415,21 +414,24 @@ class ResponseWriter:
             self._retry.cancel()
             self._retry = None
         self._out.release()
+        if self.err is None:
+            self._close(reason)
+            self._tell_of_the_end()
         if self.head_sent:
-            self._drop()
             self._request.sentLength = self._written
             # Twisted writes the access log for responses in good order only.
             cast("Site", self._request.site).log(self._request)
-        if self.err is None:
-            self._end_from_outside(reason)
 
     def cut(self, err: StreamClosed) -> None:
         """
         As `abort`, but at once: what the client has not taken is lost.
         """
+        first = self.err is None
+        if first:
+            self._close(err)
         self._out.cut()
-        if self.err is None:
-            self._end_from_outside(err)
+        if first:
+            self._tell_of_the_end()
 
     def attend(self) -> None:
         """
@@ -457,23 +459,27 @@ class ResponseWriter:
         self._room -= size
         self._written = written
 
-    def _push_or_hold(self, *, at_once: bool) -> Deferred[None] | None:
+    def _push_or_hold(self, now: float, *, at_once: bool) -> None:
         """
-        Push what is held if it is time, and say when more may be written; None is now.
+        Push what is held if it is time.
         """
         out = self._out
-        now = self._clock.seconds()
         self._enter_turn(now)
         if out.held:
-            if out.held > _ENOUGH or (at_once and not self._pushed):
+            if out.held > SEND_SIZE or (at_once and not self._pushed):
                 self._pushed = True
                 self.push()
-            elif self._held_since is None or at_once:
+            elif self._held_since is None:
                 self._held_since = now
-                self._push_at_end()
-            elif now - self._held_since > _JOIN_TIME:
+                self._turn.at_end(self.push)
+            elif not at_once and now - self._held_since > _JOIN_TIME:
                 self.push()
-        if out.full:
+
+    def _until_more(self, now: float, *, at_once: bool) -> Deferred[None] | None:
+        """
+        When more may be written; None is now.
+        """
+        if self._out.full:
             return self._wait_until_taken()
         if self._room < self._low_room:
             self._look_for_room()
@@ -496,24 +502,15 @@ class ResponseWriter:
             self._steps = 0
             # In a turn that is crowded everybody has a little time all the same: to go on
             # in another turn costs as much.
-            self._until = max(self._turn.ends, now + _JOIN_TIME)
+            self._until = max(self._turn.ends, now + _LEAST_SHARE)
 
     def _may_go_on(self, now: float) -> bool:
         self._steps += 1
         return self._steps < _MAX_STEPS and now < self._until
 
-    def _push_at_end(self) -> None:
-        if not self._push_due:
-            self._push_due = True
-            self._turn.at_end(self._push_now)
-
-    def _push_now(self) -> None:
-        self._push_due = False
-        self.push()
-
     def _some_waits(self) -> None:
         self._look_for_room()
-        self._watching().start(self._out.waits)
+        self._watching().start(self._out.has_unsent)
 
     def _look_for_room(self) -> None:
         waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting or ())
@@ -540,9 +537,9 @@ class ResponseWriter:
             if self._room >= self._max_buffered // 2:
                 self.waits.fire(wait)
             else:
-                call = self._clock.callLater(_DRAIN_LOOKS, look)
+                call = self._turn.clock.callLater(_DRAIN_LOOKS, look)
 
-        call = self._clock.callLater(_DRAIN_LOOKS, look)
+        call = self._turn.clock.callLater(_DRAIN_LOOKS, look)
         wait = self.waits.add(release=lambda _: call.cancel())
         return wait
 
@@ -562,18 +559,19 @@ class ResponseWriter:
         """
         Make a frame of the buffer.
         """
-        if not self.head_sent:
-            if self.bodyless():
-                self.complete_without_body()
-                return
-            self._open()
+        self._emit_head()
         if self._size:
             self._out.put(self._take())
 
-    def _open(self) -> None:
+    def _emit_head(self) -> None:
         """
-        The head leaves before the body is known.
+        The head leaves before the body is known. Where no body may be, that is all.
         """
+        if self.head_sent:
+            return
+        if self.bodyless():
+            self.complete_without_body()
+            return
         self._head.complete(None)
         declared = self._declared = self._head.declared
         if declared is not None and self._written > declared:
@@ -581,9 +579,14 @@ class ResponseWriter:
         self._out.put(b"")
 
     def _open_and_push(self) -> None:
-        if not (self.ended or self.head_sent):
-            self._open()
-            self.push()
+        if self.ended:
+            return
+        try:
+            self._emit_head()
+        except Exception as err:
+            self.abort(StreamAborted(type(err).__name__))
+            raise  # For the log of the turn.
+        self.push()
 
     def _end_bodyless(self, err: StreamClosed | None) -> None:
         if not self.head_sent:
@@ -637,11 +640,6 @@ class ResponseWriter:
         self._finishing = False
         self._drop()
 
-    def _end_from_outside(self, err: StreamClosed) -> None:
-        self._from_outside = True
-        self._close(err)
-        self._tell_of_the_end()
-
     def _tell_of_the_end(self) -> None:
         # Once, and then it is let go, so that no cycle is left to collect.
         on_end, self._on_end = self._on_end, _nothing
@@ -652,7 +650,7 @@ class ResponseWriter:
         The connection was full, and takes more now.
         """
         if self._finishing:
-            self._finish()
+            self._push_and_finish()
             return
         # Whoever is woken may wait again at once.
         waiting, self._waiting = self._waiting, None
@@ -666,7 +664,7 @@ class ResponseWriter:
         self._retry = None
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
-            self._retry = self._clock.callLater(delay, self._let_through, longer)
+            self._retry = self._turn.clock.callLater(delay, self._let_through, longer)
 
 
 def _nothing() -> None:

@@ -1,0 +1,74 @@
+"""
+Frame and Batch: messages that many responses get, framed once for all of them.
+"""
+
+from collections.abc import Sequence
+
+from twistream.wire.framing import chunk
+
+
+class Frame:
+    """
+    One message, encoded once and framed once for each framing in use.
+
+    Attributes:
+        data: Its bytes.
+    """
+
+    __slots__ = ("_chunk", "data")
+
+    def __init__(self, data: bytes) -> None:
+        """
+        Raises:
+            ValueError: `data` is empty. As a chunk it would end the body.
+        """
+        if not data:
+            msg = "a message has at least one byte"
+            raise ValueError(msg)
+        self.data = data
+        self._chunk: bytes | None = None
+
+    @property
+    def as_chunk(self) -> bytes:
+        """
+        It, as a chunk of HTTP/1.1.
+        """
+        if self._chunk is None:
+            self._chunk = chunk(self.data)
+        return self._chunk
+
+
+class Batch:
+    """
+    The messages of one round, joined once for each framing in use.
+
+    Attributes:
+        frames: The messages.
+        size: Bytes of all of them, without any framing.
+    """
+
+    __slots__ = ("_bytes", "_chunks", "frames", "size")
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self.size = sum(len(frame.data) for frame in frames)
+        self._bytes: bytes | None = None
+        self._chunks: bytes | None = None
+
+    @property
+    def as_chunks(self) -> bytes:
+        """
+        All of them, each as a chunk of HTTP/1.1.
+        """
+        if self._chunks is None:
+            self._chunks = b"".join([frame.as_chunk for frame in self.frames])
+        return self._chunks
+
+    @property
+    def as_bytes(self) -> bytes:
+        """
+        All of them without any framing, for a body that ends with its connection.
+        """
+        if self._bytes is None:
+            self._bytes = b"".join([frame.data for frame in self.frames])
+        return self._bytes
