@@ -52,10 +52,11 @@ class Wire:
         handler: Callable[[Context], Any],
         version: bytes = b"1.1",
         kind: type[Server] = Server,
+        clock: Clock | None = None,
     ) -> None:
         self.reactor = Steps()
         root = Resource()
-        root.putChild(b"", StreamResource(handler))
+        root.putChild(b"", StreamResource(handler, clock=clock))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = socket.create_connection(listener.getsockname())
             accepted, address = listener.accept()

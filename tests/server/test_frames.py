@@ -20,6 +20,9 @@ class FrameTests(SynchronousTestCase):
     def test_an_empty_message_would_end_the_body(self) -> None:
         self.assertRaises(ValueError, Frame, b"")
 
+    def test_a_message_is_bytes(self) -> None:
+        self.assertRaises(TypeError, Frame, "text")
+
     def test_a_batch_is_joined_once_for_each_framing(self) -> None:
         batch = Batch([Frame(b"a"), Frame(b"bc")])
         self.assertEqual((batch.size, batch.as_bytes), (3, b"abc"))

@@ -65,6 +65,24 @@ class WholeResponseTests(JoiningTest):
             wire.reactor.advance(0.001)
         self.assertEqual(wire.read().count(b"\r\n\r\nanswer"), 3)
 
+    def test_requests_that_came_at_once_are_answered_before_the_next_poll(self) -> None:
+        wire = self.wire(lambda ctx: "answer")
+        wire.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 4)
+        wire.reactor.advance(0)
+        self.assertEqual(wire.read().count(b"\r\n\r\nanswer"), 5)
+
+    def test_on_a_clock_that_is_not_the_reactors_nothing_waits(self) -> None:
+        async def handler(ctx: Context) -> None:
+            for word in ("one", "two"):
+                ctx.write(word)
+                await ctx.flush()
+
+        clock = Clock()
+        wire = Wire(handler, clock=clock)
+        self.addCleanup(wire.close)
+        wire.write()
+        self.assertEqual(self.bodies(wire), b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+
     def test_a_client_that_is_lost_before_the_end_of_the_turn_did_not_get_it(self) -> None:
         ends: list[object] = []
 

@@ -17,8 +17,8 @@ from twisted.internet.defer import (
 )
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import EncodingResourceWrapper, IResource
-from twisted.web.server import GzipEncoderFactory
+from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
+from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request
 from zope.interface.verify import verifyObject
 
 from tests.glue import Connection, GlueTest
@@ -30,6 +30,66 @@ from twistream import (
     StreamAborted,
     StreamResource,
 )
+
+
+class RequestTests(GlueTest):
+    """
+    What a handler may do with the request itself.
+    """
+
+    def test_who_asked_the_request_for_its_end_learns_it_from_the_context(self) -> None:
+        seen: list[object] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+            try:
+                await ctx.request.notifyFinish()
+            except BaseException as err:
+                seen.extend((type(err), type(ctx.err)))
+                raise
+
+        self.get(handler).leave()
+        self.assertEqual(seen, [CancelledError, ClientDisconnected])
+
+    def test_a_request_may_be_handed_to_another_resource(self) -> None:
+        other = StreamResource(lambda ctx: "from the other")
+
+        async def handler(ctx: Context) -> None:
+            other.render(ctx.request)
+            await Deferred()
+
+        client = self.get(handler)
+        self.assertTrue(client.received().endswith(b"\r\n\r\nfrom the other"))
+
+    def test_a_client_that_left_before_its_request_was_rendered_is_not_answered(self) -> None:
+        called: list[Context] = []
+        requests: list[Request] = []
+
+        class Later(Resource):
+            isLeaf = True  # noqa: N815 - IResource
+
+            def render_GET(self, request: Request) -> int:
+                requests.append(request)
+                return NOT_DONE_YET
+
+        client = Connection(Later()).request()
+        client.leave()
+        self.assertEqual(StreamResource(called.append).render(requests[0]), NOT_DONE_YET)
+        self.assertEqual(called, [])
+
+    def test_a_length_that_is_none_is_an_error_page(self) -> None:
+        class Odd(Resource):
+            isLeaf = True  # noqa: N815 - IResource
+
+            def render_GET(self, request: Request) -> int:
+                request.responseHeaders.setRawHeaders(b"Content-Length", [b"many"])
+                return StreamResource(lambda ctx: "x").render(request)
+
+        client = Connection(Odd()).request()
+        self.addCleanup(client.leave)
+        self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
 class HeadThatFailsTests(GlueTest):

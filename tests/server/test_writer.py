@@ -335,6 +335,19 @@ class BackpressureTests(GlueTest):
         client.leave()
         self.assertIsInstance(ended[0], ClientDisconnected)
 
+    def test_flushes_that_nobody_awaits_are_bounded_while_the_client_reads_too(self) -> None:
+        counts: list[int] = []
+
+        def handler(ctx: Context) -> None:
+            while True:
+                ctx.write("x")
+                ctx.flush()
+                counts.append(1)
+
+        self.get(handler, max_buffered=1_000_000)
+        self.assertLess(len(counts), 3000)
+        self.logged(BufferOverflow)
+
     def test_writes_past_the_buffer_leave_no_deferred_behind(self) -> None:
         contexts: list[Context] = []
 

@@ -37,7 +37,15 @@ class Broadcast:
     A set of responses that get the same messages.
     """
 
-    __slots__ = ("_frames", "_joined", "_joins_until", "_members", "_on_full", "_turn")
+    __slots__ = (
+        "_frames",
+        "_joined",
+        "_joins_for",
+        "_members",
+        "_on_full",
+        "_round_ended",
+        "_turn",
+    )
 
     _log = Logger()
 
@@ -52,7 +60,8 @@ class Broadcast:
         self._members: dict[ResponseWriter, Context] = {}
         self._on_full: dict[ResponseWriter, OnFull] = {}
         self._frames: list[Frame] = []
-        self._joins_until = 0.0
+        self._round_ended = 0.0
+        self._joins_for = 0.0
         # Where among these those begin that joined since the first of them.
         self._joined: dict[ResponseWriter, int] = {}
 
@@ -109,6 +118,9 @@ class Broadcast:
     def send(self, frame: Frame) -> None:
         """
         Send one message to all who are members now.
+
+        It goes round at the end of this turn, or a little later in a burst: a member whose
+        handler ends before that does not get it.
         """
         if self._members:
             self._frames.append(frame)
@@ -116,8 +128,9 @@ class Broadcast:
                 self._gather_soon()
 
     def _gather_soon(self) -> None:
-        wait = self._joins_until - self._turn.clock.seconds()
+        wait = self._round_ended + self._joins_for - self._turn.clock.seconds()
         if wait > 0:
+            wait = min(wait, self._joins_for)  # The clock may have been put back.
             self._turn.clock.callLater(wait, self._gather)
         else:
             self._turn.at_end(self._gather)
@@ -139,8 +152,8 @@ class Broadcast:
             if part.frames:
                 self._serve(writer, part)
         if len(batch.frames) > 1:
-            ended = self._turn.clock.seconds()
-            self._joins_until = ended + (ended - began) * _JOIN_SHARE
+            self._round_ended = self._turn.clock.seconds()
+            self._joins_for = (self._round_ended - began) * _JOIN_SHARE
 
     def _serve(self, writer: ResponseWriter, batch: Batch) -> None:
         try:
@@ -150,6 +163,6 @@ class Broadcast:
                 writer.deliver(batch)
         except BufferOverflow as err:
             writer.cut(SlowConsumer({"queued": err.buffered, "limit": err.limit}))
-        except Exception as err:  # noqa: BLE001 - one member's failure is no other's
+        except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("a message of a broadcast failed")
             writer.abort(StreamAborted(type(err).__name__))

@@ -71,7 +71,7 @@ class Ending:
         self._on_close: tuple[Callback, ...] = ()
         self._on_connection_close: tuple[Callback, ...] = ()
         self._over = False
-        self._waiting: tuple[Deferred[StreamClosed | None], ...] = ()
+        self._waiting: list[Deferred[StreamClosed | None]] | None = None
 
     @property
     def sleeps(self) -> Waits:
@@ -95,7 +95,9 @@ class Ending:
         if self._over:
             return succeed(self._err)
         waiting: Deferred[StreamClosed | None] = Deferred(self._wait_cancelled)
-        self._waiting += (waiting,)
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(waiting)
         return waiting
 
     def on_connection_close(self, context: "Context", callback: Callback) -> None:
@@ -153,8 +155,8 @@ class Ending:
             self._tell(callback, context)
         self._on_connection_close = self._on_close = ()
         writer.telling = True
-        waiting, self._waiting = self._waiting, ()
-        for each in waiting:
+        waiting, self._waiting = self._waiting, None
+        for each in waiting or ():
             # One that was told before may have cancelled it.
             if not each.called:
                 each.callback(err)
@@ -178,7 +180,8 @@ class Ending:
         self.call(callback, "a callback for the end of a stream failed", context, context)
 
     def _wait_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        self._waiting = tuple(each for each in self._waiting if each is not waiting)
+        if self._waiting is not None:
+            self._waiting.remove(waiting)
         if self._err is not None:
             # The handler is cancelled because of `err`, and this is where it asked for it.
             waiting.callback(self._err)

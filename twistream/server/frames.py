@@ -20,8 +20,12 @@ class Frame:
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            ValueError: `data` is empty. As a chunk it would end the body.
+            TypeError: `data` is no bytes.
+            ValueError: It is empty. As a chunk it would end the body.
         """
+        if not isinstance(data, bytes):
+            msg = f"a message is bytes, not {type(data).__name__}"
+            raise TypeError(msg)
         if not data:
             msg = "a message has at least one byte"
             raise ValueError(msg)

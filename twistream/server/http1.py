@@ -54,7 +54,7 @@ class HTTP1Outbound(Outbound):
     _transport: Any
 
     def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
-        super().__init__(request, turn, owner)
+        super().__init__(request, request.channel.transport, turn, owner)
         self._channel = request.channel
         self._transport = request.channel.transport
         self._socket = descriptor(self._transport)
@@ -96,6 +96,7 @@ class HTTP1Outbound(Outbound):
         transport = self._transport
         return bool(
             type(transport) is TCPServer
+            and self.joins
             and not transport.dataBuffer
             and not transport._tempDataBuffer  # noqa: SLF001 - Twisted has no public question
             and transport.connected

@@ -22,6 +22,11 @@ from twistream.server.outbound import SEND_SIZE, Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 
+_FRAME_COST = 320
+"""
+Bytes that a frame takes beside its own, as measured: a view, and its place among others.
+"""
+
 
 class _Line:
     """
@@ -158,9 +163,9 @@ class HTTP2Outbound(Outbound):
     _connection: Any
 
     def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
-        super().__init__(request, turn, owner)
         self._channel = request.channel
         self._connection = self._channel._conn  # noqa: SLF001 - no public name
+        super().__init__(request, self._connection.transport, turn, owner)
         self._line = _Line.joined(self._connection, turn)
         self.in_line = False
         self._pending: deque[memoryview] = deque()
@@ -198,7 +203,8 @@ class HTTP2Outbound(Outbound):
         return super().has_unsent()
 
     def backlog(self) -> int:
-        return self._pending_size + queued(self._connection.transport)
+        frames = self._pending_size + _FRAME_COST * len(self._pending)
+        return frames + queued(self._connection.transport)
 
     def progress(self) -> tuple[int, int]:
         # With its own window closed, what other streams of the connection move is not its.

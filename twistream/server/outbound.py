@@ -20,6 +20,7 @@ from twisted.web.http import Request
 from zope.interface import implementer
 
 from twistream.server.frames import Batch
+from twistream.server.sockets import descriptor
 from twistream.server.turn import Turn
 
 SEND_SIZE = 64 * 1024
@@ -60,6 +61,8 @@ class Outbound(ABC):
         full: The connection takes no more for now.
         handed: How many bytes were handed to the connection so far.
         held: How many bytes are framed and wait to be pushed.
+        joins: The end of a turn comes with the reactor of the connection. Not so on a clock
+            that somebody has put in the place of that.
     """
 
     __slots__ = (
@@ -71,10 +74,11 @@ class Outbound(ABC):
         "full",
         "handed",
         "held",
+        "joins",
         "started",
     )
 
-    def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
+    def __init__(self, request: Request, transport: object, turn: Turn, owner: Owner) -> None:
         self._request = request
         self._turn = turn
         self._owner: Owner | None = owner
@@ -83,7 +87,11 @@ class Outbound(ABC):
         self.full = False
         self.handed = 0
         self.held = 0
-        self._kind = type(request)
+        socket = descriptor(transport)
+        reactor: object = turn.clock if socket is None else socket.reactor
+        self.joins = reactor is turn.clock
+        # Sealed already, if a handler has handed it to another resource.
+        self._kind = getattr(request, "unsealed", type(request))
         request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
 
     @abstractmethod
@@ -229,4 +237,5 @@ def _sealed(kind: type[Request]) -> type[Request]:
     A class, because two more attributes on a request may cost a kilobyte: where others
     have not got them, its attributes can no longer share their names with those.
     """
-    return type(kind.__name__, (kind,), {"write": refuse_write, "finish": refuse_write})
+    own = {"write": refuse_write, "finish": refuse_write, "unsealed": kind}
+    return type(kind.__name__, (kind,), own)

@@ -8,7 +8,6 @@ from types import GeneratorType
 from typing import Any, Literal, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -116,6 +115,8 @@ class StreamResource(Resource):
         """
         See `twisted.web.resource.IResource`.
         """
+        if request._disconnected:  # noqa: SLF001 - Twisted tells only whoever asked before
+            return NOT_DONE_YET
         self._take_off_encoder(request)
         clock = self._clock or cast("Site", request.site).reactor
         if self._turn is None or self._turn.clock is not clock:
@@ -202,10 +203,9 @@ class _Exchange:
         # Not sooner: a response that is over with its handler has no use for it.
         request = self._context.request
         self._writer.attend()
-        if request._disconnected:  # noqa: SLF001 - Twisted tells only whoever asked before
-            self._lost(Failure(ConnectionLost()))
-        else:
-            request.notifyFinish().addErrback(self._lost)
+        request.notifyFinish().addErrback(self._lost)
+        # Before those who asked in the handler: they learn of the end from the context.
+        request.notifications.insert(0, request.notifications.pop())
 
     def cancel(self) -> None:
         """

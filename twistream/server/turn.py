@@ -106,6 +106,13 @@ class Turn:
         self.enter()
         self._ready.append(call)
 
+    @property
+    def is_ending(self) -> bool:
+        """
+        Whether what is due at a turn's end, or in a slice, is being called.
+        """
+        return self._running
+
     def _begin(self) -> None:
         self._number += 1
         self.ends = self.clock.seconds() + SLICE
@@ -140,5 +147,5 @@ class Turn:
     def _call(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
+        except BaseException:  # noqa: BLE001 - of a stream, and must not stop the others
             self._log.failure("a call of a turn failed")

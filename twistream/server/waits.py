@@ -87,6 +87,12 @@ class Waits:
         self._open[deferred] = release
         return deferred
 
+    def __len__(self) -> int:
+        """
+        How many have not fired.
+        """
+        return len(self._open or ())
+
     def fire(self, deferred: Deferred[None]) -> None:
         """
         Let `deferred` succeed, unless it has fired.

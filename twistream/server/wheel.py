@@ -61,7 +61,7 @@ class _Bucket:
                 del self.timers[timer]
                 try:
                     timer.call()
-                except Exception:  # noqa: BLE001 - one stream's bug must not stop the others
+                except BaseException:  # noqa: BLE001 - of a stream, and must not stop the others
                     self._log.failure("a timer failed")
 
 

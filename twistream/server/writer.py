@@ -58,7 +58,7 @@ where the bound is small, and Twisted does not report the drain. As long as a sl
 
 _WAIT_COST = 512
 """
-Bytes that a Deferred is taken for, which waits for a full connection: who flushes without
+Bytes that a Deferred is taken for, which waits to go on: who flushes without
 awaiting is bounded too. About what it takes, with its place among the others.
 """
 
@@ -136,6 +136,7 @@ class ResponseWriter:
         self._waits: Waits | None = None
         self._request = request
         self._turn = turn
+        self._head = Head(request)
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self._max_buffered = max_buffered
@@ -151,7 +152,6 @@ class ResponseWriter:
         self._parts: list[bytes] = []
         self._size = 0
         self._written = 0
-        self._head = Head(request)
         self._declared: int | None = None
         self._finishing = False
         # In order, and without what ended otherwise. None until somebody waits.
@@ -363,7 +363,8 @@ class ResponseWriter:
             self._head.complete(len(body))
         self._out.put(body, last=True)
         self.ended = self._finishing = True
-        if self._out.handed or not self._out.may_send():
+        # Of several requests that came at once the others follow in that same end.
+        if self._out.handed or self._turn.is_ending or not self._out.may_send():
             self._push_and_finish()
         else:
             # The response leaves whole. A send wakes a client that has fallen asleep, so
@@ -466,7 +467,7 @@ class ResponseWriter:
         out = self._out
         self._enter_turn(now)
         if out.held:
-            if out.held > SEND_SIZE or (at_once and not self._pushed):
+            if out.held > SEND_SIZE or (at_once and not self._pushed) or not out.joins:
                 self._pushed = True
                 self.push()
             elif self._held_since is None:
@@ -490,6 +491,7 @@ class ResponseWriter:
             return None
         if not at_once:
             self.push()
+        self._room -= _WAIT_COST
         wait = self.waits.add()
         self._turn.soon(partial(self.waits.fire, wait))
         return wait
@@ -513,7 +515,7 @@ class ResponseWriter:
         self._watching().start(self._out.has_unsent)
 
     def _look_for_room(self) -> None:
-        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self._waiting or ())
+        waiting = self._size + self._out.backlog() + _WAIT_COST * len(self.waits)
         self._room = self._max_buffered - waiting
 
     def _wait_until_taken(self) -> Deferred[None]:
@@ -533,8 +535,7 @@ class ResponseWriter:
 
         def look() -> None:
             nonlocal call
-            self._look_for_room()
-            if self._room >= self._max_buffered // 2:
+            if self._size + self._out.backlog() <= self._max_buffered // 2:
                 self.waits.fire(wait)
             else:
                 call = self._turn.clock.callLater(_DRAIN_LOOKS, look)
