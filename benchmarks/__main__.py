@@ -21,8 +21,8 @@ from benchmarks.servers import SERVERS, Server
 _DESCRIPTION = """\
 Measures how fast twistream streams, beside the servers that its users would take otherwise,
 and writes tables and plots. Linux only; two cores that are idle otherwise are needed for
-figures that mean something. A full run takes about 35 minutes, 40 seconds for each server and
-round; --quick takes one minute and measures nothing of use.
+figures that mean something. A full run takes about 32 minutes, a little more than six for each
+round (--rounds 3: 20 minutes); --quick takes one minute and measures nothing of use.
 """
 
 _FOLDER = ROOT / "docs" / "benchmarks"
@@ -30,8 +30,8 @@ _QUICK_FOLDER = ROOT / "build" / "benchmarks" / "quick"
 
 
 def _parser(servers: Mapping[str, Server]) -> argparse.ArgumentParser:
-    scenarios = "\n".join(f"  {name:<14} {words}" for name, words in SCENARIOS.items())
-    titles = "\n".join(f"  {name:<14} {server.title}" for name, server in servers.items())
+    scenarios = "\n".join(f"  {name:<18} {words}" for name, words in SCENARIOS.items())
+    titles = "\n".join(f"  {name:<18} {server.title}" for name, server in servers.items())
     default = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.measures import kind, size_of, title
 from benchmarks.results import Results
-from benchmarks.scenarios import FLOOR
+from benchmarks.scenarios import FLOOR, main_size
+from benchmarks.servers import SERVERS
 from benchmarks.spread import Spread
 from benchmarks.targets import OURS
 
@@ -41,9 +42,9 @@ _OURS: Final = "#c2410c"
 _ON_TWISTED: Final = "#6b7280"
 _OTHER: Final = "#b6bbc4"
 _FLOOR: Final = "#6b7280"
-_PREFERRED = 1_000
+_NOT_ROBUST: Final = {name for name, server in SERVERS.items() if not server.isolates}
 """
-The number of subscribers that plots of one number are of, where it was measured.
+What is drawn in dashes, because its figures are no promise.
 """
 
 
@@ -94,10 +95,7 @@ def draw(results: Results, folder: Path) -> list[tuple[str, str]]:
 
 
 def _size(results: Results) -> int:
-    sizes = sorted({size for name in results.figures if (size := size_of(name)) is not None})
-    if not sizes or _PREFERRED in sizes:
-        return _PREFERRED
-    return sizes[len(sizes) // 2]
+    return main_size({size for name in results.figures if (size := size_of(name)) is not None})
 
 
 def _median(results: Results, figure: str, server: str, measure: str) -> float | None:
@@ -150,14 +148,14 @@ def _bars(results: Results, names: Sequence[str]) -> Figure | None:
             medians, key=lambda server: medians[server], reverse=not about.more_is_better
         )
         for at, server in enumerate(order):
-            floor = server == FLOOR
+            outlined = server in _NOT_ROBUST
             axes.barh(
                 at,
                 medians[server],
                 height=0.68,
-                color="white" if floor else _colour(server),
+                color="white" if outlined else _colour(server),
                 edgecolor=_colour(server),
-                linestyle="--" if floor else "-",
+                linestyle="--" if outlined else "-",
                 linewidth=1.0,
             )
             axes.annotate(
@@ -216,13 +214,14 @@ def _by_size(results: Results, modes: Sequence[str]) -> Figure | None:
                 if (value := _median(results, f"fanout-{size}-{mode}", server, "deliveries_per_s"))
                 is not None
             ]
-            if points:
+            # Those that are there for comparison have one size only, which is no line.
+            if len(points) > 1:
                 lines.append((server, points))
         for server, points in lines:
             axes.plot(
                 *zip(*points, strict=True),
                 color=_colour(server),
-                linestyle="--" if server == FLOOR else "-",
+                linestyle="--" if server in _NOT_ROBUST else "-",
                 linewidth=2.6 if server == OURS else 1.3,
                 marker="o",
                 markersize=5 if server == OURS else 3.5,
@@ -295,7 +294,7 @@ def _latency(results: Results, name: str) -> Figure | None:
             [at, at],
             color=colour,
             linewidth=3.2 if server == OURS else 2.2,
-            linestyle="--" if server == FLOOR else "-",
+            linestyle="--" if server in _NOT_ROBUST else "-",
             marker="|",
             markersize=9,
             markeredgewidth=2,

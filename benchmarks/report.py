@@ -150,7 +150,10 @@ def _introduction(results: Results) -> str:
         "round; beside its median are the least and the greatest. Each server is one "
         "process on one core, a fresh one in each round for each scenario and number of subscribers, and the client is on another core; both "
         "shares of their cores are given, for where the client's is full it may be what is "
-        "measured. A message has 100 bytes, and 106 on the wire as a chunk of its own."
+        "measured. A message has 100 bytes, and 106 on the wire as a chunk of its own. A "
+        "subscriber that reads nothing neither holds up the others nor takes memory without "
+        "bound; where a server is not that robust its name says so, and it is there for "
+        "comparison only."
     )
 
 

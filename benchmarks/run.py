@@ -126,7 +126,7 @@ class Run:
         self.results.save(self._path)
 
     def _place(self, number: int, figure: str, server: Server) -> str:
-        return f"{number}/{self._settings.rounds} {figure:<20} {server.name:<14}"
+        return f"{number}/{self._settings.rounds} {figure:<20} {server.name:<18}"
 
 
 def is_bound_by_client(values: Values) -> bool:

@@ -36,6 +36,8 @@ SCENARIOS: Final = {
 What can be asked for, and what it is about.
 """
 
+_PREFERRED: Final = 1_000
+
 MODES: Final = ("one", "eight", "paced")
 """
 How messages are published to subscribers.
@@ -121,6 +123,16 @@ class Settings:
         return asdict(self)
 
 
+def main_size(sizes: Collection[int]) -> int:
+    """
+    The number of subscribers that stands for all, where only one is shown: 1,000 if it is
+    among them, else one in the middle.
+    """
+    if not sizes or _PREFERRED in sizes:
+        return _PREFERRED
+    return sorted(sizes)[len(sizes) // 2]
+
+
 @dataclass(frozen=True)
 class Load:
     """
@@ -131,12 +143,14 @@ class Load:
         paths: What the server has to answer to take part.
         figures: The names of what it gives, in order.
         measure: Does it, and puts each figure as soon as it is there.
+        compares: Whether servers take part that are there for comparison only.
     """
 
     name: str
     paths: frozenset[str]
     figures: tuple[str, ...]
     measure: Callable[[ServerProcess, Put], None]
+    compares: bool
 
     def figures_of(self, server: Server) -> tuple[str, ...]:
         """
@@ -144,9 +158,11 @@ class Load:
         """
         if not self.paths <= server.paths:
             return ()
-        if server.name == FLOOR:
-            return tuple(name for name in self.figures if name != "memory")
-        return self.figures
+        if server.isolates:
+            return self.figures
+        if server.name != FLOOR and not self.compares:
+            return ()
+        return tuple(name for name in self.figures if name != "memory")
 
 
 def loads(settings: Settings, only: Collection[str]) -> list[Load]:
@@ -165,6 +181,7 @@ def loads(settings: Settings, only: Collection[str]) -> list[Load]:
                 frozenset(paths),
                 tuple(figures),
                 lambda process, put: measure(process, settings, put),
+                compares=name == f"fanout-{main_size(settings.sizes)}",
             )
         )
 
@@ -243,7 +260,7 @@ class _Subscribers:
         check_subscribers(process)
         with Streams(process, "/subscribe") as streams:
             memory = self._open(process, settings, streams)
-            if "memory" in self._figures and process.server.name != FLOOR:
+            if "memory" in self._figures and process.server.isolates:
                 put("memory", {"kb_per_stream": memory / 1024})
             if any(name.startswith("fanout") for name in self._figures):
                 with Fanout(process, streams) as fanout:

@@ -3,6 +3,11 @@ The servers that are compared: how each is started, and what it can answer.
 
 All do the same work and send the same bytes; each is written in the way that is fastest
 for it. What they share is in `benchmarks.message` and in ``tests/benchmarks``.
+
+A subscriber that reads nothing neither holds up the others nor takes memory without bound
+(64 MB is the limit in the test): it may be cut or miss messages. A server that does not keep
+to that does less work than the others; it says so by `Server.isolates`, is there for comparison
+only, and no target is about it but that of the floor.
 """
 
 import os
@@ -33,6 +38,16 @@ MOST_STREAMS: Final = 16384
 Streams that a server has to hold at the same time, where it asks for a number.
 """
 
+WAITING: Final = 64
+"""
+Messages that may wait for a subscriber before it is cut, where messages are counted.
+"""
+
+BEHIND: Final = 2**20
+"""
+Bytes that may wait for a subscriber before it is cut, where bytes are counted.
+"""
+
 ROOT: Final = Path(__file__).parents[2]
 """
 The folder that `benchmarks` is in.
@@ -46,6 +61,7 @@ Where compiled servers are kept.
 EVERY_PEER: Final = frozenset({"/twelve", "/many", "/subscribe", "/publish", "/ticks"})
 ON_TWISTED: Final = EVERY_PEER | {"/turns"}
 FAN_OUT: Final = frozenset({"/subscribe", "/publish"})
+RESPONSES: Final = frozenset({"/twelve", "/many"})
 
 
 def _versions(distributions: tuple[str, ...]) -> dict[str, str]:
@@ -63,6 +79,7 @@ class Server:
         module: What is run, without the name of this package.
         distributions: What has to be installed, and whose versions matter.
         paths: What it answers; anything else is 404.
+        isolates: Whether a subscriber that reads nothing costs the others nothing.
     """
 
     name: str
@@ -70,6 +87,7 @@ class Server:
     module: str
     distributions: tuple[str, ...] = ()
     paths: frozenset[str] = EVERY_PEER
+    isolates: bool = True
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -196,10 +214,25 @@ _TABLE = (
         distributions=("aiohttp", "uvloop"),
     ),
     Server(
+        name="aiohttp_loop",
+        title="aiohttp, one loop for all (uvloop; a stuck client holds up the others)",
+        module="aiohttp_loop",
+        distributions=("aiohttp", "uvloop"),
+        paths=FAN_OUT,
+        isolates=False,
+    ),
+    Server(
         name="starlette",
         title="Starlette on uvicorn (uvloop, httptools)",
         module="starlette_",
         distributions=("starlette", "uvicorn", "uvloop", "httptools"),
+    ),
+    Server(
+        name="starlette_granian",
+        title="Starlette on granian (uvloop)",
+        module="starlette_granian",
+        distributions=("starlette", "granian", "uvloop"),
+        paths=RESPONSES,
     ),
     Server(
         name="sse_starlette",
@@ -219,6 +252,14 @@ _TABLE = (
         module="granian_",
         distributions=("granian", "uvloop"),
     ),
+    Server(
+        name="granian_loop",
+        title="granian, one loop for all (ASGI, uvloop; a stuck client holds up the others)",
+        module="granian_loop",
+        distributions=("granian", "uvloop"),
+        paths=FAN_OUT,
+        isolates=False,
+    ),
     GoServer(
         name="go",
         title="Go net/http",
@@ -226,9 +267,10 @@ _TABLE = (
     ),
     Server(
         name="bare_send",
-        title="a bare loop of socket.send",
+        title="a bare loop of socket.send (which a stuck client ends)",
         module="bare_send",
         paths=FAN_OUT,
+        isolates=False,
     ),
 )
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from benchmarks.message import MESSAGE
 from benchmarks.servers import BACKLOG, HOST
+from benchmarks.servers.feed import Feed
 
 
 def _event(message: bytes) -> ServerSentEvent:
@@ -26,7 +27,7 @@ def _event(message: bytes) -> ServerSentEvent:
 
 _EVENT = _event(MESSAGE)
 
-_subscribers: dict[asyncio.Queue[ServerSentEvent], None] = {}
+_feed: Feed[ServerSentEvent] = Feed()
 
 
 def _respond(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
@@ -45,14 +46,10 @@ async def _ticking() -> AsyncIterator[ServerSentEvent]:
 
 
 async def _published() -> AsyncIterator[ServerSentEvent]:
-    queue: asyncio.Queue[ServerSentEvent] = asyncio.Queue()
-    _subscribers[queue] = None
-    try:
-        yield _EVENT
-        while True:
-            yield await queue.get()
-    finally:
-        del _subscribers[queue]
+    published = _feed.follow()
+    yield _EVENT
+    async for event in published:
+        yield event
 
 
 async def twelve(_: Request) -> Response:
@@ -87,11 +84,9 @@ async def publish(request: Request) -> Response:
     """
     Send the body of the request to every subscriber.
     """
-    event = _event(await request.body())
-    # A queue for each subscriber is the one way that there is: a response sends what its
-    # iterator yields.
-    for queue in _subscribers:
-        queue.put_nowait(event)
+    # A response sends what its iterator yields, so there is a task for each in any case; a
+    # queue for each as well is no faster, and takes 3 KB more of each stream.
+    _feed.publish(_event(await request.body()))
     return Response(status_code=204)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -15,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks.message import MEDIA_TYPE, MESSAGE
 from benchmarks.servers import BACKLOG, HOST
+from benchmarks.servers.feed import Feed
 
 _HEADERS = [(b"content-type", MEDIA_TYPE.encode())]
 
-_subscribers: dict[Send, None] = {}
+_feed: Feed[bytes] = Feed()
 
 
 async def _messages(number: int) -> AsyncIterator[bytes]:
@@ -55,35 +55,46 @@ async def ticks(_: Request) -> Response:
 
 class Subscribe:
     """
-    All that is published, as an ASGI application: what is sent to it needs no task.
+    All that is published, as an ASGI application: without the tasks and the checks of a
+    `StreamingResponse`.
     """
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        _subscribers[send] = None
+        published = _feed.follow()
+        await send({"type": "http.response.body", "body": MESSAGE, "more_body": True})
+        sending = asyncio.create_task(_send_all(published, send))
         try:
-            await send({"type": "http.response.body", "body": MESSAGE, "more_body": True})
             while (await receive())["type"] != "http.disconnect":
                 pass
         finally:
-            del _subscribers[send]
+            sending.cancel()
+
+
+async def _send_all(messages: AsyncIterator[bytes], send: Send) -> None:
+    async for message in messages:
+        await send({"type": "http.response.body", "body": message, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def publish(request: Request) -> Response:
     """
     Send the body of the request to every subscriber.
     """
-    message = await request.body()
-    # A loop over the responses: a queue and a task to wake for each subscriber cost more.
-    for send in list(_subscribers):
-        await send({"type": "http.response.body", "body": message, "more_body": True})
+    # A loop over the subscribers would have to wait for each send. Of the ways that do not,
+    # a task for each message and a queue for each subscriber are slower.
+    _feed.publish(await request.body())
     return Response(status_code=204)
 
 
+RESPONSES = [Route("/twelve", twelve), Route("/many", many)]
+"""
+Routes to responses that have an end.
+"""
+
 app = Starlette(
     routes=[
-        Route("/twelve", twelve),
-        Route("/many", many),
+        *RESPONSES,
         Route("/ticks", ticks),
         Route("/subscribe", Subscribe()),
         Route("/publish", publish, methods=["POST"]),
@@ -95,6 +106,8 @@ def main(port: int) -> None:
     """
     Serve on `port` until the process is told to end.
     """
+    import uvicorn  # noqa: PLC0415 - Starlette on granian has no need of it
+
     uvicorn.run(
         app,
         host=HOST,

@@ -5,13 +5,14 @@ Tornado, on the loop of asyncio: uvloop makes its fan-out no faster.
 import asyncio
 import sys
 from contextlib import suppress
+from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamBufferFullError, StreamClosedError
 from tornado.web import Application, RequestHandler
 
 from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers import BACKLOG, HOST
+from benchmarks.servers import BACKLOG, BEHIND, HOST
 
 _subscribers: dict["Subscribe", None] = {}
 
@@ -84,6 +85,13 @@ class Subscribe(_Stream):
         _subscribers.pop(self, None)
         self._left.set()
 
+    def cut(self) -> None:
+        """
+        Close the connection with what it still has to send.
+        """
+        self.on_connection_close()
+        self.detach().close()
+
 
 class Publish(RequestHandler):
     """
@@ -92,11 +100,26 @@ class Publish(RequestHandler):
 
     async def post(self) -> None:
         message = self.request.body
-        # A loop over the responses: a queue and a task to wake for each subscriber cost more.
+        # Nothing is waited for here, so nobody holds up the others; what a subscriber does
+        # not take is in its stream's buffer, which has a limit.
         for subscriber in list(_subscribers):
             subscriber.write(message)
-            subscriber.flush()
+            try:
+                subscriber.flush()
+            except StreamBufferFullError:
+                subscriber.cut()
         self.set_status(204)
+
+
+class Limited(HTTPServer):
+    """
+    A server whose connections have no more than `BEHIND` bytes to send. Unless told so, they
+    take whatever is written.
+    """
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        stream.max_write_buffer_size = BEHIND
+        super().handle_stream(stream, address)
 
 
 async def serve(port: int) -> None:
@@ -113,7 +136,7 @@ async def serve(port: int) -> None:
         ],
         log_function=lambda _: None,
     )
-    HTTPServer(app).listen(port, HOST, backlog=BACKLOG)
+    Limited(app).listen(port, HOST, backlog=BACKLOG)
     await asyncio.Event().wait()
 
 

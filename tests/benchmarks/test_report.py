@@ -9,8 +9,10 @@ import pytest
 
 from benchmarks.report import as_rst, warnings
 from benchmarks.results import Results
+from benchmarks.scenarios import FLOOR
+from benchmarks.servers import SERVERS
 from benchmarks.spread import Spread
-from benchmarks.targets import TARGETS
+from benchmarks.targets import PYTHON_PEERS, TARGETS
 from tests.benchmarks.made_up import made_up
 
 NONE = "\N{EN DASH}"
@@ -88,9 +90,16 @@ def test_a_target_is_against_the_best_of_each_round() -> None:
             results.put(number, "twelve", server, {"requests_per_s": rate})
     target = next(each for each in TARGETS if each.figure == "twelve" and "Python" in each.words)
     assert target.outcome(results) == Spread(2.5, 2.0, 3.0, 2)
-    assert target.without(results) == ["starlette", "sse_starlette", "granian"]
+    absent = ["starlette", "sse_starlette", "granian", "starlette_granian"]
+    assert target.without(results) == absent
     (row,) = (row for row in rows(as_rst(results, []), "Targets") if row[0] == target.words)
-    assert row[3] == "yes, without starlette, sse_starlette, granian"
+    assert row[3] == f"yes, without {', '.join(absent)}"
+
+
+def test_no_target_is_about_a_server_that_a_stuck_client_holds_up() -> None:
+    peers = {peer for target in TARGETS for peer in target.peers}
+    assert {peer for peer in peers if not SERVERS[peer].isolates} == {FLOOR}
+    assert set(PYTHON_PEERS) <= peers
 
 
 def test_a_target_that_is_missed_or_was_not_measured_says_so() -> None:

@@ -14,6 +14,7 @@ from benchmarks.client import Connections, Fanout, Limit, Streams
 from benchmarks.errors import NotMeasuredError
 from benchmarks.processes import Cores, ServerProcess
 from benchmarks.results import Results
+from benchmarks.scenarios import SCENARIOS, Settings, loads, main_size
 from benchmarks.servers import SERVERS, Server
 
 NOWHERE = Cores(None, None)
@@ -125,3 +126,25 @@ def test_each_delivery_within_the_window_is_counted_and_timed_once(in_flight: in
     # The last of seven is due after six hundredths of a second.
     assert paced.use.seconds >= 0.06
     assert min(closed.latencies) > 0
+
+
+def test_a_server_for_comparison_has_the_main_fan_out_and_nothing_else() -> None:
+    figures = [
+        name
+        for load in loads(Settings(sizes=(100, 1_000)), SCENARIOS)
+        for name in load.figures_of(SERVERS["granian_loop"])
+    ]
+    assert figures == ["fanout-1000-one", "fanout-1000-eight", "fanout-1000-paced"]
+    floor = [
+        name
+        for load in loads(Settings(sizes=(100, 1_000)), SCENARIOS)
+        for name in load.figures_of(SERVERS["bare_send"])
+    ]
+    assert floor == [f"fanout-100-{mode}" for mode in ("one", "eight", "paced")] + figures
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size"), [((100, 1_000, 10_000), 1_000), ((40, 10), 40), ((5,), 5), ((), 1_000)]
+)
+def test_one_number_of_subscribers_stands_for_all(sizes: tuple[int, ...], size: int) -> None:
+    assert main_size(sizes) == size

@@ -4,6 +4,7 @@ The servers of the benchmarks: each sends the same bytes, in the same chunks.
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -25,14 +26,31 @@ OTHER_CHUNK = CHUNK.replace(b"x", b"y")
 THIRD = MESSAGE.replace(b"x", b"z")
 THIRD_CHUNK = CHUNK.replace(b"x", b"z")
 
+LARGE = b"data: " + b"l" * 60_000 + b"\n\n"
+LARGE_CHUNK = b"%x\r\n%b\r\n" % (len(LARGE), LARGE)
+
+MOST_GROWTH = 64 * 2**20
+"""
+Bytes of memory that a server may take for a subscriber that reads nothing.
+"""
+
 
 class Client:
     """
     One connection, which is read as bytes.
     """
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection((HOST, port), LIMIT)
+    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+        self._socket = socket.socket()
+        self._socket.settimeout(LIMIT)
+        if receive_buffer is not None:
+            # Before it connects, for the window that it tells the server of.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            self._socket.connect((HOST, port))
+        except BaseException:
+            self._socket.close()
+            raise
         self._received = b""
 
     def send(self, method: str, path: str, body: bytes = b"") -> None:
@@ -119,9 +137,16 @@ class Running:
                 stderr=subprocess.STDOUT,
             )
 
-    def connect(self) -> Client:
-        self._clients.append(Client(self._port))
+    def connect(self, receive_buffer: int | None = None) -> Client:
+        self._clients.append(Client(self._port, receive_buffer))
         return self._clients[-1]
+
+    def memory(self) -> int:
+        """
+        Bytes of resident memory.
+        """
+        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
 
     def wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + LIMIT
@@ -176,6 +201,16 @@ def those_with(*paths: str) -> pytest.MarkDecorator:
 
 
 every_server = those_with()
+with_subscribers = those_with("/subscribe", "/publish")
+isolating = pytest.mark.parametrize(
+    "server",
+    [
+        name
+        for name, server in SERVERS.items()
+        if server.isolates and server.paths.issuperset({"/subscribe", "/publish"})
+    ],
+    indirect=True,
+)
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +301,7 @@ def test_a_client_that_leaves_many_does_no_harm(running: Running) -> None:
     assert after.take(LAST_CHUNK) == CHUNK * 12 + LAST_CHUNK
 
 
-@every_server
+@with_subscribers
 def test_every_subscriber_gets_every_message(running: Running) -> None:
     subscribers = [running.connect() for _ in range(3)]
     for subscriber in subscribers:
@@ -280,7 +315,7 @@ def test_every_subscriber_gets_every_message(running: Running) -> None:
         assert subscriber.has_nothing()
 
 
-@every_server
+@with_subscribers
 def test_one_connection_publishes_many_times(running: Running) -> None:
     subscriber, publisher = running.connect(), running.connect()
     subscriber.stream("/subscribe")
@@ -290,7 +325,7 @@ def test_one_connection_publishes_many_times(running: Running) -> None:
     assert subscriber.take_size(6 * len(CHUNK)) == CHUNK + 5 * OTHER_CHUNK
 
 
-@every_server
+@with_subscribers
 def test_a_subscriber_that_leaves_does_no_harm_to_the_others(running: Running) -> None:
     subscribers = [running.connect() for _ in range(3)]
     for subscriber in subscribers:
@@ -303,6 +338,39 @@ def test_a_subscriber_that_leaves_does_no_harm_to_the_others(running: Running) -
     running.publish(THIRD)
     for subscriber in subscribers:
         assert subscriber.take_size(2 * len(CHUNK)) == OTHER_CHUNK + THIRD_CHUNK
+
+
+@isolating
+def test_a_subscriber_that_reads_nothing_costs_the_others_nothing(running: Running) -> None:
+    stuck = running.connect(receive_buffer=4096)
+    readers = [running.connect() for _ in range(2)]
+    for subscriber in (stuck, *readers):
+        subscriber.stream("/subscribe")
+        assert subscriber.take_size(len(CHUNK)) == CHUNK
+    publisher = running.connect()
+    before = running.memory()
+    # 90 MB, of which the kernel holds some 4 for the one that reads nothing.
+    for number in range(1, 1501):
+        publisher.send("POST", "/publish", LARGE)
+        assert publisher.head()[0] == 204
+        for reader in readers:
+            # The size of a chunk may be in capitals.
+            assert reader.take_size(len(LARGE_CHUNK)).lower() == LARGE_CHUNK
+        if number % 100 == 0:
+            assert running.memory() - before < MOST_GROWTH, f"after {number} messages"
+
+
+@pytest.mark.parametrize("server", ["aiohttp_loop", "granian_loop"], indirect=True)
+def test_one_that_reads_nothing_holds_up_one_loop_for_all(running: Running) -> None:
+    stuck, publisher = running.connect(receive_buffer=4096), running.connect()
+    stuck.stream("/subscribe")
+    for _ in range(1500):
+        publisher.send("POST", "/publish", LARGE)
+        if all(publisher.has_nothing() for _ in range(5)):
+            break
+        assert publisher.head()[0] == 204
+    else:
+        pytest.fail("nothing is held up")
 
 
 @those_with("/ticks")
@@ -321,7 +389,7 @@ def test_anything_else_is_not_found(running: Running) -> None:
     assert client.head()[0] == 404
 
 
-@every_server
+@with_subscribers
 def test_it_ends_with_streams_open(server: Server, tmp_path: Path) -> None:
     running = Running(server, tmp_path / "output.txt")
     try:

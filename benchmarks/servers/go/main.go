@@ -12,20 +12,15 @@ import (
 	"time"
 )
 
-// Messages that may wait for a subscriber before whoever publishes waits for it.
+// Messages that may wait for a subscriber before it is cut.
 const buffered = 64
 
 var message = []byte("data: " + strings.Repeat("x", 92) + "\n\n")
 
 var (
 	lock        sync.RWMutex
-	subscribers = make(map[*subscriber]struct{})
+	subscribers = make(map[chan []byte]struct{})
 )
-
-type subscriber struct {
-	messages chan []byte
-	left     <-chan struct{}
-}
 
 // start sends nothing yet: the head leaves with the first message.
 func start(w http.ResponseWriter) http.Flusher {
@@ -78,22 +73,32 @@ func ticks(w http.ResponseWriter, r *http.Request) {
 }
 
 func subscribe(w http.ResponseWriter, r *http.Request) {
-	me := &subscriber{make(chan []byte, buffered), r.Context().Done()}
+	messages := make(chan []byte, buffered)
 	lock.Lock()
-	subscribers[me] = struct{}{}
+	subscribers[messages] = struct{}{}
 	lock.Unlock()
 	defer func() {
 		lock.Lock()
-		delete(subscribers, me)
+		delete(subscribers, messages)
 		lock.Unlock()
 	}()
-	flusher := start(w)
-	for next := message; send(w, flusher, next); {
+	flusher, left := start(w), r.Context().Done()
+	for next, more := message, true; more && send(w, flusher, next); {
 		select {
-		case next = <-me.messages:
-		case <-me.left:
+		case next, more = <-messages:
+		case <-left:
 			return
 		}
+	}
+}
+
+// cut ends the stream of a subscriber that is too slow, after the messages that wait for it.
+func cut(messages chan []byte) {
+	lock.Lock()
+	defer lock.Unlock()
+	if _, there := subscribers[messages]; there {
+		delete(subscribers, messages)
+		close(messages)
 	}
 }
 
@@ -106,15 +111,20 @@ func publish(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	// Writing to all of them from here instead is no faster.
+	// Writing to all of them from here instead is no faster, and one could hold up the others.
+	var slow []chan []byte
 	lock.RLock()
-	for each := range subscribers {
+	for messages := range subscribers {
 		select {
-		case each.messages <- message:
-		case <-each.left:
+		case messages <- message:
+		default:
+			slow = append(slow, messages)
 		}
 	}
 	lock.RUnlock()
+	for _, messages := range slow {
+		cut(messages)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
