@@ -69,6 +69,7 @@ class HTTP1Outbound(Outbound):
         if not self.started:
             self._put_head()
         if data:
+            # As `_hold`, without the call: this is done for each message.
             frame = chunk(data) if self._chunked else data
             self._frames.append(frame)
             self.held += len(frame)

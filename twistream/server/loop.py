@@ -16,8 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed, StreamFinished
-from twistream.server.tasks import Task, cancel, tells_of_the_end
-from twistream.server.turn import Turn
+from twistream.server.tasks import Task, cancel, cancel_unless_told, is_running, tells_of_the_end
 from twistream.server.waits import fail_quietly
 from twistream.server.writer import ResponseWriter
 
@@ -78,7 +77,6 @@ class StreamLoop:
         "_running",
         "_started",
         "_step",
-        "_task",
         "_writer",
         "deferred",
     )
@@ -112,7 +110,6 @@ class StreamLoop:
         self._close = close
         self._started = context.clock.seconds()
         self._pending: Deferred[None] | None = None
-        self._task: Task | None = None
         self._call: IDelayedCall | None = None
         self._running = False
 
@@ -147,11 +144,10 @@ class StreamLoop:
     # Each of these does one thing and returns whether the next step may follow at once.
 
     def _take_step(self) -> bool:
-        self._task = None
         try:
             result = self._step(self._context)
             if iscoroutine(result):
-                result = self._task = Task(result, self._writer)
+                result = Task(result, self._writer)
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
             return self._failed(Failure())
         if result is None:
@@ -253,18 +249,17 @@ class StreamLoop:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        running = self._task is not None and self._task.running
-        if running or self._writer.ended_from_within:
+        if is_running(self._pending) or self._writer.ended_from_within:
             # It may be the step that it waits for that brought the end, and is running.
-            Turn.of(self._context.clock).soon(self._cancel_pending_unless_told)
+            self._writer.turn.soon(self._cancel_pending_unless_told)
         elif self._pending is not None:
             cancel(self._pending)
         self._close_if_idle()
         return deferred
 
     def _cancel_pending_unless_told(self) -> None:
-        if self._pending is not None and not (self._task is not None and self._task.told):
-            cancel(self._pending)
+        if self._pending is not None:
+            cancel_unless_told(self._pending)
 
     def _close_if_idle(self) -> None:
         if self._ended and self._pending is None and not self._running:

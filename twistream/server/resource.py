@@ -21,7 +21,7 @@ from twistream.errors import (
 )
 from twistream.server.context import Context, Item
 from twistream.server.loop import check_seconds
-from twistream.server.tasks import Task, cancel, tells_of_the_end
+from twistream.server.tasks import Task, cancel, cancel_unless_told, is_running, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.wire import fields, render
 
@@ -159,12 +159,11 @@ class _Exchange:
     One request on its way through a handler.
     """
 
-    __slots__ = ("_context", "_done", "_result", "_task", "_writer")
+    __slots__ = ("_context", "_done", "_result", "_writer")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._writer = context._writer  # noqa: SLF001 - one layer, two modules
-        self._task: Task | None = None
         self._result: Deferred[Any] | None = None
         self._done = False
         context._ending.handler = self  # noqa: SLF001 - as above
@@ -177,7 +176,7 @@ class _Exchange:
         try:
             result: Any = handler(context)
             if iscoroutine(result):
-                result = self._task = Task(result, self._writer)
+                result = Task(result, self._writer)
             elif result is not None and isinstance(result, _ITERATORS):
                 result = context.stream(result)
         except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
@@ -213,19 +212,16 @@ class _Exchange:
         """
         if self._done:
             return
-        running = self._result is None or (self._task is not None and self._task.running)
-        if running or self._writer.ended_from_within:
+        result, writer = self._result, self._writer
+        if result is None or is_running(result) or writer.ended_from_within:
             # It may be the handler that brought the end.
-            Turn.of(self._context.clock).soon(self._cancel_unless_told)
-        elif self._result is not None:
-            cancel(self._result)
+            writer.turn.soon(self._cancel_unless_told)
+        else:
+            cancel(result)
 
     def _cancel_unless_told(self) -> None:
-        if self._done or self._result is None:
-            return
-        # Nobody can look into a handler that is no coroutine.
-        if self._task is None or not self._task.told:
-            cancel(self._result)
+        if not self._done and self._result is not None:
+            cancel_unless_told(self._result)
 
     def _lost(self, failure: Failure) -> None:
         context = self._context

@@ -83,9 +83,8 @@ class Task(Deferred[Any]):
                 result = stop.value
                 break
             except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
-                self.running = False
-                self.errback(Failure())
-                return
+                result = Failure()
+                break
             finally:
                 self.running = False
             if not isinstance(awaited, Deferred):
@@ -165,6 +164,23 @@ _OWNERS = {
 """
 What runs code, and whether it is a task that does.
 """
+
+
+def is_running(deferred: Deferred[Any] | None) -> bool:
+    """
+    Whether it is a task whose code is on the stack.
+    """
+    return isinstance(deferred, Task) and deferred.running
+
+
+def cancel_unless_told(deferred: Deferred[Any]) -> None:
+    """
+    Cancel it, unless it is a task that has learnt of the end.
+
+    Nobody can look into what is no task.
+    """
+    if not (isinstance(deferred, Task) and deferred.told):
+        cancel(deferred)
 
 
 def cancel(deferred: Deferred[Any]) -> None:

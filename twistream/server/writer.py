@@ -83,6 +83,7 @@ class ResponseWriter:
         err: Why the response ended before its time, or None.
         ended: Nothing more may be written.
         telling: Those who wait are just being told of the end.
+        turn: The turn of its clock.
     """
 
     __slots__ = (
@@ -102,7 +103,6 @@ class ResponseWriter:
         "_send_timeout",
         "_size",
         "_steps",
-        "_turn",
         "_turn_seen",
         "_until",
         "_waiting",
@@ -112,6 +112,7 @@ class ResponseWriter:
         "ended",
         "err",
         "telling",
+        "turn",
     )
 
     def __init__(
@@ -135,7 +136,7 @@ class ResponseWriter:
         self.telling = False
         self._waits: Waits | None = None
         self._request = request
-        self._turn = turn
+        self.turn = turn
         self._head = Head(request)
         protocol = HTTP2Outbound if isinstance(request.channel, H2Stream) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
@@ -219,7 +220,7 @@ class ResponseWriter:
         if self._size > _BUFFER_LIMIT:
             self._emit()
             if not self.ended:
-                self._push_or_hold(self._turn.clock.seconds(), at_once=False)
+                self._push_or_hold(self.turn.clock.seconds(), at_once=False)
         return size
 
     def flush(self) -> Deferred[None]:
@@ -242,7 +243,7 @@ class ResponseWriter:
                 return FailedWait(err, list)
         if self.ended:
             return self.failed_wait()
-        now = self._turn.clock.seconds()
+        now = self.turn.clock.seconds()
         self._push_or_hold(now, at_once=at_once)
         return self._until_more(now, at_once=at_once)
 
@@ -255,7 +256,7 @@ class ResponseWriter:
             return self.flush_step(at_once=False)
         self._admit(len(data))
         self._out.put(data)
-        now = self._turn.clock.seconds()
+        now = self.turn.clock.seconds()
         self._push_or_hold(now, at_once=False)
         return self._until_more(now, at_once=False)
 
@@ -280,7 +281,7 @@ class ResponseWriter:
             if self.bodyless():
                 self.complete_without_body()
                 return False
-            self._turn.at_end(self._open_and_push)
+            self.turn.at_end(self._open_and_push)
         return True
 
     @property
@@ -318,13 +319,13 @@ class ResponseWriter:
         It has failed already, but to those that go on asking it fails in a later turn: a
         loop that swallows the error must not stop the reactor.
         """
-        now = self._turn.clock.seconds()
+        now = self.turn.clock.seconds()
         self._enter_turn(now)
         if self._may_go_on(now):
             return FailedWait(self._end_error(), tell_running_task)
         error = self._end_error()
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
-        self._turn.soon(wait.cancel)
+        self.turn.soon(wait.cancel)
         return wait
 
     @property
@@ -364,12 +365,12 @@ class ResponseWriter:
         self._out.put(body, last=True)
         self.ended = self._finishing = True
         # Of several requests that came at once the others follow in that same end.
-        if self._out.handed or self._turn.is_ending or not self._out.may_send():
+        if self._out.handed or self.turn.is_ending or not self._out.may_send():
             self._push_and_finish()
         else:
             # The response leaves whole. A send wakes a client that has fallen asleep, so
             # those of one turn cost least when they follow one another.
-            self._turn.at_end(self._push_and_finish)
+            self.turn.at_end(self._push_and_finish)
 
     def complete_without_body(self) -> None:
         """
@@ -472,7 +473,7 @@ class ResponseWriter:
                 self.push()
             elif self._held_since is None:
                 self._held_since = now
-                self._turn.at_end(self.push)
+                self.turn.at_end(self.push)
             elif not at_once and now - self._held_since > _JOIN_TIME:
                 self.push()
 
@@ -493,18 +494,18 @@ class ResponseWriter:
             self.push()
         self._room -= _WAIT_COST
         wait = self.waits.add()
-        self._turn.soon(partial(self.waits.fire, wait))
+        self.turn.soon(partial(self.waits.fire, wait))
         return wait
 
     def _enter_turn(self, now: float) -> None:
-        number = self._turn.enter()
+        number = self.turn.enter()
         if self._turn_seen != number:
             self._turn_seen = number
             self._pushed = False
             self._steps = 0
             # In a turn that is crowded everybody has a little time all the same: to go on
             # in another turn costs as much.
-            self._until = max(self._turn.ends, now + _LEAST_SHARE)
+            self._until = max(self.turn.ends, now + _LEAST_SHARE)
 
     def _may_go_on(self, now: float) -> bool:
         self._steps += 1
@@ -538,9 +539,9 @@ class ResponseWriter:
             if self._size + self._out.backlog() <= self._max_buffered // 2:
                 self.waits.fire(wait)
             else:
-                call = self._turn.clock.callLater(_DRAIN_LOOKS, look)
+                call = self.turn.clock.callLater(_DRAIN_LOOKS, look)
 
-        call = self._turn.clock.callLater(_DRAIN_LOOKS, look)
+        call = self.turn.clock.callLater(_DRAIN_LOOKS, look)
         wait = self.waits.add(release=lambda _: call.cancel())
         return wait
 
@@ -605,7 +606,7 @@ class ResponseWriter:
     def _watching(self) -> SendWatch:
         if self._watch is None:
             self._watch = SendWatch(
-                self._turn, self._send_timeout, self._out.progress, self._time_out
+                self.turn, self._send_timeout, self._out.progress, self._time_out
             )
         return self._watch
 
@@ -665,7 +666,7 @@ class ResponseWriter:
         self._retry = None
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
-            self._retry = self._turn.clock.callLater(delay, self._let_through, longer)
+            self._retry = self.turn.clock.callLater(delay, self._let_through, longer)
 
 
 def _nothing() -> None:
