@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import NotMeasuredError
-from benchmarks.processes import ROOT
 from benchmarks.report import as_rst, warnings
 from benchmarks.results import Results
 from benchmarks.run import Run, tell
 from benchmarks.scenarios import SCENARIOS, Settings
-from benchmarks.servers import SERVERS, Server
+from benchmarks.servers import ROOT, SERVERS, Server
 
 _DESCRIPTION = """\
 Measures how fast twistream streams, beside the servers that its users would take otherwise,
@@ -165,9 +164,8 @@ def main(arguments: Sequence[str] | None = None, servers: Mapping[str, Server] =
 def _write(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     results.save(folder / "results.json")
-    # The tables can be made without it.
     try:
-        from benchmarks.plots import draw  # noqa: PLC0415 - see above
+        from benchmarks.plots import draw  # noqa: PLC0415 - tables can be made without matplotlib
     except ImportError:
         tell("warning: there are no plots, because matplotlib is not installed")
         plots: list[tuple[str, str]] = []

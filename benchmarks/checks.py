@@ -11,6 +11,7 @@ from benchmarks.client import body_start, request
 from benchmarks.errors import NotMeasuredError
 from benchmarks.message import CHUNK, LAST_CHUNK, MEDIA_TYPE, MESSAGE
 from benchmarks.processes import ServerProcess
+from benchmarks.servers import HOST
 
 _LIMIT = 10.0
 """
@@ -25,7 +26,7 @@ class _Connection:
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
-        self._socket = socket.create_connection(("127.0.0.1", process.port), timeout=_LIMIT)
+        self._socket = socket.create_connection((HOST, process.port), timeout=_LIMIT)
         self._data = b""
 
     def close(self) -> None:

@@ -4,39 +4,39 @@ The load client: raw sockets that do not block, and `select.epoll`.
 It is one process on one core, so it must do less for each message than any server. It
 parses the head of a response once, when a stream is opened; from there on it counts bytes,
 for a message has the same size each time. That the chunks are whole messages is checked
-before anything is measured; see `benchmarks.checks`.
+before anything is measured; see `benchmarks.checks`. Here is what every load has, and whole
+responses; streams that stay open are in `benchmarks.fanout`.
 """
 
-import errno
 import select
 import socket
 import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NoReturn, Self
 
 from benchmarks.errors import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE
+from benchmarks.message import CHUNK, LAST_CHUNK
 from benchmarks.processes import ServerProcess, machine_cpu
+from benchmarks.servers import HOST
 
 SIZE = len(CHUNK)
 """
 Bytes of one message on the wire.
 """
 
-CONTROLS = 8
+BUFFER = 256 * 1024
 """
-Connections that messages are published on, and so the most publishes in flight.
+Bytes that are read at once.
 """
 
-_BUFFER = 256 * 1024
-_AT_ONCE = 200  # Connections that are being opened: fewer than any backlog of a listener holds.
-_EVENTS = 1024
+EVENTS = 1024
+"""
+Connections that a poll tells of at once.
+"""
 
-_clock = time.perf_counter
+clock = time.perf_counter
 
 
 def request(path: str, method: str = "GET", body: bytes = b"") -> bytes:
@@ -44,14 +44,14 @@ def request(path: str, method: str = "GET", body: bytes = b"") -> bytes:
     A request of HTTP/1.1 on a connection that stays open.
     """
     length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n".encode() + body
+    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{length}\r\n".encode() + body
 
 
 def connect(port: int) -> socket.socket:
     """
     A connection that does not block, from here on.
     """
-    sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+    sock = socket.create_connection((HOST, port), timeout=5)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.settimeout(0)
     return sock
@@ -87,14 +87,14 @@ class Limit:
         """
         self._seconds = seconds
         self._process = process
-        self._end = _clock() + seconds
+        self._end = clock() + seconds
 
     def check(self) -> None:
         """
         Raises:
             NotMeasuredError: Time is up.
         """
-        if _clock() > self._end:
+        if clock() > self._end:
             self._process.check_alive()
             msg = f"not done within {self._seconds:g} s"
             raise NotMeasuredError(msg)
@@ -151,7 +151,7 @@ class Use:
         self.others = max(0.0, machine / self.seconds - self.client - self.server)
 
     def _now(self) -> tuple[float, float, float, float]:
-        return _clock(), time.process_time(), self.process.cpu(), machine_cpu()
+        return clock(), time.process_time(), self.process.cpu(), machine_cpu()
 
 
 @dataclass
@@ -170,7 +170,30 @@ class Responses:
     whole: "array[float]" = field(default_factory=lambda: array("d"))
 
 
-class Connections:
+class Closing:
+    """
+    Closes what it has at the end of a ``with``.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close it.
+        """
+        raise NotImplementedError
+
+
+class Connections(Closing):
     """
     Keep-alive connections, each with one request in flight at any time.
 
@@ -190,15 +213,10 @@ class Connections:
         self._length = length
         self._sockets = [connect(process.port) for _ in range(count)]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """
+        Close them.
+        """
         for sock in self._sockets:
             sock.close()
 
@@ -218,7 +236,7 @@ class Connections:
                 lost, or time is up.
         """
         result = Responses(Use(self._process))
-        buffer = bytearray(_BUFFER)
+        buffer = bytearray(BUFFER)
         length, ask, end = self._length, self._request, len(LAST_CHUNK)
         by_number = {sock.fileno(): sock for sock in self._sockets}
         got = dict.fromkeys(by_number, 0)
@@ -229,13 +247,13 @@ class Connections:
             for number in by_number:
                 poller.register(number, select.EPOLLIN)
             result.use.start()
-            start = _clock()
+            start = clock()
             for number, sock in by_number.items():
-                sent[number] = _clock()
+                sent[number] = clock()
                 sock.send(ask)
             while busy:
                 limit.check()
-                for number, _ in poller.poll(0.25, _EVENTS):
+                for number, _ in poller.poll(0.25, EVENTS):
                     sock = by_number[number]
                     try:
                         size = sock.recv_into(buffer)
@@ -246,7 +264,7 @@ class Connections:
                     before = got[number]
                     after = before + size
                     if not before and measuring:
-                        result.first.append(_clock() - sent[number])
+                        result.first.append(clock() - sent[number])
                     if after < length:
                         got[number] = after
                         continue
@@ -254,7 +272,7 @@ class Connections:
                     if after > length or (size >= end and not ended):
                         msg = f"a response of {after} bytes or more, where {length} were expected"
                         raise NotMeasuredError(msg)
-                    now = _clock()
+                    now = clock()
                     got[number] = 0
                     if measuring:
                         result.whole.append(now - sent[number])
@@ -267,390 +285,3 @@ class Connections:
                     else:
                         busy -= 1
         return result
-
-
-class Streams:
-    """
-    Open streams that each have had their first message, and are read from here on.
-
-    As a context manager it closes them at the end.
-
-    Attributes:
-        count: How many are open.
-        poller: Tells which have something to read.
-        receive: `recv_into` of each socket, by the number of its file.
-        total: Bytes that each has had after its first message, by the number of its file.
-    """
-
-    def __init__(self, process: ServerProcess, path: str) -> None:
-        """
-        Args:
-            process: Who is asked.
-            path: What is asked for, on each connection once.
-        """
-        self.count = 0
-        self.poller = select.epoll()
-        self.receive: list[Callable[[bytearray], int]] = []
-        self.total: list[int] = []
-        self._process = process
-        self._request = request(path)
-        self._sockets: dict[int, socket.socket] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for sock in self._sockets.values():
-            sock.close()
-        self.poller.close()
-
-    def open(self, count: int, limit: Limit) -> None:
-        """
-        Open `count` more, a bounded number at a time.
-
-        Raises:
-            NotMeasuredError: A stream did not begin as it should, or time is up.
-        """
-        target = self.count + count
-        opening: dict[int, bytearray] = {}
-        connecting: set[int] = set()
-        begun = self.count
-        buffer = bytearray(_BUFFER)
-        while self.count < target:
-            limit.check()
-            while begun < target and len(opening) < _AT_ONCE:
-                number = self._begin(limit)
-                opening[number] = bytearray()
-                connecting.add(number)
-                begun += 1
-            for number, _ in self.poller.poll(0.25, _EVENTS):
-                if number in connecting:
-                    connecting.discard(number)
-                    self._ask(number, limit)
-                elif number in opening:
-                    if self._read_beginning(number, opening[number], limit):
-                        del opening[number]
-                        self.count += 1
-                else:
-                    self.total[number] += self._read(number, buffer, limit)
-
-    def _begin(self, limit: Limit) -> int:
-        sock = socket.socket()
-        sock.settimeout(0)
-        error = sock.connect_ex(("127.0.0.1", self._process.port))
-        number = sock.fileno()
-        self._sockets[number] = sock
-        if error not in (0, errno.EINPROGRESS):
-            limit.lost("a new connection", OSError(error, errno.errorcode[error]))
-        while len(self.total) <= number:
-            self.total.append(0)
-            self.receive.append(_not_open)
-        self.poller.register(number, select.EPOLLOUT)
-        return number
-
-    def _ask(self, number: int, limit: Limit) -> None:
-        sock = self._sockets[number]
-        try:
-            sock.send(self._request)
-        except OSError as err:
-            limit.lost("a new connection", err)
-        self.poller.modify(number, select.EPOLLIN)
-
-    def _read_beginning(self, number: int, data: bytearray, limit: Limit) -> bool:
-        sock = self._sockets[number]
-        try:
-            more = sock.recv(4096)
-        except OSError as err:
-            limit.lost("a new stream", err)
-        if not more:
-            limit.lost("a new stream")
-        data += more
-        start = body_start(data)
-        if start is None or len(data) < start + SIZE:
-            return False
-        if data[start : start + SIZE] != CHUNK:
-            msg = "a stream does not begin with one message in a chunk of its own"
-            raise NotMeasuredError(msg)
-        self.total[number] = len(data) - start - SIZE
-        self.receive[number] = sock.recv_into
-        return True
-
-    def _read(self, number: int, buffer: bytearray, limit: Limit) -> int:
-        try:
-            size = self.receive[number](buffer)
-        except OSError as err:
-            limit.lost("a stream", err)
-        if not size:
-            limit.lost("a stream")
-        return size
-
-    def numbers(self) -> Iterable[int]:
-        """
-        The numbers of their files.
-        """
-        return self._sockets.keys()
-
-    def bytes_had(self) -> int:
-        """
-        Bytes that all of them together have had after their first messages.
-        """
-        return sum(self.total)
-
-    def read_for(self, seconds: float, limit: Limit) -> None:
-        """
-        Read what comes, for some time.
-
-        Raises:
-            NotMeasuredError: A stream was lost.
-        """
-        buffer = bytearray(_BUFFER)
-        end = _clock() + seconds
-        while (left := end - _clock()) > 0:
-            for number, _ in self.poller.poll(left, _EVENTS):
-                self.total[number] += self._read(number, buffer, limit)
-
-
-def _not_open(_buffer: bytearray) -> int:
-    msg = "nothing is open at this number"
-    raise AssertionError(msg)
-
-
-@dataclass
-class Deliveries:
-    """
-    What a window of publishing gave.
-
-    Attributes:
-        use: Over the window.
-        messages: Messages that every subscriber got within the window.
-        latencies: Seconds from just before a message is published to each of its receipts.
-    """
-
-    use: Use
-    messages: int = 0
-    latencies: "array[float]" = field(default_factory=lambda: array("d"))
-
-
-class Fanout:
-    """
-    Publishes to subscribers, and counts what each of them gets.
-
-    All subscribers get all messages in the same order, so the message that a delivery is of
-    is known from the bytes that the subscriber has had. Publishes that are in flight at the
-    same time may be swapped by the server; then two of their latencies are swapped too.
-
-    As a context manager it closes its own connections at the end, not the subscribers'.
-    """
-
-    def __init__(self, process: ServerProcess, streams: Streams) -> None:
-        """
-        Args:
-            process: Who is published to.
-            streams: The subscribers.
-        """
-        self._process = process
-        self._streams = streams
-        self._publish = request("/publish", "POST", MESSAGE)
-        self._controls: dict[int, socket.socket] = {}
-        self._answers: dict[int, bytes] = {}
-        self._free: deque[socket.socket] = deque()
-        self._sent: list[float] = []
-        self._left: list[int] = []
-        self._done = 0
-        for _ in range(CONTROLS):
-            sock = connect(process.port)
-            number = sock.fileno()
-            self._controls[number] = sock
-            self._answers[number] = b""
-            self._free.append(sock)
-            streams.poller.register(number, select.EPOLLIN)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, sock in self._controls.items():
-            self._streams.poller.unregister(number)
-            sock.close()
-
-    def closed(self, in_flight: int, warm_up: float, duration: float, limit: Limit) -> Deliveries:
-        """
-        Keep `in_flight` messages on their way, for `duration` seconds after `warm_up`.
-
-        The window is from the first message that every subscriber has after `warm_up` to the
-        first one `duration` seconds later, however long that takes: a slow server joins
-        what it does into long bursts, and a window of a fixed length would cut one.
-
-        Raises:
-            NotMeasuredError: A subscriber got what was not published, or a connection was
-                lost, or time is up.
-        """
-        pace = _Closed(Deliveries(Use(self._process)), in_flight, warm_up, duration)
-        self._run(pace, limit)
-        # The last messages on their way had fewer others beside them.
-        del pace.result.latencies[pace.recorded :]
-        return pace.result
-
-    def paced(self, rate: float, count: int, limit: Limit) -> Deliveries:
-        """
-        Publish `count` messages, `rate` a second, however long each of them takes.
-
-        Raises:
-            NotMeasuredError: As `closed`.
-        """
-        pace = _Paced(Deliveries(Use(self._process)), rate, count)
-        self._run(pace, limit)
-        return pace.result
-
-    def _run(self, pace: "_Closed | _Paced", limit: Limit) -> None:
-        poll, receive = self._streams.poller.poll, self._streams.receive
-        total, controls = self._streams.total, self._controls
-        sent, left = self._sent, self._left
-        buffer = bytearray(_BUFFER)
-        record = pace.result.latencies.append
-        pace.start(_clock())
-        while not pace.over or self._done < len(sent) or len(self._free) < CONTROLS:
-            limit.check()
-            wait = pace.wait(_clock())
-            self._send(pace)
-            for number, _ in poll(wait, _EVENTS):
-                if number in controls:
-                    self._read_answer(number, limit)
-                    self._send(pace)
-                    continue
-                try:
-                    size = receive[number](buffer)
-                except OSError as err:
-                    limit.lost("a subscriber's connection", err)
-                now = _clock()
-                if not size:
-                    limit.lost("a subscriber's connection")
-                before = total[number]
-                total[number] = after = before + size
-                for message in range(before // SIZE, after // SIZE):
-                    try:
-                        left[message] = rest = left[message] - 1
-                    except IndexError:
-                        msg = "a subscriber got more than was published"
-                        raise NotMeasuredError(msg) from None
-                    record(now - sent[message])
-                    if not rest:
-                        self._done += 1
-                        pace.complete(now)
-                        self._send(pace)
-        self._check_totals()
-
-    def _send(self, pace: "_Closed | _Paced") -> None:
-        while pace.wanted and self._free:
-            pace.wanted -= 1
-            self._left.append(self._streams.count)
-            self._sent.append(_clock())
-            self._free.popleft().send(self._publish)
-
-    def _read_answer(self, number: int, limit: Limit) -> None:
-        sock = self._controls[number]
-        try:
-            more = sock.recv(4096)
-        except OSError as err:
-            limit.lost("a publisher's connection", err)
-        if not more:
-            limit.lost("a publisher's connection")
-        answer = self._answers[number] + more
-        if answer.endswith(b"\r\n\r\n"):
-            if not answer.startswith(b"HTTP/1.1 204 "):
-                msg = f"a publish was answered {answer[:40]!r}"
-                raise NotMeasuredError(msg)
-            self._answers[number] = b""
-            self._free.append(sock)
-        else:
-            self._answers[number] = answer
-
-    def _check_totals(self) -> None:
-        expected = len(self._sent) * SIZE
-        wrong = sum(self._streams.total[number] != expected for number in self._streams.numbers())
-        if wrong:
-            msg = f"{wrong} subscribers do not have the {expected} bytes that were published"
-            raise NotMeasuredError(msg)
-
-
-class _Closed:
-    """
-    When the next message is due: when an earlier one has come to every subscriber.
-    """
-
-    def __init__(self, result: Deliveries, in_flight: int, warm_up: float, duration: float) -> None:
-        self.result = result
-        self.wanted = in_flight
-        self.over = False
-        self._warm_up = warm_up
-        self._duration = duration
-        self._begin = 0.0
-        self._end: float | None = None
-        self._done = 0
-        self.recorded = 0
-
-    def start(self, now: float) -> None:
-        self._begin = now + self._warm_up
-
-    def wait(self, _now: float) -> float:
-        return 0.25
-
-    def complete(self, now: float) -> None:
-        self._done += 1
-        if self.over:
-            return
-        if self._end is None:
-            if now >= self._begin:
-                self._end = now + self._duration
-                self._first = self._done
-                del self.result.latencies[:]
-                self.result.use.start()
-        elif now >= self._end:
-            self.over = True
-            self.wanted = 0
-            self.recorded = len(self.result.latencies)
-            self.result.use.stop()
-            self.result.messages = self._done - self._first
-            return
-        self.wanted += 1
-
-
-class _Paced:
-    """
-    When the next message is due: by the clock.
-    """
-
-    def __init__(self, result: Deliveries, rate: float, count: int) -> None:
-        self.result = result
-        self.wanted = 0
-        self.over = False
-        self._period = 1 / rate
-        self._to_come = count
-        self._count = count
-
-    def start(self, now: float) -> None:
-        self._due = now
-        self.result.use.start()
-
-    def wait(self, now: float) -> float:
-        while self._to_come and now >= self._due:
-            self._to_come -= 1
-            self._due += self._period
-            self.wanted += 1
-        return min(0.25, max(0.0, self._due - now)) if self._to_come else 0.25
-
-    def complete(self, _now: float) -> None:
-        self.result.messages += 1
-        if self.result.messages == self._count:
-            self.over = True
-            self.result.use.stop()

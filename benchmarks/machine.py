@@ -8,7 +8,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.processes import ROOT, Cores
+from benchmarks.processes import Cores
+from benchmarks.servers import ROOT
 
 _BUSY = 0.3
 """

@@ -2,7 +2,7 @@
 The plots, as SVG, made of the results alone. The same results give the same files.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import log
 from pathlib import Path
 from typing import Any, Final
@@ -158,18 +158,8 @@ def _bars(results: Results, names: Sequence[str]) -> Figure | None:
                 linestyle="--" if outlined else "-",
                 linewidth=1.0,
             )
-            axes.annotate(
-                about.main.text(medians[server]),
-                (medians[server], at),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=9,
-                fontweight="bold" if server == OURS else "normal",
-            )
-        axes.set_yticks(range(len(order)), [_short(results, server) for server in order])
-        _embolden(axes, order)
-        axes.tick_params(axis="y", length=0)
+            _write(axes, about.main.text(medians[server]), (medians[server], at), server)
+        _name_rows(axes, results, order)
         axes.spines["bottom"].set_visible(False)
         axes.xaxis.set_major_locator(NullLocator())
         axes.margins(x=0.18)
@@ -188,7 +178,24 @@ def _bars(results: Results, names: Sequence[str]) -> Figure | None:
     return figure
 
 
-def _embolden(axes: Any, order: Iterable[str]) -> None:
+def _write(axes: Any, text: str, place: tuple[float, int], server: str, *, points: int = 4) -> None:
+    """
+    Write what a server has to the right of it.
+    """
+    axes.annotate(
+        text,
+        place,
+        xytext=(points, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        fontweight="bold" if server == OURS else "normal",
+    )
+
+
+def _name_rows(axes: Any, results: Results, order: Sequence[str]) -> None:
+    axes.set_yticks(range(len(order)), [_short(results, server) for server in order])
+    axes.tick_params(axis="y", length=0)
     for label, server in zip(axes.get_yticklabels(), order, strict=True):
         if server == OURS:
             label.set_fontweight("bold")
@@ -299,18 +306,9 @@ def _latency(results: Results, name: str) -> Figure | None:
             markersize=9,
             markeredgewidth=2,
         )
-        axes.annotate(
-            f"{medians[server]:.1f} to {tails[server]:.1f}",
-            (tails[server], at),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            fontweight="bold" if server == OURS else "normal",
-        )
-    axes.set_yticks(range(len(order)), [_short(results, server) for server in order])
-    _embolden(axes, order)
-    axes.tick_params(axis="y", length=0)
+        text = f"{medians[server]:.1f} to {tails[server]:.1f}"
+        _write(axes, text, (tails[server], at), server, points=8)
+    _name_rows(axes, results, order)
     axes.set_xlim(0, max(tails.values()) * 1.22)
     axes.grid(visible=True, axis="x")
     axes.set_axisbelow(True)

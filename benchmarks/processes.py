@@ -21,12 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.errors import NotMeasuredError
-from benchmarks.servers import Server
-
-ROOT = Path(__file__).resolve().parent.parent
-"""
-Where `benchmarks` can be imported from.
-"""
+from benchmarks.servers import HOST, ROOT, Server
 
 _START_LIMIT = 20.0
 """
@@ -113,7 +108,7 @@ class ServerProcess:
 
     Attributes:
         server: What runs.
-        port: The port of 127.0.0.1 that it listens on.
+        port: The port of `HOST` that it listens on.
     """
 
     def __init__(self, server: Server, cores: Cores) -> None:
@@ -171,8 +166,10 @@ class ServerProcess:
         while time.monotonic() < limit:
             self.check_alive()
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                    probe.sendall(b"GET /nothing-is-here HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                with socket.create_connection((HOST, self.port), timeout=1) as probe:
+                    probe.sendall(
+                        b"GET /nothing-is-here HTTP/1.1\r\nHost: %b\r\n\r\n" % HOST.encode()
+                    )
                     if probe.recv(1):
                         return
             except OSError:
@@ -270,5 +267,5 @@ def _free_port() -> int:
     while True:
         port = random.choice(_PORTS)  # noqa: S311 - not a secret
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind((HOST, port))
             return port

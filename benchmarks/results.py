@@ -3,7 +3,6 @@ The results of a run, as they are kept in a file.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -111,7 +110,7 @@ class Results:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(path.name + ".new")
         new.write_text(text)
-        os.replace(new, path)  # noqa: PTH105 - as in its documentation: it is atomic
+        new.replace(path)  # At once: an interrupted run leaves one or the other.
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 from benchmarks.checks import check_response, check_subscribers
-from benchmarks.client import SIZE, Connections, Deliveries, Fanout, Limit, Streams, Use
+from benchmarks.client import SIZE, Connections, Limit, Use
 from benchmarks.errors import NotMeasuredError
+from benchmarks.fanout import Deliveries, Fanout, Streams
 from benchmarks.message import LAST_CHUNK
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import Server

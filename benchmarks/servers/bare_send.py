@@ -30,7 +30,7 @@ class BareServer:
 
     def __init__(self, port: int) -> None:
         self._listening = socket.create_server((HOST, port), backlog=BACKLOG)
-        self._listening.setblocking(False)  # noqa: FBT003 - socket's signature
+        self._listening.settimeout(0)
         self._poll = select.epoll()
         self._poll.register(self._listening, select.EPOLLIN)
         self._clients: dict[int, socket.socket] = {}
@@ -55,7 +55,7 @@ class BareServer:
         try:
             while True:
                 client, _ = self._listening.accept()
-                client.setblocking(False)  # noqa: FBT003 - as above
+                client.settimeout(0)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._clients[client.fileno()] = client
                 self._received[client.fileno()] = b""

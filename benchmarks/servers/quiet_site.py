@@ -2,6 +2,7 @@
 QuietSite: a `twisted.web.server.Site` without an access log, for both Twisted servers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -33,14 +34,27 @@ def serve(root: Resource, port: int) -> None:
     reactor.run()
 
 
-def answer_without_body(request: Request) -> int:
+class Publish(Resource):
     """
-    Answer 204, for a ``render_`` method to return.
+    Send the body of the request to every subscriber, and answer 204.
     """
-    request.setResponseCode(204)
-    # Returning b"" would send a Content-Length, which a 204 must not have (RFC 9110 8.6).
-    request.finish()
-    return NOT_DONE_YET
+
+    isLeaf = True  # noqa: N815 - IResource
+
+    def __init__(self, send: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._send = send
+
+    def render_POST(self, request: Request) -> int:  # noqa: N802 - Twisted's name
+        """
+        Publish one message.
+        """
+        assert request.content is not None  # noqa: S101 - it is read before anything is rendered
+        self._send(request.content.read())
+        request.setResponseCode(204)
+        # Returning b"" would send a Content-Length, which a 204 must not have (RFC 9110 8.6).
+        request.finish()
+        return NOT_DONE_YET
 
 
 def count(request: Request) -> int:

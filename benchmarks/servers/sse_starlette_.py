@@ -9,7 +9,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 
-import uvicorn
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.message import MESSAGE
-from benchmarks.servers import BACKLOG, HOST
 from benchmarks.servers.feed import Feed
+from benchmarks.servers.starlette_ import serve
 
 
 def _event(message: bytes) -> ServerSentEvent:
@@ -101,25 +100,5 @@ app = Starlette(
 )
 
 
-def main(port: int) -> None:
-    """
-    Serve on `port` until the process is told to end.
-    """
-    uvicorn.run(
-        app,
-        host=HOST,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_level="critical",
-        access_log=False,
-        backlog=BACKLOG,
-        # Streams that have no end need not be waited for.
-        timeout_graceful_shutdown=0,
-    )
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    serve(app, int(sys.argv[1]))

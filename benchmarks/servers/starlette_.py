@@ -102,14 +102,14 @@ app = Starlette(
 )
 
 
-def main(port: int) -> None:
+def serve(application: Starlette, port: int) -> None:
     """
-    Serve on `port` until the process is told to end.
+    Serve on `port` with uvicorn until the process is told to end.
     """
     import uvicorn  # noqa: PLC0415 - Starlette on granian has no need of it
 
     uvicorn.run(
-        app,
+        application,
         host=HOST,
         port=port,
         loop="uvloop",
@@ -125,4 +125,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    serve(app, int(sys.argv[1]))

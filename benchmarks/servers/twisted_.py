@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers.quiet_site import answer_without_body, count, reactor, serve
+from benchmarks.servers.quiet_site import Publish, count, reactor, serve
 
 
 class _Stream(Resource):
@@ -180,26 +180,6 @@ class _Subscriber:
         self._subscribers.paused.pop(self._request, None)
 
 
-class Publish(Resource):
-    """
-    Send the body of the request to every subscriber.
-    """
-
-    isLeaf = True  # noqa: N815 - IResource
-
-    def __init__(self, subscribers: _Subscribers) -> None:
-        super().__init__()
-        self._subscribers = subscribers
-
-    def render_POST(self, request: Request) -> int:  # noqa: N802 - Twisted's name
-        """
-        Publish one message.
-        """
-        assert request.content is not None  # noqa: S101 - it is read before anything is rendered
-        self._subscribers.send(request.content.read())
-        return answer_without_body(request)
-
-
 def main(port: int) -> None:
     """
     Serve on `port` until the process is told to end.
@@ -209,7 +189,7 @@ def main(port: int) -> None:
     root.putChild(b"twelve", Twelve())
     root.putChild(b"many", Many())
     root.putChild(b"subscribe", subscribe)
-    root.putChild(b"publish", Publish(subscribe.subscribers))
+    root.putChild(b"publish", Publish(subscribe.subscribers.send))
     root.putChild(b"ticks", Ticks())
     root.putChild(b"turns", Turns())
     serve(root, port)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
-from twisted.web.server import Request
 
 from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers.quiet_site import answer_without_body, count, reactor, serve
+from benchmarks.servers.quiet_site import Publish, count, reactor, serve
 from twistream import Context, StreamResource
 from twistream.server.broadcast import Broadcast
 from twistream.server.frames import Frame
@@ -57,26 +56,6 @@ async def turns(ctx: Context) -> None:
         await deferLater(reactor, 0)
 
 
-class Publish(Resource):
-    """
-    Send the body of the request to every subscriber.
-    """
-
-    isLeaf = True  # noqa: N815 - IResource
-
-    def __init__(self, broadcast: Broadcast) -> None:
-        super().__init__()
-        self._broadcast = broadcast
-
-    def render_POST(self, request: Request) -> int:  # noqa: N802 - Twisted's name
-        """
-        Publish one message.
-        """
-        assert request.content is not None  # noqa: S101 - it is read before anything is rendered
-        self._broadcast.send(Frame(request.content.read()))
-        return answer_without_body(request)
-
-
 def main(port: int) -> None:
     """
     Serve on `port` until the process is told to end.
@@ -94,7 +73,7 @@ def main(port: int) -> None:
     root.putChild(b"twelve", StreamResource(twelve))
     root.putChild(b"many", StreamResource(many))
     root.putChild(b"subscribe", StreamResource(subscribe))
-    root.putChild(b"publish", Publish(broadcast))
+    root.putChild(b"publish", Publish(lambda message: broadcast.send(Frame(message))))
     root.putChild(b"ticks", StreamResource(ticks))
     root.putChild(b"turns", StreamResource(turns))
     serve(root, port)

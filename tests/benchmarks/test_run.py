@@ -10,8 +10,9 @@ from attrs import frozen
 
 from benchmarks.__main__ import main
 from benchmarks.checks import check_response, check_subscribers
-from benchmarks.client import Connections, Fanout, Limit, Streams
+from benchmarks.client import Connections, Limit
 from benchmarks.errors import NotMeasuredError
+from benchmarks.fanout import Fanout, Streams
 from benchmarks.processes import Cores, ServerProcess
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS, Settings, loads, main_size

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.processes import ROOT
 from benchmarks.results import Results
+from benchmarks.servers import ROOT
 
 pytest.importorskip("matplotlib")
 
