@@ -45,7 +45,10 @@ class Results:
             server: Whose figure it is.
             values: By what they are.
         """
-        cell = {"round": number, "figure": figure, "server": server, "values": dict(values)}
+        # Six digits are more than any clock here gives. From the start, so that what is made
+        # of these results now is what is made of the file later.
+        rounded = {key: float(f"{value:.6g}") for key, value in values.items()}
+        cell = {"round": number, "figure": figure, "server": server, "values": rounded}
         self._cells.append(cell)
 
     def put_error(self, number: int, figure: str, server: str, reason: str) -> None:
@@ -105,7 +108,7 @@ class Results:
             "cautions": self.cautions,
         }
         # One line for each figure: a new run then shows as such in the history.
-        cells = ",\n".join(json.dumps(_rounded(cell)) for cell in self._cells)
+        cells = ",\n".join(json.dumps(cell) for cell in self._cells)
         text = f'{json.dumps(head, indent=1)[:-2]},\n "figures": [\n{cells}\n ]\n}}\n'
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(path.name + ".new")
@@ -132,10 +135,3 @@ class Results:
         results.finished = data["finished"]
         results._cells = data["figures"]
         return results
-
-
-def _rounded(cell: dict[str, Any]) -> dict[str, Any]:
-    if "values" not in cell:
-        return cell
-    # Six digits are more than any clock here gives.
-    return cell | {"values": {key: float(f"{x:.6g}") for key, x in cell["values"].items()}}

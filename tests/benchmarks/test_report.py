@@ -186,3 +186,10 @@ def test_what_there_are_no_figures_for_is_not_drawn(tmp_path: Path) -> None:
     results.put(1, "memory", "twistream", {"kb_per_stream": 5.0})
     assert [name for name, _ in draw(results, tmp_path)] == ["memory.svg"]
     assert [path.name for path in tmp_path.iterdir()] == ["memory.svg"]
+
+
+def test_the_report_of_the_file_is_that_of_the_run(tmp_path: Path) -> None:
+    results = made_up(rounds=1)
+    results.put(1, "many", "tornado", {"messages_per_s": 92_707.49996})
+    results.save(tmp_path / "results.json")
+    assert as_rst(Results.load(tmp_path / "results.json"), []) == as_rst(results, [])
