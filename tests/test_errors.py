@@ -41,6 +41,9 @@ class TreeTests(SynchronousTestCase):
     def test_an_encode_error_is_a_type_error(self) -> None:
         self.assertTrue(issubclass(errors.EncodeError, TypeError))
 
+    def test_a_decode_error_is_a_value_error(self) -> None:
+        self.assertTrue(issubclass(errors.LimitExceeded, ValueError))
+
     def test_words_and_figures(self) -> None:
         for error, text in (
             (errors.ClientDisconnected(), "client disconnected"),
@@ -52,12 +55,20 @@ class TreeTests(SynchronousTestCase):
             (errors.StreamAborted(), "stream aborted"),
             (errors.StreamAborted("why"), "stream aborted: why"),
             (errors.ContentLengthMismatch(5, 7), "Content-Length is 5, the body has 7 bytes"),
+            (errors.DecodeError("no JSON", 7), "no JSON, at byte 7 of the stream"),
+            (
+                errors.LimitExceeded(9, 5, "bytes of a line"),
+                "more than 5 bytes of a line, at byte 9 of the stream",
+            ),
             (errors.HTTPError(404), "404"),
         ):
             self.assertEqual(str(error), text)
         overflow = errors.BufferOverflow(7, 5)
         self.assertEqual((overflow.buffered, overflow.limit), (7, 5))
         self.assertIn("await flush()", str(overflow))
+        exceeded = errors.LimitExceeded(9, 5, "bytes of a line")
+        self.assertEqual((exceeded.offset, exceeded.limit), (9, 5))
+        self.assertEqual(exceeded.unit, "bytes of a line")
         self.assertIsInstance(errors.ClientDisconnected(KeyError()).reason, KeyError)
 
 

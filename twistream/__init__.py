@@ -7,9 +7,11 @@ from twistream.errors import (
     BufferOverflow,
     ClientDisconnected,
     ContentLengthMismatch,
+    DecodeError,
     EncodeError,
     HeadersSent,
     HTTPError,
+    LimitExceeded,
     ResponseComplete,
     SendTimeout,
     SlowConsumer,
@@ -21,18 +23,23 @@ from twistream.errors import (
 )
 from twistream.server.context import Context
 from twistream.server.resource import Handler, StreamResource
+from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
     "BufferOverflow",
     "ClientDisconnected",
     "ContentLengthMismatch",
     "Context",
+    "DecodeError",
     "EncodeError",
+    "EventDecoder",
     "HTTPError",
     "Handler",
     "HeadersSent",
+    "LimitExceeded",
     "ResponseComplete",
     "SendTimeout",
+    "ServerSentEvent",
     "SlowConsumer",
     "StopStream",
     "StreamAborted",

@@ -15,6 +15,8 @@ The exceptions of this library, in one tree. Misuse raises Python's own.
     |- ContentLengthMismatch   the body does not fit the declared Content-Length
     |- BufferOverflow          too much waits to be sent
     |- EncodeError             also TypeError: a value that its format cannot hold
+    |- DecodeError             also ValueError: what was read does not fit its format
+    |  `- LimitExceeded          more of it than may be kept
     `- HTTPError               a status and a message to answer with
 
     StopStream                 no error: ends a stream_writer loop with success
@@ -159,6 +161,34 @@ class EncodeError(StreamError, TypeError):
     """
     A value cannot be expressed in the format that was asked for.
     """
+
+
+class DecodeError(StreamError, ValueError):
+    """
+    What was read does not fit its format.
+
+    Attributes:
+        offset: Where in the stream that is, in bytes from its beginning.
+    """
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(f"{reason}, at byte {offset} of the stream")
+        self.offset = offset
+
+
+class LimitExceeded(DecodeError):
+    """
+    A part of what was read is longer than its reader may keep.
+
+    Attributes:
+        limit: How long it may be.
+        unit: What the limit counts, ``bytes of a line`` for instance.
+    """
+
+    def __init__(self, offset: int, limit: int, unit: str) -> None:
+        super().__init__(f"more than {limit} {unit}", offset)
+        self.limit = limit
+        self.unit = unit
 
 
 class HTTPError(StreamError):

@@ -1,8 +1,11 @@
 """
-The framing of HTTP/1.1 message bodies.
+Framing: the chunks of HTTP/1.1 message bodies, and the lines of what is read.
 
-Pure functions; which framing a response gets is the server layer's decision.
+Pure. Which framing a response gets is the server layer's decision; what a line means is
+that of the decoder of its format.
 """
+
+from twistream.errors import LimitExceeded
 
 LAST_CHUNK = b"0\r\n\r\n"
 """
@@ -21,3 +24,86 @@ def chunk(data: bytes) -> bytes:
         msg = "a chunk of size zero would end the body"
         raise ValueError(msg)
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class LineSplitter:
+    """
+    Splits a stream of bytes into lines, which end with LF, CR or CRLF.
+
+    It keeps the line that has not ended yet, and nothing else. A line that a CR ends is
+    complete at once; a LF that follows it, in the next piece perhaps, belongs to it.
+
+    Args:
+        max_line: How many bytes a line may have, without its end.
+    """
+
+    __slots__ = ("_after_cr", "_line", "_max_line", "_start", "_too_long")
+
+    def __init__(self, max_line: int) -> None:
+        self._max_line = max_line
+        self._line = bytearray()
+        self._start = 0
+        self._after_cr = False
+        self._too_long = False
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[int, bytes]]:
+        """
+        Take the next piece of the stream, of any size.
+
+        Returns:
+            The lines that are complete, without their ends, each after the offset in the
+            stream at which it begins, in bytes.
+
+        Raises:
+            LimitExceeded: As `check`. Lines that were complete before are returned first,
+                and the next call raises it.
+            TypeError: `data` is not bytes-like.
+        """
+        if not isinstance(data, bytes):
+            data = memoryview(data).tobytes()
+        self.check()
+        if not data:
+            return []
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
+            self._start += 1
+        self._after_cr = data.endswith(b"\r")
+        lines = []
+        for piece in data.splitlines(keepends=True):
+            line = piece.rstrip(b"\r\n")
+            if len(self._line) + len(line) > self._max_line:
+                self._too_long = True
+                self._line.clear()
+                break
+            end = len(piece) - len(line)
+            if self._line or not end:
+                self._line += line
+                if not end:
+                    break
+                line = bytes(self._line)
+                self._line.clear()
+            lines.append((self._start, line))
+            self._start += len(line) + end
+        if not lines:
+            self.check()
+        return lines
+
+    def check(self) -> None:
+        """
+        Raise the error that ended the stream, if one did.
+
+        Raises:
+            LimitExceeded: A line is longer than `max_line`.
+        """
+        if self._too_long:
+            raise LimitExceeded(self._start + self._max_line, self._max_line, "bytes of a line")
+
+    def finish(self) -> bytes:
+        """
+        The stream has ended. Returns what came after the end of the last line.
+
+        Raises:
+            LimitExceeded: As `check`.
+        """
+        self.check()
+        return bytes(self._line)

@@ -1,0 +1,59 @@
+"""
+What Hypothesis may try.
+"""
+
+from hypothesis import strategies as st
+
+from twistream import ServerSentEvent
+from twistream.wire.sse import MAX_RETRY_MS
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\0\v\x85\u2028 :"))
+"""
+Texts that UTF-8 can hold, many with what may be taken for the end of a line.
+"""
+
+LINES = TEXTS.map(lambda text: text.translate(dict.fromkeys(map(ord, "\r\n\0"))))
+"""
+Texts for the fields that hold but one line.
+"""
+
+EVENTS = st.builds(
+    ServerSentEvent,
+    data=TEXTS,
+    event=st.none() | LINES,
+    id=st.none() | LINES,
+    retry_ms=st.none() | st.integers(0, MAX_RETRY_MS),
+    comment=st.none() | TEXTS,
+)
+"""
+Events that a reader shows.
+"""
+
+
+def _joined(*parts: bytes) -> st.SearchStrategy[bytes]:
+    return st.lists(st.sampled_from(parts), max_size=40).map(b"".join)
+
+
+LINE_STREAMS = _joined(b"\n", b"\r", b"\r\n", b"a", b"bcd", b"\0", b"\v", b"\x85")
+"""
+Streams of short lines with all ends.
+"""
+
+EVENT_STREAMS = st.binary(max_size=60) | _joined(
+    *(b"\n", b"\r", b"\r\n", b"\n\n", b"\n\n", b"data", b"data: ", b"event:", b"id", b"id:"),
+    *(b"retry: ", b":", b" ", b"a", b"1", b"0", b"\0", b"\xef\xbb\xbf", b"\xe2\x82", b"\xff"),
+    *(b"\xac", "\u017c".encode(), b"foo: ", b"DATA: ", b"\v", b"9" * 30),
+)
+"""
+Event streams, or nearly so.
+"""
+
+
+@st.composite
+def pieces(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
+    """
+    A stream that is cut somewhere: its pieces, of which some may be empty.
+    """
+    stream = draw(streams)
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
