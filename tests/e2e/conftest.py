@@ -28,6 +28,14 @@ def program(*names: str) -> str:
     pytest.skip(complaint)
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """
+    The path of the browser.
+    """
+    return program("chromium", "chromium-browser", "google-chrome")
+
+
 @implementer(ILogObserver)
 class Log:
     """

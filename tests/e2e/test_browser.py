@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import pytest_twisted
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -20,42 +20,20 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from tests.e2e.conftest import Log, program
+from tests.e2e.browser import SECONDS, launched
+from tests.e2e.conftest import Log
 from twistream import Context, StreamResource
 from twistream.demo import make_root
 from twistream.demo.streams import NUMBERS
 
-SECONDS = 20
-"""
-How long the browser, or the server, may take for one thing before the test fails.
-"""
-
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 MESSAGES = [f"Message number {n}" for n in NUMBERS]
 BROKE_OFF = "The response broke off before its end."
 
 
 Script: TypeAlias = Callable[[Page], None]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """
-    The path of the browser.
-    """
-    return program("chromium", "chromium-browser", "google-chrome")
 
 
 @implementer(ILogObserver)
@@ -131,17 +109,13 @@ class Demo:
         return deferToThread(self._visit, script, viewport)
 
     def _visit(self, script: Script, viewport: ViewportSize) -> None:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=self._chromium, args=list(ARGUMENTS)
-            )
+        with launched(self._chromium) as browser:
             page = browser.new_page(viewport=viewport)
             page.set_default_timeout(SECONDS * 1000)
             page.on("console", lambda message: self.complaints.append(message.text))
             page.on("pageerror", lambda error: self.complaints.append(str(error)))
             page.goto(self.url)
             script(page)
-            browser.close()
 
     def close(self) -> None:
         globalLogPublisher.removeObserver(self.log)

@@ -56,7 +56,11 @@ RULES = [
     Rule("NUL in data", b"data: a\0b\n\n", [Event("a\0b")]),
     Rule("comments", b": a\n:data: b\n:\ndata: c\n: d\n\n", [Event("c")]),
     Rule("a comment alone", b": ping\n\n", []),
-    Rule("names have a case", b"Data: a\nDATA: b\nID: 1\n\n", []),
+    Rule(
+        "names have a case",
+        b"Data: a\nDATA: b\nID: 1\nEvent: c\nRetry: 1\ndata: d\n\n",
+        [Event("d")],
+    ),
     Rule("other fields", b"datum: a\ndat: b\ndataa: c\nfoo\ndata: d\n\n", [Event("d")]),
     Rule("a name", b"event: story\ndata: a\n\n", [Event("a", event="story")]),
     Rule("a name after the data", b"data: a\nevent: story\n\n", [Event("a", event="story")]),

@@ -119,7 +119,10 @@ class LineTests(SynchronousTestCase):
         self.assertRaises(LimitExceeded, splitter.finish)
 
     def test_an_error_without_lines_before_it_comes_at_once(self) -> None:
-        self.assertRaises(LimitExceeded, LineSplitter(3).feed, b"abcd\n")
+        splitter = LineSplitter(3)
+        splitter.feed(b"abc")
+        self.assertRaises(LimitExceeded, splitter.feed, b"d\n")
+        self.assertEqual(splitter._line, b"")
 
     def test_anything_bytes_like_is_taken_and_nothing_else(self) -> None:
         splitter = LineSplitter(10)
