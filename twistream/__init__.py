@@ -3,8 +3,10 @@ Stream HTTP responses from Twisted programs.
 """
 
 from twistream._version import __version__
+from twistream.channels import Channel, Hub
 from twistream.errors import (
     BufferOverflow,
+    ChannelClosed,
     ClientDisconnected,
     ContentLengthMismatch,
     DecodeError,
@@ -22,20 +24,25 @@ from twistream.errors import (
     StreamFinished,
 )
 from twistream.server.context import Context
+from twistream.server.events import EventStream
 from twistream.server.resource import Handler, StreamResource
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
     "BufferOverflow",
+    "Channel",
+    "ChannelClosed",
     "ClientDisconnected",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",
     "EncodeError",
     "EventDecoder",
+    "EventStream",
     "HTTPError",
     "Handler",
     "HeadersSent",
+    "Hub",
     "LimitExceeded",
     "ResponseComplete",
     "SendTimeout",

@@ -12,6 +12,7 @@ The exceptions of this library, in one tree. Misuse raises Python's own.
     |  `- ResponseComplete       a response without a body had all it may have
     |- HeadersSent             too late to change the head
     |- StreamFinished          used after the end: a bug of the caller
+    |- ChannelClosed           published to after its end: a bug of the caller
     |- ContentLengthMismatch   the body does not fit the declared Content-Length
     |- BufferOverflow          too much waits to be sent
     |- EncodeError             also TypeError: a value that its format cannot hold
@@ -120,6 +121,19 @@ class StreamFinished(StreamError):
 
     def __init__(self) -> None:
         super().__init__("the response has ended")
+
+
+class ChannelClosed(StreamError):
+    """
+    Something was published to a channel that has been closed: a bug of the caller.
+
+    Attributes:
+        channel: The name of the channel.
+    """
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"the channel {channel!r} has been closed")
+        self.channel = channel
 
 
 class ContentLengthMismatch(StreamError):

@@ -2,6 +2,7 @@
 HTTP/2: the same handlers, as DATA frames.
 """
 
+from inspect import isawaitable
 from typing import Any
 
 from h2.errors import ErrorCodes
@@ -11,7 +12,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from tests.e2e.conftest import Log
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import eventually, pause, serving
-from twistream import ClientDisconnected, Context, SendTimeout, StreamAborted
+from twistream import (
+    ClientDisconnected,
+    Context,
+    EventDecoder,
+    HTTPError,
+    Hub,
+    SendTimeout,
+    StreamAborted,
+)
 
 
 def by_path(**handlers: Any) -> Any:
@@ -132,6 +141,80 @@ async def test_a_reset_stream_ends_its_handler_and_no_other() -> None:
         client.client.leave()
         await eventually(lambda: len(seen) == 3)
         assert seen["/last"] is ClientDisconnected
+
+
+@ensureDeferred
+async def test_a_reset_that_comes_with_its_request_is_a_client_that_left() -> None:
+    ends: list[BaseException] = []
+    channel = Hub().channel("news", history=1)
+    channel.publish("kept")
+
+    async def writes(ctx: Context) -> None:
+        await ctx.sse().subscribe(channel, after=channel.oldest)
+
+    async def waits(ctx: Context) -> None:
+        await ctx.sleep(60)
+
+    def answers(ctx: Context) -> str:
+        return "short"
+
+    def refuses(ctx: Context) -> None:
+        raise HTTPError(404)
+
+    handlers: dict[str, Any] = {"/w": writes, "/s": waits, "/a": answers, "/r": refuses}
+
+    async def handler(ctx: Context) -> Any:
+        try:
+            result = handlers[ctx.path](ctx)
+            return await result if isawaitable(result) else result
+        except BaseException as err:
+            ends.append(err)
+            raise
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        for path in handlers:
+            client.reset(client.request(path))
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await eventually(lambda: len(server.contexts) == len(handlers))
+        # The connection is as good as before.
+        stream = client.request("/a")
+        await client.over(stream)
+        assert (stream.body, stream.ended) == (b"short", True)
+        assert channel.subscriber_count == 0
+    kinds = sorted(type(end).__name__ for end in ends)
+    assert kinds == ["ClientDisconnected", "ClientDisconnected", "HTTPError"]
+
+
+@ensureDeferred
+async def test_a_window_that_opens_as_its_stream_is_reset_harms_no_other() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.write("x" * (5_000 if ctx.path == "/large" else 5))
+        await ctx.flush()
+        await ctx.sleep(60)
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server, window=1_000)
+        client.reading = False
+        large, other = map(client.request, ("/large", "/other"))
+        await client.client.until(lambda: len(large.body) == 1_000 and bool(other.body))
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.open_window(1_000, large)
+        client.open_window(1_000)
+        client.reset(large)
+        last = client.request("/last")
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await client.client.until(lambda: bool(last.body))
+        assert client.client.reason is None
+        await eventually(lambda: server.contexts[0].is_cancelled)
+        assert not any(context.is_cancelled for context in server.contexts[1:])
 
 
 @ensureDeferred
@@ -366,3 +449,44 @@ async def test_a_stream_that_is_aborted_while_its_window_is_closed() -> None:
         await client.over(stream)
         assert len(stream.body) == 3000
         assert stream.reset == ErrorCodes.INTERNAL_ERROR
+
+
+@ensureDeferred
+async def test_a_stream_of_events_is_frames_with_their_pings_and_messages() -> None:
+    news = Hub().channel("news")
+
+    async def handler(ctx: Context) -> None:
+        events = ctx.sse(ping=0.1, retry=3, allow_origin="*")
+        events.send("hello", event="greeting")
+        await events.subscribe(news)
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        silent, other = client.request(), client.request()
+        await client.client.until(lambda: b": ping\n\n" in silent.frames and b"ping" in other.body)
+        assert silent.head["content-type"] == "text/event-stream; charset=utf-8"
+        assert silent.head["access-control-allow-origin"] == "*"
+        for text in ("one", "two"):
+            news.publish(text)
+        news.close()
+        await client.over(silent, other)
+        for stream in (silent, other):
+            assert stream.ended
+            decoder = EventDecoder()
+            events = [(event.event, event.data) for event in decoder.feed(stream.body)]
+            assert events == [("greeting", "hello"), (None, "one"), (None, "two")]
+            assert decoder.retry_ms == 3000
+            assert decoder.last_event_id == news.last
+
+
+@ensureDeferred
+async def test_head_on_a_stream_of_events_ends_at_once() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.sse(retry=3)
+        await ctx.done()
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        stream = client.request(method="HEAD")
+        await client.over(stream)
+        assert (stream.head[":status"], stream.frames, stream.ended) == ("200", [], True)

@@ -298,6 +298,201 @@ class SlowMemberTests(BroadcastTest):
         self.assertIsInstance(self.contexts[0].err, StreamAborted)
 
 
+class KeepingTest(BroadcastTest):
+    """
+    The base: a member whose messages can be kept elsewhere.
+    """
+
+    def keeping(self) -> Connection:
+        """
+        A member whose messages are kept here while its connection is full or it is held.
+        """
+        self.kept: list[bytes] = []
+
+        def keep(ctx: Context, frames: Any) -> None:
+            self.kept.extend(frame.data for frame in frames)
+
+        async def handler(ctx: Context) -> None:
+            self.contexts.append(ctx)
+            self.broadcast.add(ctx, keep)
+            await ctx.done()
+
+        client = self.join(handler)
+        client.received()
+        return client
+
+    def fill_after(self, client: Connection, writes: int) -> list[int]:
+        """
+        Have the connection be full after so many writes, and return the sizes of all of them.
+        """
+        sizes: list[int] = []
+        write = client.transport.write
+
+        def counted(data: bytes) -> None:
+            sizes.append(len(data))
+            write(data)
+            if len(sizes) == writes:
+                client.pause()
+
+        client.transport.write = counted  # type: ignore[method-assign]  # of this one
+        return sizes
+
+    def messages(self, count: int) -> list[bytes]:
+        return [b"%d" % number * 30_000 for number in range(count)]
+
+
+class LargeBatchTests(KeepingTest):
+    """
+    A round that is more than what a connection takes before it is full.
+    """
+
+    def test_it_goes_out_in_parts_where_there_is_a_place_for_the_rest(self) -> None:
+        client = self.keeping()
+        writes = self.fill_after(client, 0)
+        self.send(*self.messages(5))
+        self.assertEqual(client.body(), b"".join(self.messages(5)))
+        self.assertEqual([size // 30_000 for size in writes], [2, 2, 1])
+        self.assertEqual(self.kept, [])
+
+    def test_when_the_connection_is_full_the_rest_is_kept(self) -> None:
+        for writes, sent in ((1, 2), (2, 4), (3, 5)):
+            client = self.keeping()
+            self.fill_after(client, writes)
+            self.send(*self.messages(5))
+            self.assertEqual(client.body(), b"".join(self.messages(5)[:sent]))
+            self.assertEqual(self.kept, self.messages(5)[sent:])
+            client.leave()
+
+    def test_one_that_was_full_before_gets_nothing_of_it(self) -> None:
+        client = self.keeping()
+        client.pause()
+        self.send(*self.messages(5))
+        self.assertEqual(client.body(), b"")
+        self.assertEqual(self.kept, self.messages(5))
+
+    def test_without_a_place_for_the_rest_it_goes_out_whole(self) -> None:
+        client = self.join()
+        client.received()
+        writes = self.fill_after(client, 1)
+        self.send(*self.messages(5))
+        self.assertEqual(client.body(), b"".join(self.messages(5)))
+        self.assertEqual(len(writes), 1)
+
+    def test_up_to_that_size_it_goes_out_whole_as_well(self) -> None:
+        client = self.keeping()
+        writes = self.fill_after(client, 0)
+        self.send(b"x" * 60_000, b"y" * 5536)
+        client.received()
+        self.assertEqual(len(writes), 1)
+
+    def test_who_leaves_in_the_midst_of_it_ends_it(self) -> None:
+        client = self.keeping()
+
+        def leaves(data: bytes) -> None:
+            client.leave()
+
+        client.transport.write = leaves  # type: ignore[method-assign]  # of this one
+        self.send(*self.messages(5))
+        self.clock.advance(0)
+        self.assertIsInstance(self.contexts[0].err, ClientDisconnected)
+        self.assertEqual((len(self.broadcast), self.kept), (0, []))
+
+
+class HeldTests(KeepingTest):
+    """
+    A member may have its messages kept elsewhere though its client would take them.
+    """
+
+    def test_while_it_is_held_all_its_messages_are_kept(self) -> None:
+        client = self.keeping()
+        (ctx,) = self.contexts
+        self.send(b"sent ")
+        self.clock.advance(0)
+        self.broadcast.hold(ctx)
+        self.send(b"small")
+        self.clock.advance(0)
+        self.send(*self.messages(3))
+        self.clock.advance(0)
+        self.assertEqual(client.body(), b"sent ")
+        self.assertEqual(self.kept, [b"small", *self.messages(3)])
+        self.broadcast.release(ctx)
+        self.send(b"sent again")
+        self.assertEqual(client.body(), b"sent again")
+
+    def test_what_counts_is_the_time_of_the_round(self) -> None:
+        client = self.keeping()
+        (ctx,) = self.contexts
+        self.send(b"kept")
+        self.broadcast.hold(ctx)
+        self.clock.advance(0)
+        self.send(b"sent")
+        self.broadcast.release(ctx)
+        self.assertEqual(client.body(), b"sent")
+        self.assertEqual(self.kept, [b"kept"])
+
+    def test_others_are_not(self) -> None:
+        self.keeping()
+        other = self.join()
+        other.received()
+        self.broadcast.hold(self.contexts[0])
+        self.send(b"x")
+        self.assertEqual(other.body(), b"x")
+        self.assertEqual(self.kept, [b"x"])
+
+    def test_one_that_was_discarded_is_held_no_more(self) -> None:
+        client = self.keeping()
+        (ctx,) = self.contexts
+        self.broadcast.hold(ctx)
+        self.broadcast.discard(ctx)
+        self.broadcast.add(ctx)
+        self.send(b"x")
+        self.assertEqual(client.body(), b"x")
+        self.broadcast.hold(ctx)
+        client.leave()
+        self.assertEqual(self.broadcast._held, set())
+
+
+class GatherTests(BroadcastTest):
+    """
+    What was sent can go round before its time.
+    """
+
+    def test_it_goes_round_at_once_and_only_once(self) -> None:
+        client = self.join()
+        client.received()
+        self.send(b"early")
+        self.broadcast.gather()
+        self.assertTrue(client.transport.value().endswith(b"early\r\n"))
+        self.assertEqual(client.body(), b"early")
+        self.clock.advance(1)
+        self.assertEqual(client.body(), b"")
+
+    def test_where_nothing_was_sent_nothing_happens(self) -> None:
+        client = self.join()
+        client.received()
+        self.broadcast.gather()
+        self.assertEqual(client.transport.value(), b"")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_sent_after_it_comes_in_its_turn(self) -> None:
+        client = self.join()
+        client.received()
+        self.send(b"one ")
+        self.broadcast.gather()
+        self.send(b"two ")
+        self.send(b"three")
+        self.assertFalse(client.transport.value().endswith(b"three\r\n"))
+        self.assertEqual(client.body(), b"one two three")
+
+    def test_each_gets_what_was_sent_since_it_joined(self) -> None:
+        first = self.join()
+        self.send(b"a")
+        second = self.join()
+        self.send(b"b")
+        self.broadcast.gather()
+        self.assertEqual((first.body(), second.body()), (b"ab", b"b"))
+
+
 class OddOrderTests(BroadcastTest):
     """
     Members that come, go and change while it goes round.
@@ -414,6 +609,22 @@ class BurstTests(BroadcastTest):
         self.send(b"five")
         self.clock.advance(0)
         self.assertEqual(sent, [1, 1, 2, 2, 1])
+
+    def test_one_that_waited_is_a_turn_of_its_own(self) -> None:
+        async def slow(ctx: Context) -> None:
+            self.broadcast.add(ctx, lambda c, frames: self.clock.advance(0.8))
+            self.broadcast.hold(ctx)
+            await ctx.done()
+
+        client = self.join()
+        self.join(slow)
+        self.send(b"one", b"two")
+        self.clock.advance(0)
+        client.received()
+        self.send(b"three")
+        before = self.clock.seconds()
+        self.clock.advance(0.2)
+        self.assertEqual(self.contexts[0]._writer.last_sent, before + 0.2)
 
 
 class ClockTests(BroadcastTest):

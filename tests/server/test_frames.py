@@ -2,9 +2,16 @@
 Frames and batches: framed once, however many get them.
 """
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.frames import Batch, Frame
+from twistream.server.frames import SEND_SIZE, Batch, Frame
+
+SIZES = st.integers(1, SEND_SIZE + 5) | st.sampled_from([SEND_SIZE // 2, SEND_SIZE])
+"""
+Sizes of messages, of which some fill a part to the last byte.
+"""
 
 
 class FrameTests(SynchronousTestCase):
@@ -29,3 +36,19 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(batch.as_chunks, b"1\r\na\r\n2\r\nbc\r\n")
         self.assertIs(batch.as_chunks, batch.as_chunks)
         self.assertIs(batch.as_bytes, batch.as_bytes)
+
+    @given(st.lists(SIZES, min_size=1, max_size=8))
+    def test_its_parts_are_as_large_as_can_be_sent_at_once(self, sizes: list[int]) -> None:
+        frames = [Frame(b"x" * size) for size in sizes]
+        parts = Batch(frames).parts
+        assert [frame for part in parts for frame in part.frames] == frames
+        assert all(part.frames for part in parts)
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            assert part.size <= SEND_SIZE or len(part.frames) == 1
+            if following is not None:
+                assert part.size + len(following.frames[0].data) > SEND_SIZE
+
+    def test_it_is_parted_once(self) -> None:
+        batch = Batch([Frame(b"x" * SEND_SIZE), Frame(b"y")])
+        self.assertIs(batch.parts, batch.parts)
+        self.assertEqual([part.as_bytes[:1] for part in batch.parts], [b"x", b"y"])

@@ -50,6 +50,22 @@ class TurnTests(SynchronousTestCase):
         self.turn.enter()
         self.assertEqual(self.turn.ends, 2.5 * SLICE)
 
+    def test_it_knows_when_it_began(self) -> None:
+        self.clock.rightNow = 5.0
+        self.turn.enter()
+        self.clock.rightNow = 6.0
+        self.turn.enter()
+        self.assertEqual(self.turn.began, 5.0)
+        seen: list[float] = []
+        self.turn.at_end(lambda: seen.append(self.turn.began))
+        self.turn.soon(lambda: seen.append(self.turn.began))
+        self.clock.advance(1)
+        # Its end is a part of it, and the slices that follow are the next.
+        self.assertEqual(seen, [5.0, 7.0])
+        self.clock.advance(1)
+        self.turn.enter()
+        self.assertEqual(self.turn.began, 8.0)
+
     def test_what_is_due_at_the_end_of_a_turn_is_called_once_then_in_order(self) -> None:
         made: list[object] = []
         number = self.turn.enter()

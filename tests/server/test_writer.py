@@ -3,12 +3,13 @@ What reaches the wire, and when.
 """
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.server import Request
 
-from tests.glue import GlueTest
+from tests.glue import Connection, GlueTest
 from twistream import (
     BufferOverflow,
     ClientDisconnected,
@@ -21,6 +22,8 @@ from twistream import (
     StreamAborted,
     StreamFinished,
 )
+from twistream.server.frames import Batch, Frame
+from twistream.server.writer import ResponseWriter
 
 
 class FlushTests(GlueTest):
@@ -361,6 +364,139 @@ class BackpressureTests(GlueTest):
         for _ in range(100):
             contexts[0].write(b"x" * 20_000)
         self.assertFalse(contexts[0]._writer.waits._open)
+
+
+class SourceTests(GlueTest):
+    """
+    What a source of messages asks of the response, and tells it.
+    """
+
+    def opened(
+        self, use: Callable[[ResponseWriter], object] | None = None, **options: Any
+    ) -> Connection:
+        """
+        A client of a handler that waits.
+        """
+
+        async def handler(ctx: Context) -> None:
+            self.context, self.writer = ctx, ctx._writer
+            if use is not None:
+                use(self.writer)
+            await ctx.done()
+
+        return self.serve(handler, **options).request()
+
+    def deliver(self, data: bytes) -> None:
+        self.writer.deliver(Batch([Frame(data)]))
+
+    def test_the_head_can_be_had_leave_at_the_end_of_the_turn(self) -> None:
+        def use(writer: ResponseWriter) -> None:
+            writer.open_soon()
+            writer.open_soon()
+            self.context.header("X-After", "asking")
+
+        client = self.opened(use)
+        self.assertEqual(client.transport.value(), b"")
+        data = client.received()
+        self.assertIn(b"\r\nX-After: asking\r\n", data)
+        self.assertEqual(data.count(b"HTTP/1.1 200 OK\r\n"), 1)
+        self.writer.open_soon()
+        self.assertEqual(client.received(), b"")
+
+    def test_where_no_body_may_be_that_head_is_all(self) -> None:
+        def use(writer: ResponseWriter) -> None:
+            writer.open_soon()
+            self.context.status_code(204)
+
+        client = self.opened(use)
+        self.assertTrue(client.received().startswith(b"HTTP/1.1 204 "))
+        self.assertIsInstance(self.context.err, ResponseComplete)
+
+    def test_a_response_that_has_ended_has_no_head_to_leave(self) -> None:
+        client = self.opened(ResponseWriter.open_soon)
+        client.leave()
+        self.assertEqual(client.received(), b"")
+        self.assertRaises(ClientDisconnected, self.writer.open_soon)
+        writers: list[ResponseWriter] = []
+        self.get(lambda ctx: writers.append(ctx._writer))
+        self.assertRaises(StreamFinished, writers[0].open_soon)
+
+    def test_who_delivers_waits_while_the_connection_is_full(self) -> None:
+        client = self.opened(ResponseWriter.open_soon)
+        client.received()
+        self.assertIsNone(self.writer.wait_to_deliver())
+        client.pause()
+        waits = [self.writer.wait_to_deliver() for _ in range(2)]
+        for wait in waits:
+            assert wait is not None
+            self.assertNoResult(wait)
+        client.resume()
+        for wait in waits:
+            assert wait is not None
+            self.successResultOf(wait)
+
+    def test_who_delivers_gives_way_when_its_share_of_a_turn_is_used_up(self) -> None:
+        client = self.opened(ResponseWriter.open_soon)
+        client.received()
+        self.assertIsNone(self.writer.wait_to_deliver())
+        client.clock.rightNow += 0.02
+        wait = self.writer.wait_to_deliver()
+        assert wait is not None
+        self.assertNoResult(wait)
+        client.clock.advance(0)
+        self.successResultOf(wait)
+        self.assertIsNone(self.writer.wait_to_deliver())
+
+    def test_who_delivers_is_told_of_the_end(self) -> None:
+        self.opened().leave()
+        wait = self.writer.wait_to_deliver()
+        assert wait is not None
+        self.assertIs(self.failureResultOf(wait).value, self.context.err)
+
+    def test_the_backlog_is_what_was_written_and_what_waits(self) -> None:
+        client = self.opened(ResponseWriter.open_soon)
+        client.received()
+        self.assertEqual(self.writer.backlog, 0)
+        self.context.write("x" * 100)
+        self.assertEqual(self.writer.backlog, 100)
+        client.pause()
+        self.context.flush()
+        self.deliver(b"y" * 200)
+        self.context.write("z" * 50)
+        # With their framing.
+        self.assertTrue(350 <= self.writer.backlog < 400, self.writer.backlog)
+        client.resume()
+        client.clock.advance(0)
+        self.assertEqual(self.writer.backlog, 50)
+
+    def test_it_knows_when_something_was_sent_last(self) -> None:
+        client = self.opened()
+        clock = client.clock
+        self.assertEqual(self.writer.last_sent, 0.0)
+        clock.advance(1)
+        self.context.write("x")
+        self.assertEqual(self.writer.last_sent, 0.0)
+        clock.advance(1)
+        self.context.flush()
+        self.assertEqual(self.writer.last_sent, 2.0)
+        clock.advance(1)
+        self.context.flush()
+        self.assertEqual(self.writer.last_sent, 2.0)
+        self.writer.turn.enter()
+        self.deliver(b"y")
+        self.assertEqual(self.writer.last_sent, 3.0)
+        clock.advance(1)
+        self.context.write(b"x" * 20_000)
+        self.assertEqual(len(client.body()), 20_002)
+        self.assertEqual(self.writer.last_sent, 4.0)
+
+    def test_what_a_loop_sends_is_known_as_well(self) -> None:
+        def step(ctx: Context) -> None:
+            ctx.write("x")
+
+        client = self.opened(lambda writer: self.context.stream_writer(step, 1.0))
+        client.clock.pump([0.5] * 5)
+        self.assertEqual(self.writer.last_sent, 2.0)
 
 
 class ContentLengthTests(GlueTest):

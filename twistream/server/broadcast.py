@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
 from twistream.server.context import Context
-from twistream.server.frames import Batch, Frame
+from twistream.server.frames import SEND_SIZE, Batch, Frame
 from twistream.server.turn import Turn
 from twistream.server.writer import ResponseWriter
 
@@ -39,6 +39,7 @@ class Broadcast:
 
     __slots__ = (
         "_frames",
+        "_held",
         "_joined",
         "_joins_for",
         "_members",
@@ -59,6 +60,7 @@ class Broadcast:
         # of them costs as much as a call.
         self._members: dict[ResponseWriter, Context] = {}
         self._on_full: dict[ResponseWriter, OnFull] = {}
+        self._held: set[ResponseWriter] = set()
         self._frames: list[Frame] = []
         self._round_ended = 0.0
         self._joins_for = 0.0
@@ -83,7 +85,8 @@ class Broadcast:
 
         Args:
             on_full: Called with the context and the messages, instead of sending them,
-                while the client's connection takes no more. If it raises, that is logged
+                while the client's connection takes no more, and while the member is held.
+                If it raises, that is logged
                 and the response aborted. Without it they are buffered up to
                 ``max_buffered``; past that the client is cut with `SlowConsumer`.
 
@@ -113,7 +116,20 @@ class Broadcast:
         writer = context._writer  # noqa: SLF001 - as above
         self._members.pop(writer, None)
         self._on_full.pop(writer, None)
+        self._held.discard(writer)
         self._joined.pop(writer, None)
+
+    def hold(self, context: Context) -> None:
+        """
+        From now on the member's messages all go to its `on_full`, until it is released.
+        """
+        self._held.add(context._writer)  # noqa: SLF001 - as above
+
+    def release(self, context: Context) -> None:
+        """
+        The member's messages are sent to it again.
+        """
+        self._held.discard(context._writer)  # noqa: SLF001 - as above
 
     def send(self, frame: Frame) -> None:
         """
@@ -131,14 +147,17 @@ class Broadcast:
         wait = self._round_ended + self._joins_for - self._turn.clock.seconds()
         if wait > 0:
             wait = min(wait, self._joins_for)  # The clock may have been put back.
-            self._turn.clock.callLater(wait, self._gather)
+            self._turn.clock.callLater(wait, self.gather)
         else:
-            self._turn.at_end(self._gather)
+            self._turn.at_end(self.gather)
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
         """
-        Send what came since the last round.
+        Send what came since the last round, now. Must not be called by an `on_full`.
         """
+        if not self._frames:
+            return  # Gone round already, before its time.
+        self._turn.enter()
         began = self._turn.clock.seconds()
         batch = Batch(self._frames)
         joined, self._frames, self._joined = self._joined, [], {}
@@ -157,8 +176,10 @@ class Broadcast:
 
     def _serve(self, writer: ResponseWriter, batch: Batch) -> None:
         try:
-            if writer.full and writer in self._on_full:
+            if writer in self._held:
                 self._on_full[writer](self._members[writer], batch.frames)
+            elif (writer.full or batch.size > SEND_SIZE) and writer in self._on_full:
+                self._serve_in_parts(writer, batch)
             else:
                 writer.deliver(batch)
         except BufferOverflow as err:
@@ -166,3 +187,12 @@ class Broadcast:
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("a message of a broadcast failed")
             writer.abort(StreamAborted(type(err).__name__))
+
+    def _serve_in_parts(self, writer: ResponseWriter, batch: Batch) -> None:
+        on_full, context, served = self._on_full[writer], self._members[writer], 0
+        for part in batch.parts:
+            if writer.full:
+                on_full(context, batch.frames[served:])
+                return
+            writer.deliver(part)
+            served += len(part.frames)

@@ -5,7 +5,7 @@ It joins the writer, the loops and the ending. It starts nothing: the resource r
 handler.
 """
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from types import GeneratorType
 from typing import Any, TypeAlias
@@ -20,11 +20,15 @@ from twistream.errors import (
     StreamAborted,
     StreamClosed,
 )
+from twistream.server.checks import check_seconds
 from twistream.server.ending import Callback, Ending
-from twistream.server.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop, check_seconds
+from twistream.server.events import EventStream
+from twistream.server.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop
+from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
 from twistream.server.turn import Turn
 from twistream.server.writer import ResponseWriter
 from twistream.wire import fields, render
+from twistream.wire.messages import LINES
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
@@ -50,7 +54,9 @@ class Context:
     __slots__ = (
         "__weakref__",
         "_ending",
+        "_events",
         "_log",
+        "_subscribed",
         "_writer",
         "clock",
         "request",
@@ -68,6 +74,8 @@ class Context:
         self.request = request
         self.clock: IReactorTime = turn.clock
         self._log: Logger | None = None
+        self._events = False
+        self._subscribed = False
         self._ending = Ending(keep_running=keep_running)
         self._writer = ResponseWriter(
             request,
@@ -93,6 +101,17 @@ class Context:
         The path of the request as it was sent, percent-encoded and without the query.
         """
         return self.request.path.decode("latin-1")
+
+    @property
+    def last_event_id(self) -> str | None:
+        """
+        The id of the last event, or message of a channel, that the client has, as it says.
+
+        From ``Last-Event-ID`` (WHATWG HTML 9.2.4), or else from ``?last_event_id=``: a
+        browser that comes for the first time can set no header. None if it gives none.
+        Bytes that are not UTF-8 are replaced.
+        """
+        return last_event_id(self.request)
 
     @property
     def log(self) -> Logger:
@@ -351,6 +370,72 @@ class Context:
             close=lambda: self._close(iterator, "close"),
         )
 
+    def sse(
+        self,
+        ping: float | None = 15.0,
+        *,
+        retry: float | None = None,
+        allow_origin: str | Collection[str] | None = None,
+    ) -> EventStream:
+        """
+        Make this response a stream of Server-Sent Events. Call it once.
+
+        The type becomes ``text/event-stream``, and the headers keep proxies from holding
+        it back; what is set already stays, and all can be set later. The head leaves at
+        the end of this turn of the reactor at the latest.
+
+        Args:
+            ping: Seconds after which a comment is sent if nothing else was, up to an eighth
+                late; proxies cut what is silent for a minute, many of them for half of
+                that. None or 0 is never.
+            retry: Seconds that a browser is to wait before it comes again; its own
+                default is a few.
+            allow_origin: Whose pages may read it: an origin such as
+                ``https://example.org``, several, or ``"*"``. Without it, those of the
+                server's own origin.
+
+        Raises:
+            HeadersSent: The head has left.
+            RuntimeError: It is a stream of events already.
+            StreamClosed: The response ended before its head was sent.
+            TypeError: An argument is of the wrong type.
+            ValueError: A time is negative, NaN, infinite or over thirty years; ping is under
+                a millisecond and not 0; or an origin is none.
+        """
+        if self._events or self._subscribed:
+            msg = "sse() is called once, before anything else makes a stream of this response"
+            raise RuntimeError(msg)
+        events = EventStream(self, ping=ping, retry=retry, allow_origin=allow_origin)
+        self._events = True
+        return events
+
+    def subscribe(
+        self,
+        *channels: Source,
+        after: str | Sequence[str] | None = None,
+        filter: Filter | None = None,
+        on_slow: OnSlow | None = None,
+        max_queued: int = 2**20,
+    ) -> Deferred[None]:
+        """
+        Send the messages of `channels` as lines of JSON: what was missed, then what comes.
+
+        A line is ``{"id": ..., "data": ...}``, with ``"event"`` where the message has one. A
+        gap is the line ``{"gap": {"requested", "resumed_from", "reason"}}``. The type is
+        ``application/jsonl`` if none is set.
+
+        Everything else is as for ``EventStream.subscribe``, but that nothing keeps a
+        silent stream alive.
+        """
+        if self._events:
+            msg = "this is a stream of events; subscribe with what sse() returned"
+            raise RuntimeError(msg)
+        outlet = Outlet(self, LINES)
+        return outlet.subscribe(
+            channels,
+            SubscribeOptions(after=after, filter=filter, on_slow=on_slow, max_queued=max_queued),
+        )
+
     # Time, and the end.
 
     def sleep(self, seconds: float) -> Deferred[None]:
@@ -465,7 +550,7 @@ class Context:
             on_end=self._ending.forget,
             close=close,
         )
-        self._ending.loops += (loop,)
+        self._ending.running += (loop,)
         deferred = loop.deferred
         loop.start()
         return deferred

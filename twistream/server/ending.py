@@ -17,7 +17,6 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
-from twistream.server.loop import StreamLoop
 from twistream.server.tasks import call, tells_of_the_end
 from twistream.server.waits import Waits
 from twistream.server.writer import ResponseWriter
@@ -39,6 +38,17 @@ class Cancellable(Protocol):
         """
 
 
+class Stoppable(Protocol):
+    """
+    What goes on for as long as the response does: a loop, a subscription.
+    """
+
+    def stop(self, reason: BaseException) -> None:
+        """
+        The response is over, for this reason.
+        """
+
+
 class Ending:
     """
     The end of one response, for all who wait for it.
@@ -46,7 +56,7 @@ class Ending:
     Attributes:
         handler: What is to be cancelled when the client has left.
         keep_running: The handler and its sleeps go on when the client has left.
-        loops: The loops that run.
+        running: The loops and subscriptions that go on.
     """
 
     __slots__ = (
@@ -58,7 +68,7 @@ class Ending:
         "_waiting",
         "handler",
         "keep_running",
-        "loops",
+        "running",
     )
 
     def __init__(self, *, keep_running: bool) -> None:
@@ -67,7 +77,7 @@ class Ending:
         self._sleeps: Waits | None = None
         self._err: StreamClosed | None = None
         # Tuples, because most are empty or of one, and there are many streams.
-        self.loops: tuple[StreamLoop, ...] = ()
+        self.running: tuple[Stoppable, ...] = ()
         self._on_close: tuple[Callback, ...] = ()
         self._on_connection_close: tuple[Callback, ...] = ()
         self._over = False
@@ -82,11 +92,11 @@ class Ending:
             self._sleeps = Waits()
         return self._sleeps
 
-    def forget(self, loop: StreamLoop) -> None:
+    def forget(self, loop: Stoppable) -> None:
         """
-        A loop has ended.
+        It has ended.
         """
-        self.loops = tuple(each for each in self.loops if each is not loop)
+        self.running = tuple(each for each in self.running if each is not loop)
 
     def wait(self) -> Deferred[StreamClosed | None]:
         """
@@ -142,8 +152,8 @@ class Ending:
         if err is not None and not self.keep_running and handler is not None:
             handler.cancel()
         writer.telling = True
-        loops, self.loops = self.loops, ()
-        for loop in loops:
+        running, self.running = self.running, ()
+        for loop in running:
             loop.stop(reason)
         writer.waits.fail_all(reason)
         if sleeps is not None:

@@ -2,9 +2,14 @@
 Frame and Batch: messages that many responses get, framed once for all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from twistream.wire.framing import chunk
+
+SEND_SIZE = 64 * 1024
+"""
+Bytes that are sent in one piece: what Twisted's transports take before they are full.
+"""
 
 
 class Frame:
@@ -51,13 +56,23 @@ class Batch:
         size: Bytes of all of them, without any framing.
     """
 
-    __slots__ = ("_bytes", "_chunks", "frames", "size")
+    __slots__ = ("_bytes", "_chunks", "_parts", "frames", "size")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self.size = sum(len(frame.data) for frame in frames)
         self._bytes: bytes | None = None
         self._chunks: bytes | None = None
+        self._parts: list[Batch] | None = None
+
+    @property
+    def parts(self) -> "Sequence[Batch]":
+        """
+        The same messages in batches of `SEND_SIZE`, or of one message where that is longer.
+        """
+        if self._parts is None:
+            self._parts = list(map(Batch, _parted(self.frames)))
+        return self._parts
 
     @property
     def as_chunks(self) -> bytes:
@@ -76,3 +91,13 @@ class Batch:
         if self._bytes is None:
             self._bytes = b"".join([frame.data for frame in self.frames])
         return self._bytes
+
+
+def _parted(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+    start = size = 0
+    for index, frame in enumerate(frames):
+        size += len(frame.data)
+        if size > SEND_SIZE and index > start:
+            yield frames[start:index]
+            start, size = index, len(frame.data)
+    yield frames[start:]

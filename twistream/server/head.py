@@ -39,6 +39,7 @@ _OF_THE_BODY = (
     "ETag",
     "Expires",
     "Last-Modified",
+    "X-Accel-Buffering",
 )
 """
 What would be untrue of an error page that is sent instead of the body.
@@ -53,13 +54,15 @@ class Head:
 
     Attributes:
         declared: The ``Content-Length`` that the body must have, if one is set.
+        empty_status: The status, if the body turns out to be empty; None for the same.
     """
 
-    __slots__ = ("_close", "_request", "declared")
+    __slots__ = ("_close", "_request", "declared", "empty_status")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._close = False
+        self.empty_status: int | None = None
         self.declared = _declared(request.responseHeaders)
 
     def header(self, name: str | bytes, value: str | bytes, *, add: bool = False) -> None:
@@ -92,6 +95,12 @@ class Head:
         Set the type of the body.
         """
         self._request.responseHeaders.setRawHeaders(b"Content-Type", [field_value(value)])
+
+    def default(self, name: bytes, value: bytes) -> None:
+        """
+        Set a header, unless it is set.
+        """
+        _default(self._request.responseHeaders, name, value)
 
     def has_type(self) -> bool:
         """
@@ -158,12 +167,15 @@ class Head:
         code = self._request.code
         if code == NO_CONTENT:
             headers.removeHeader(b"Content-Length")
+            headers.removeHeader(b"Content-Type")
         elif code == RESET_CONTENT:
             # Unlike the others it is framed as any response (RFC 9110 15.3.6).
             headers.setRawHeaders(b"Content-Length", [b"0"])
         elif code != NOT_MODIFIED:
             # HEAD, which has the headers that GET would have (RFC 9110 9.3.2).
-            if length is not None:
+            if length is None:
+                _default(headers, b"X-Content-Type-Options", b"nosniff")
+            else:
                 _default(headers, b"Content-Length", b"%d" % length)
             _default(headers, b"Content-Type", with_charset("text/plain").encode())
         self._complete_framing()

@@ -9,16 +9,18 @@ client shrinks its window (`twisted.web._http2.H2Connection._sendPrioritisedData
 """
 
 from collections import deque
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
+from twisted.web._http2 import H2Stream
 from twisted.web.server import Request
 
-from twistream.server.frames import Batch
-from twistream.server.outbound import SEND_SIZE, Outbound, Owner
+from twistream.server.frames import SEND_SIZE, Batch
+from twistream.server.outbound import Outbound, Owner
 from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
 from twistream.server.turn import Turn
 
@@ -176,7 +178,9 @@ class HTTP2Outbound(Outbound):
         if not self.started:
             # Before anything can queue, so that the connection can say that it is full.
             self._request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
-            self._write_head()
+            # A client's reset that came with its request is read, but not yet reported.
+            with suppress(ProtocolError):
+                self._write_head()
         if data:
             # What was pending before waits in the line, or for its own window.
             if not self._pending:
@@ -225,8 +229,15 @@ class HTTP2Outbound(Outbound):
         self._drop()
         self.abort()
 
+    def finish(self) -> None:
+        # Twisted would send the end of what the client has reset, and its loop fail of it for
+        # all streams of the connection.
+        if not self._is_reset():
+            super().finish()
+
     def release(self) -> None:
         super().release()
+        vars(self._channel).pop("windowUpdated", None)  # So that no cycle is left.
         self._drop()
         self._line.leave()
 
@@ -251,6 +262,8 @@ class HTTP2Outbound(Outbound):
         Be full, and have Twisted call `resumeProducing` when a window opens.
         """
         self.full = True
+        # Twisted's fails for all streams of the connection if this one has just been reset.
+        self._channel.windowUpdated = self._window_updated
         self._channel.flowControlBlocked()
 
     def send_frame(self) -> int:
@@ -291,6 +304,10 @@ class HTTP2Outbound(Outbound):
         if self.full and not self._pending:
             super().resumeProducing()
 
+    def _window_updated(self) -> None:
+        if not self._is_reset():
+            H2Stream.windowUpdated(self._channel)
+
     def _drop(self) -> None:
         self.held = 0
         self._pending.clear()
@@ -317,6 +334,16 @@ class HTTP2Outbound(Outbound):
         if self._is_open():
             channel.connectionLost(Failure(ConnectionAborted("stream reset by the server")))
             connection._requestDone(channel.streamID)  # noqa: SLF001 - no public name
+
+    def _is_reset(self) -> bool:
+        """
+        Whether the client has reset the stream, which need not have been reported yet.
+        """
+        try:
+            self._connection.conn.local_flow_control_window(self._channel.streamID)
+        except ProtocolError:
+            return True
+        return False
 
     def _is_open(self) -> bool:
         return self._channel.streamID in self._connection.streams

@@ -28,33 +28,10 @@ Step: TypeAlias = Callable[["Context"], Deferred[Any] | Coroutine[Any, Any, Any]
 What ``stream_writer`` takes: called with the context, it writes one message.
 """
 
-
-_LONGEST = 1e9
-"""
-Seconds, some thirty years. Beyond the range of floats a clock could not hold it.
-"""
-
 SHORTEST_INTERVAL = 1e-6
 """
 Seconds. A shorter interval is none.
 """
-
-
-def check_seconds(name: str, value: float) -> float:
-    """
-    Check the argument `name`, which is a number of seconds, and return it.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is negative, NaN or infinite, or longer than any program runs.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} is a number of seconds, not {type(value).__name__}"
-        raise TypeError(msg)
-    if not 0 <= value <= _LONGEST:
-        msg = f"{name} is a number of seconds from 0 to {_LONGEST:g}, not {value}"
-        raise ValueError(msg)
-    return value
 
 
 class StreamLoop:

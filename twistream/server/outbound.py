@@ -23,11 +23,6 @@ from twistream.server.frames import Batch
 from twistream.server.sockets import descriptor
 from twistream.server.turn import Turn
 
-SEND_SIZE = 64 * 1024
-"""
-Bytes that are sent in one piece: what Twisted's transports take before they are full.
-"""
-
 
 def refuse_write(*_args: object) -> None:
     """

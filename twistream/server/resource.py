@@ -19,8 +19,8 @@ from twistream.errors import (
     HTTPError,
     StreamAborted,
 )
+from twistream.server.checks import check_timer
 from twistream.server.context import Context, Item
-from twistream.server.loop import check_seconds
 from twistream.server.tasks import Task, cancel, cancel_unless_told, is_running, tells_of_the_end
 from twistream.server.turn import Turn
 from twistream.wire import fields, render
@@ -96,9 +96,7 @@ class StreamResource(Resource):
         if on_disconnect not in ("cancel", "continue"):
             msg = f'on_disconnect is "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
-        if not check_seconds("send_timeout", send_timeout):
-            msg = "send_timeout is more than 0 seconds"
-            raise ValueError(msg)
+        check_timer("send_timeout", send_timeout)
         if max_buffered <= 0:
             msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
             raise ValueError(msg)

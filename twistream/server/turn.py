@@ -42,6 +42,7 @@ class Turn:
 
     Attributes:
         clock: The clock.
+        began: The time when the current turn began.
         ends: The time when the slice of the current turn ends.
         timers: The timers of its streams, which may be a little late.
     """
@@ -53,6 +54,7 @@ class Turn:
         "_ready",
         "_running",
         "_scheduled",
+        "began",
         "clock",
         "ends",
         "timers",
@@ -67,6 +69,7 @@ class Turn:
         self.clock = clock
         self.timers = TimerWheel(clock)
         self._number = 0
+        self.began = 0.0
         self.ends = 0.0
         self._due: list[Callable[[], object]] = []
         self._ready: deque[Callable[[], object]] = deque()
@@ -115,7 +118,8 @@ class Turn:
 
     def _begin(self) -> None:
         self._number += 1
-        self.ends = self.clock.seconds() + SLICE
+        self.began = self.clock.seconds()
+        self.ends = self.began + SLICE
 
     def _schedule(self, delay: float) -> None:
         self._scheduled = True

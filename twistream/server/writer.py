@@ -24,11 +24,11 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
-from twistream.server.frames import Batch
+from twistream.server.frames import SEND_SIZE, Batch
 from twistream.server.head import Head
 from twistream.server.http1 import HTTP1Outbound
 from twistream.server.http2 import HTTP2Outbound
-from twistream.server.outbound import SEND_SIZE, Outbound
+from twistream.server.outbound import Outbound
 from twistream.server.tasks import tell_running_task
 from twistream.server.turn import Turn
 from twistream.server.waits import FailedWait, Waits, fail_quietly
@@ -82,6 +82,7 @@ class ResponseWriter:
     Attributes:
         err: Why the response ended before its time, or None.
         ended: Nothing more may be written.
+        last_sent: When the turn began in which something was sent last.
         telling: Those who wait are just being told of the end.
         turn: The turn of its clock.
     """
@@ -111,6 +112,7 @@ class ResponseWriter:
         "_written",
         "ended",
         "err",
+        "last_sent",
         "telling",
         "turn",
     )
@@ -133,6 +135,7 @@ class ResponseWriter:
         """
         self.err: StreamClosed | None = None
         self.ended = False
+        self.last_sent = 0.0
         self.telling = False
         self._waits: Waits | None = None
         self._request = request
@@ -266,8 +269,19 @@ class ResponseWriter:
         """
         self._held_since = None
         # Nothing is held, or waits, of a response that is over.
-        if self._out.held and self._out.push():
-            self._some_waits()
+        if self._out.held:
+            self.last_sent = self.turn.began
+            if self._out.push():
+                self._some_waits()
+
+    def open_soon(self) -> None:
+        """
+        Have the head leave at the end of this turn. Where no body may be, that is all.
+        """
+        if self.ended:
+            self._refuse()
+        if not self.head_sent:
+            self.turn.at_end(self._open_and_push)
 
     def begin_body(self) -> bool:
         """
@@ -275,21 +289,20 @@ class ResponseWriter:
 
         Where none may be, the response is complete.
         """
-        if self.ended:
-            self._refuse()
-        if not self.head_sent:
-            if self.bodyless():
-                self.complete_without_body()
-                return False
-            self.turn.at_end(self._open_and_push)
+        if not self.ended and not self.head_sent and self.bodyless():
+            self.complete_without_body()
+            return False
+        self.open_soon()
         return True
 
     @property
     def full(self) -> bool:
         """
-        Whether the connection takes no more for now.
+        Whether the connection takes no more for now, or as much waits for it as may.
         """
-        return self._out.full
+        if self._room < 0:
+            self._look_for_room()
+        return self._out.full or self._room < 0
 
     def deliver(self, batch: Batch) -> None:
         """
@@ -305,12 +318,30 @@ class ResponseWriter:
         if self.ended or not batch.size:
             return
         self._admit(batch.size)
+        self.last_sent = self.turn.began
         if out.held:
             for frame in batch.frames:
                 out.put(frame.data)
             self.push()
         elif out.send_batch(batch):
             self._some_waits()
+
+    def wait_to_deliver(self) -> Deferred[None] | None:
+        """
+        What whoever delivers one batch after another waits for; None is nothing.
+        """
+        if self.ended:
+            return self.failed_wait()
+        now = self.turn.clock.seconds()
+        self._enter_turn(now)
+        return self._until_more(now, at_once=False)
+
+    @property
+    def backlog(self) -> int:
+        """
+        Bytes that wait in this process, as far as can be seen.
+        """
+        return self._size + self._out.backlog()
 
     def failed_wait(self) -> Deferred[None]:
         """
@@ -353,6 +384,8 @@ class ResponseWriter:
         """
         if self.ended:
             return
+        if self._head.empty_status and not (self.head_sent or self._written):
+            self._head.status_code(self._head.empty_status)
         if self.bodyless():
             self._end_bodyless(None)
             return

@@ -53,7 +53,7 @@ class ServerSentEvent:
         data: str | None = None,
         *,
         event: str | None = None,
-        id: str | None = None,  # noqa: A002 - the name that the standard has for it
+        id: str | None = None,
         retry_ms: int | None = None,
         comment: str | None = None,
     ) -> None:

@@ -1,0 +1,69 @@
+"""
+A source of messages that a test sends from by hand.
+"""
+
+from collections.abc import Callable, Sequence
+
+from twistream.server.frames import Batch, Frame
+from twistream.server.outlet import Outlet, Source, SubscribeOptions
+
+
+class MadeUp:
+    """
+    A source, and what is attached of it.
+
+    Attributes:
+        outlets: The outlets that it was attached to.
+        sources: Those that it was attached with, the last time.
+        options: What was asked for, the last time.
+        detached: How often it was told to send nothing more.
+        position: What it says when it is asked where it has moved to.
+    """
+
+    def __init__(
+        self,
+        at_once: Callable[[Outlet], object] | None = None,
+        refusal: Exception | None = None,
+    ) -> None:
+        """
+        Args:
+            at_once: Called with the outlet when it is started.
+            refusal: What it raises instead of being attached.
+        """
+        self.outlets: list[Outlet] = []
+        self.sources: Sequence[Source] = ()
+        self.options: SubscribeOptions | None = None
+        self.detached = 0
+        self.position: str | None = None
+        self._at_once = at_once
+        self._refusal = refusal
+
+    @property
+    def outlet(self) -> Outlet:
+        """
+        The outlet that it was attached to last.
+        """
+        return self.outlets[-1]
+
+    def attach(
+        self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
+    ) -> "MadeUp":
+        if self._refusal is not None:
+            raise self._refusal
+        self.outlets.append(outlet)
+        self.sources, self.options = sources, options
+        return self
+
+    def start(self) -> None:
+        if self._at_once is not None:
+            self._at_once(self.outlet)
+
+    def detach(self) -> None:
+        self.detached += 1
+
+    def take_position(self) -> str | None:
+        position, self.position = self.position, None
+        return position
+
+    def send(self, *messages: bytes) -> None:
+        self.outlet.deliver(Batch([Frame(message) for message in messages]))

@@ -1,0 +1,712 @@
+"""
+Event streams: their head, what is sent on them, and what keeps them alive.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from tests.glue import Connection, GlueTest
+from tests.server.sources import MadeUp
+from twistream import (
+    ClientDisconnected,
+    Context,
+    EncodeError,
+    EventStream,
+    HeadersSent,
+    HTTPError,
+    Hub,
+    ResponseComplete,
+    SendTimeout,
+    StreamFinished,
+    StreamResource,
+)
+from twistream.server.broadcast import Broadcast
+from twistream.server.frames import Frame
+
+STEP = 0.125
+"""
+Seconds that a clock is advanced by at once, where the time of something is looked at.
+"""
+
+ORIGIN = b"Origin: https://example.org\r\n"
+
+
+class EventsTest(GlueTest):
+    """
+    The base: one stream of events.
+    """
+
+    def open(
+        self,
+        use: Callable[[EventStream], object] | None = None,
+        *,
+        method: bytes = b"GET",
+        version: bytes = b"HTTP/1.1",
+        headers: bytes = b"",
+        resource: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Connection:
+        """
+        A client of a handler that makes a stream with `options`, has it used, and waits.
+        """
+
+        async def handler(ctx: Context) -> None:
+            self.context = ctx
+            self.events = ctx.sse(**options)
+            if use is not None:
+                use(self.events)
+            await ctx.done()
+
+        client = self.serve(handler, **(resource or {}))
+        return client.request(method, version, headers)
+
+    def values(self, head: bytes, name: str) -> list[str]:
+        """
+        All values of one header.
+        """
+        fields = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
+        return [value for field, _, value in fields if field.lower() == name.lower()]
+
+    def assert_only_idle(self, client: Connection) -> None:
+        """
+        On the clock is nothing but what watches over a connection without a request.
+        """
+        client.clock.advance(1)
+        if not client.gone and not client.transport.disconnecting:
+            client.protocol._channel.setTimeout(None)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+
+class HeadTests(EventsTest):
+    """
+    The head tells what it is, in time, and leaves the last word to the handler.
+    """
+
+    def test_the_headers_of_a_stream(self) -> None:
+        head = self.open().received()
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 OK\r\n"))
+        for name, expected in (
+            ("Content-Type", "text/event-stream; charset=utf-8"),
+            ("Cache-Control", "no-cache, no-transform"),
+            ("X-Accel-Buffering", "no"),
+            ("X-Content-Type-Options", "nosniff"),
+        ):
+            self.assertEqual(self.values(head, name), [expected])
+        for name in ("Vary", "Access-Control-Allow-Origin"):
+            self.assertEqual(self.values(head, name), [])
+
+    def test_each_header_can_be_set_before_and_after(self) -> None:
+        own = {"Content-Type": "x/y", "Cache-Control": "private", "X-Accel-Buffering": "yes"}
+
+        def set_own(ctx: Context) -> None:
+            for name, value in own.items():
+                ctx.header(name, value)
+
+        async def before(ctx: Context) -> None:
+            set_own(ctx)
+            ctx.sse()
+            await ctx.done()
+
+        async def after(ctx: Context) -> None:
+            ctx.sse()
+            set_own(ctx)
+            await ctx.done()
+
+        for handler in (before, after):
+            head = self.get(handler).received()
+            for name, value in own.items():
+                self.assertEqual(self.values(head, name), [value])
+
+    def test_the_head_of_a_silent_stream_leaves_at_the_end_of_the_turn_and_not_before(self) -> None:
+        client = self.open(ping=None)
+        self.assertEqual(client.transport.value(), b"")
+        self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+        client.clock.advance(100)
+        self.assertEqual(client.received(), b"")
+
+    def test_an_event_of_the_same_turn_takes_the_head_with_it(self) -> None:
+        client = self.open(lambda events: events.send("now"))
+        data = client.transport.value()
+        self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.assertTrue(data.endswith(b"\r\n\r\nb\r\ndata: now\n\n\r\n"), data)
+        self.assertEqual(client.received(), data)
+
+    def test_the_time_to_wait_before_a_reconnection_leaves_with_the_head(self) -> None:
+        for retry, expected in (
+            (2.5, b"retry: 2500\n\n"),
+            (0, b"retry: 0\n\n"),
+            (0.0004, b"retry: 0\n\n"),
+            (None, b""),
+        ):
+            client = self.open(retry=retry)
+            self.assertEqual(client.transport.value(), b"")
+            self.assertEqual(client.body(), expected)
+
+    def test_it_goes_ahead_of_an_event_of_the_same_turn(self) -> None:
+        client = self.open(lambda events: events.send("x"), retry=1)
+        self.assertEqual(client.body(), b"retry: 1000\n\ndata: x\n\n")
+
+        def ends(ctx: Context) -> None:
+            ctx.sse(retry=1).send("x")
+
+        self.assertEqual(self.get(ends).body(), b"retry: 1000\n\ndata: x\n\n")
+
+    def test_it_goes_ahead_of_what_is_replayed(self) -> None:
+        channel = Hub().channel("news", history=1)
+        channel.publish("x")
+        client = self.open(lambda events: events.subscribe(channel, after=channel.oldest), retry=1)
+        self.assertTrue(client.body().startswith(b"retry: 1000\n\nid: "))
+
+    def test_the_context_stays_at_hand(self) -> None:
+        self.open()
+        self.assertIs(self.events.context, self.context)
+
+    def test_it_answers_any_method(self) -> None:
+        client = self.open(
+            lambda events: events.send("x"), method=b"POST", resource={"methods": ("POST",)}
+        )
+        self.assertEqual(client.body(), b"data: x\n\n")
+
+    def test_head_is_answered_with_the_headers_and_no_more(self) -> None:
+        errors: list[object] = []
+        for retry in (None, 3):
+            client = self.open(
+                lambda events: events.context.done().addCallback(errors.append),
+                method=b"HEAD",
+                retry=retry,
+            )
+            head = client.received()
+            self.assertEqual(self.values(head, "Content-Type")[0][:17], "text/event-stream")
+            self.assertTrue(head.endswith(b"\r\n\r\n"))
+            self.assertIsInstance(errors.pop(), ResponseComplete)
+            self.assert_only_idle(client)
+            client.request(b"HEAD")
+            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"))
+
+    def test_http_1_0_gets_events_without_chunks(self) -> None:
+        client = self.open(lambda events: events.send("x"), version=b"HTTP/1.0")
+        self.assertTrue(client.received().endswith(b"\r\n\r\ndata: x\n\n"))
+        client.clock.advance(16)
+        self.assertEqual(client.received(), b": ping\n\n")
+
+    def test_it_is_made_once(self) -> None:
+        def again(events: EventStream) -> None:
+            with self.assertRaises(RuntimeError):
+                events.context.sse()
+            events.send("x")
+
+        self.assertEqual(self.open(again).body(), b"data: x\n\n")
+
+    def test_one_that_was_refused_leaves_no_trace(self) -> None:
+        def handler(ctx: Context) -> str:
+            with self.assertRaises(ValueError):
+                ctx.sse(allow_origin="nowhere")
+            return "no stream"
+
+        data = self.serve(handler).request(headers=ORIGIN).received()
+        self.assertEqual(self.values(data, "Content-Type"), ["text/plain; charset=utf-8"])
+        for name in ("Cache-Control", "X-Accel-Buffering", "Vary"):
+            self.assertEqual(self.values(data, name), [])
+
+        def second(ctx: Context) -> None:
+            with self.assertRaises(TypeError):
+                ctx.sse(retry="3")  # type: ignore[arg-type]  # wrong on purpose
+            ctx.sse(retry=3)
+            ctx.flush()
+
+        self.assertIn(b"Content-Type: text/event-stream", self.get(second).received())
+
+    def test_it_is_too_late_when_the_head_has_left(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.flush()
+            self.assertRaises(HeadersSent, ctx.sse)
+
+        self.assertNotIn(b"event-stream", self.get(handler).received())
+
+    def test_it_is_too_late_after_the_end(self) -> None:
+        contexts: list[Context] = []
+        self.get(contexts.append)
+        self.assertRaises(HeadersSent, contexts[0].sse)
+
+        async def waits(ctx: Context) -> None:
+            contexts.append(ctx)
+            await ctx.sleep(1)
+
+        self.get(waits).leave()
+        self.assertRaises(ClientDisconnected, contexts[1].sse)
+
+    def test_an_error_in_the_same_turn_is_a_page_without_the_headers_of_a_stream(self) -> None:
+        def refuses(ctx: Context) -> None:
+            ctx.sse(retry=1)
+            raise HTTPError(503, "later")
+
+        def fails(ctx: Context) -> None:
+            ctx.sse()
+            raise KeyError("made to fail")
+
+        for handler, page in (
+            (refuses, b"503 Service Unavailable\nlater\n"),
+            (fails, b"500 Internal Server Error\n"),
+        ):
+            client = self.get(handler)
+            data = client.received()
+            head, _, body = data.partition(b"\r\n\r\n")
+            self.assertEqual(body, page)
+            self.assertEqual(self.values(head, "Content-Type"), ["text/plain; charset=utf-8"])
+            for name in ("Cache-Control", "X-Accel-Buffering", "Transfer-Encoding"):
+                self.assertEqual(self.values(head, name), [], name)
+            self.assert_only_idle(client)
+        self.logged(KeyError)
+
+
+class StopTests(EventsTest):
+    """
+    Browsers can be told to stay away.
+    """
+
+    def test_a_browser_that_is_not_to_come_again_gets_204(self) -> None:
+        for retry in (None, 3):
+            client = self.open(EventStream.stop_reconnecting, retry=retry)
+            data = client.received()
+            self.assertTrue(data.startswith(b"HTTP/1.1 204 No Content\r\n"))
+            self.assertTrue(data.endswith(b"\r\n\r\n"))
+            for name in ("Content-Type", "Transfer-Encoding", "Content-Length"):
+                self.assertEqual(self.values(data, name), [])
+            self.assert_only_idle(client)
+
+    def test_so_does_one_whose_handler_returns_at_once(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.sse().stop_reconnecting()
+
+        client = self.get(handler)
+        self.assertTrue(client.received().startswith(b"HTTP/1.1 204 No Content\r\n"))
+        self.assert_only_idle(client)
+
+    def test_it_cannot_be_told_when_the_head_has_left(self) -> None:
+        client = self.open()
+        client.received()
+        self.assertRaises(HeadersSent, self.events.stop_reconnecting)
+        client.leave()
+        self.assertRaises(HeadersSent, self.events.stop_reconnecting)
+
+    def test_it_cannot_be_told_to_a_client_that_has_left(self) -> None:
+        self.open().leave()
+        self.assertRaises(ClientDisconnected, self.events.stop_reconnecting)
+
+
+class SendTests(EventsTest):
+    """
+    What an event may say, and how it is written.
+    """
+
+    def sent(self, *events: tuple[Any, dict[str, Any]]) -> bytes:
+        """
+        The body of a stream on which these are sent.
+        """
+
+        def use(stream: EventStream) -> None:
+            for data, fields in events:
+                stream.send(data, **fields)
+
+        return self.open(use).body()
+
+    def test_the_lines_of_what_is_sent(self) -> None:
+        for data, fields, expected in (
+            ("text", {}, b"data: text\n\n"),
+            ("", {}, b"data: \n\n"),
+            (" a ", {}, b"data:  a \n\n"),
+            ('{"not": "json"', {}, b'data: {"not": "json"\n\n'),
+            ("a\nb\rc\r\nd\n", {}, b"data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n"),
+            ("a\0b", {}, b"data: a\0b\n\n"),
+            ("\u2028\x85\v\u017c", {}, "data: \u2028\x85\v\u017c\n\n".encode()),
+            (None, {}, b"data: null\n\n"),
+            ({"a": [1, None, "\n"]}, {}, b'data: {"a":[1,null,"\\n"]}\n\n'),
+            (5, {}, b"data: 5\n\n"),
+            (b"bytes", {}, b'data: "Ynl0ZXM="\n\n'),
+            ("a", {"event": "story"}, b"event: story\ndata: a\n\n"),
+            ("a", {"event": ""}, b"event: \ndata: a\n\n"),
+            ("a", {"id": "7"}, b"id: 7\ndata: a\n\n"),
+            ("a", {"id": ""}, b"id: \ndata: a\n\n"),
+            ("a", {"retry": 2.5}, b"retry: 2500\ndata: a\n\n"),
+            ("a", {"retry": 0}, b"retry: 0\ndata: a\n\n"),
+            (
+                "a\nb",
+                {"event": "\u017c", "id": "\u20ac", "retry": 1},
+                "event: \u017c\nid: \u20ac\nretry: 1000\ndata: a\ndata: b\n\n".encode(),
+            ),
+        ):
+            self.assertEqual(self.sent((data, fields)), expected)
+
+    def test_each_event_is_a_chunk_of_its_own(self) -> None:
+        data = self.open(lambda e: (e.send("a"), e.send("b"), e.comment("c"))).received()
+        self.assertTrue(
+            data.endswith(b"9\r\ndata: a\n\n\r\n9\r\ndata: b\n\n\r\n5\r\n: c\n\n\r\n"), data
+        )
+
+    def test_what_cannot_be_sent_is_refused_and_nothing_of_it_is_written(self) -> None:
+        refused: tuple[tuple[type[Exception], Any, dict[str, Any]], ...] = (
+            (EncodeError, "\ud800", {}),
+            (EncodeError, object(), {}),
+            (EncodeError, {"a": float("nan")}, {}),
+            (EncodeError, "a", {"event": "\ud800"}),
+            (EncodeError, "a", {"id": "\ud800"}),
+            *((ValueError, "a", {"event": f"a{bad}b"}) for bad in "\r\n\0"),
+            *((ValueError, "a", {"id": f"a{bad}b"}) for bad in "\r\n\0"),
+            *((TypeError, "a", {"event": wrong}) for wrong in (b"a", 1, ["a"])),
+            *((TypeError, "a", {"id": wrong}) for wrong in (b"a", 1, ["a"])),
+            *((TypeError, "a", {"retry": wrong}) for wrong in ("1", b"1", True, [1])),
+            *((ValueError, "a", {"retry": wrong}) for wrong in (-1, float("nan"), 1e10)),
+            (ValueError, "a", {"retry": float("inf")}),
+        )
+
+        def use(events: EventStream) -> None:
+            for error, data, fields in refused:
+                with self.assertRaises(error):
+                    events.send(data, **fields)
+            events.send("fine")
+
+        self.assertEqual(self.open(use).body(), b"data: fine\n\n")
+
+    def test_a_comment_is_lines_that_are_passed_over(self) -> None:
+        for text, expected in (
+            ("ping", b": ping\n\n"),
+            ("", b": \n\n"),
+            ("a\rb\nc\r\nd", b": a\n: b\n: c\n: d\n\n"),
+        ):
+            self.assertEqual(self.open(lambda e, text=text: e.comment(text)).body(), expected)  # type: ignore[misc]  # of this round
+
+    def test_a_comment_that_is_none_is_refused(self) -> None:
+        def use(events: EventStream) -> None:
+            for wrong in (b"a", None, 1):
+                with self.assertRaises(TypeError):
+                    events.comment(wrong)  # type: ignore[arg-type]  # wrong on purpose
+            with self.assertRaises(EncodeError):
+                events.comment("\ud800")
+
+        self.assertEqual(self.open(use).body(), b"")
+
+    def test_sending_waits_while_the_connection_is_full(self) -> None:
+        client = self.open()
+        client.received()
+        client.pause()
+        waits = [self.events.send("a"), self.events.comment("b")]
+        for wait in waits:
+            self.assertNoResult(wait)
+        client.resume()
+        for wait in waits:
+            self.successResultOf(wait)
+
+    def test_after_the_end_it_is_told(self) -> None:
+        self.open().leave()
+        self.assertRaises(ClientDisconnected, self.events.send, "a")
+        self.assertRaises(ClientDisconnected, self.events.comment, "a")
+
+        def ends(ctx: Context) -> None:
+            self.events = ctx.sse()
+
+        self.get(ends)
+        self.assertRaises(StreamFinished, self.events.send, "a")
+        self.assertRaises(StreamFinished, self.events.comment, "a")
+
+
+class LastEventIdTests(EventsTest):
+    """
+    What the client has, as it says.
+    """
+
+    def told(self, target: bytes = b"/x", headers: bytes = b"") -> str | None:
+        async def handler(ctx: Context) -> None:
+            self.events = ctx.sse()
+            await ctx.done()
+
+        client = self.serve(handler)
+        client.send(b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (target, headers))
+        return self.events.last_event_id
+
+    def test_it_is_the_header_or_else_the_query(self) -> None:
+        for target, header, expected in (
+            (b"/x", None, None),
+            (b"/x", b"1-5", "1-5"),
+            (b"/x?last_event_id=1-6", None, "1-6"),
+            (b"/x?last_event_id=1-6", b"1-5", "1-5"),
+            (b"/x?last_event_id=1-6", b"", "1-6"),
+            (b"/x", b"", None),
+            (b"/x?last_event_id=", None, None),
+            (b"/x?last_event_id", None, None),
+            (b"/x?other=1", None, None),
+            (b"/x?a=b&last_event_id=1&last_event_id=2", None, "1"),
+            (b"/x?last_event_id=a%2Cb+c", None, "a,b c"),
+            (b"/x?last_event_id=%C5%BC", None, "\u017c"),
+            (b"/x", b"\xc5\xbc", "\u017c"),
+            (b"/x?last_event_id=a%FFb", None, "a\ufffdb"),
+            (b"/x", b"a\xffb", "a\ufffdb"),
+        ):
+            headers = b"" if header is None else b"Last-Event-ID: %s\r\n" % header
+            self.assertEqual(self.told(target, headers), expected, (target, header))
+
+    def test_it_may_be_as_long_as_a_request_allows(self) -> None:
+        long = "x" * 15_000
+        self.assertEqual(self.told(headers=b"Last-Event-ID: %s\r\n" % long.encode()), long)
+        self.assertEqual(self.told(b"/x?last_event_id=%s" % long.encode()), long)
+
+    def test_the_body_of_a_request_does_not_say_it(self) -> None:
+        client = self.open(
+            method=b"POST",
+            headers=b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n",
+            resource={"methods": ("POST",)},
+        )
+        client.send(b"last_event_id=7")
+        self.assertIn(b"last_event_id", self.context.request.args)
+        self.assertIsNone(self.events.last_event_id)
+
+
+class PingTests(EventsTest):
+    """
+    A stream on which nothing is sent says now and then that it is there.
+    """
+
+    def test_a_ping_is_a_comment(self) -> None:
+        client = self.open()
+        client.received()
+        client.clock.advance(16)
+        self.assertEqual(client.received(), b"8\r\n: ping\n\n\r\n")
+        client.clock.advance(16)
+        self.assertEqual(client.received(), b"8\r\n: ping\n\n\r\n")
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.integers(0, 500),
+        st.sampled_from([15.0, 1.0, 7, 45.5]),
+        st.lists(
+            st.tuples(
+                st.floats(0, 1.5), st.sampled_from(["send", "comment", "flush", "broadcast"])
+            ),
+            max_size=6,
+        ),
+    )
+    def test_it_comes_after_so_much_silence_and_at_most_an_eighth_late(
+        self, start: int, ping: float, others: list[tuple[float, str]]
+    ) -> None:
+        clock = Clock()
+        clock.rightNow = start * STEP
+        broadcast = Broadcast(clock)
+        streams: list[EventStream] = []
+
+        async def handler(ctx: Context) -> None:
+            streams.append(ctx.sse(ping))
+            broadcast.add(ctx)
+            await ctx.done()
+
+        client = Connection(StreamResource(handler), clock).request()
+        client.received()
+        (events,) = streams
+        last = clock.seconds()
+        for share, other in [*others, (2.0, "")]:
+            for _ in range(round(share * ping / STEP)):
+                clock.advance(STEP)
+                silence = clock.seconds() - last
+                data = client.body()
+                if data:
+                    assert data == b": ping\n\n"
+                    # A little early is in order, so that rounding makes no second look.
+                    assert silence >= ping - 0.001
+                    last = clock.seconds()
+                else:
+                    assert silence < ping * 1.125 + STEP
+            if other == "broadcast":
+                broadcast.send(Frame(b"data: a\n\n"))
+            elif other == "flush":
+                events.context.write("data: a\n\n")
+                events.context.flush()
+            elif other == "send":
+                events.send("a")
+            elif other == "comment":
+                events.comment("a")
+            if other:
+                assert client.body()
+                last = clock.seconds()
+        client.leave()
+
+    def test_none_and_0_turn_it_off(self) -> None:
+        for ping in (None, 0, 0.0):
+            client = self.open(ping=ping)
+            client.received()
+            self.assertEqual(client.clock.getDelayedCalls(), [])
+            client.clock.advance(1000)
+            self.assertEqual(client.received(), b"")
+
+    def test_it_does_not_add_to_what_waits_for_a_full_connection(self) -> None:
+        client = self.open(resource={"send_timeout": 1000.0})
+        client.received()
+        client.pause()
+        for _ in range(10):
+            client.clock.advance(16)
+            self.assertEqual(client.received(), b"")
+        client.resume()
+        client.clock.advance(17)
+        self.assertEqual(client.body(), b": ping\n\n")
+
+    def test_it_does_not_add_to_what_is_over_the_bound(self) -> None:
+        client = self.open(
+            lambda events: events.context.write("x" * 100), resource={"max_buffered": 1}
+        )
+        client.received()
+        client.clock.advance(16)
+        self.assertEqual(client.received(), b"")
+        self.assertIsNone(self.context.err)
+        self.context.flush()
+        client.received()
+        client.clock.advance(32)
+        self.assertEqual(client.body(), b": ping\n\n")
+
+    def test_a_client_that_takes_nothing_is_cut_though_only_pings_were_sent(self) -> None:
+        client = self.open(resource={"send_timeout": 20.0})
+        client.received()
+        write = client.transport.write
+
+        def fills(data: bytes) -> None:
+            write(data)
+            client.pause()
+
+        client.transport.write = fills  # type: ignore[method-assign]  # of this one
+        client.clock.pump([1] * 15)
+        self.assertEqual(client.body(), b": ping\n\n")
+        client.clock.pump([1] * 19)
+        self.assertFalse(client.transport.aborted)
+        client.clock.pump([1] * 6)
+        self.assertTrue(client.transport.aborted)
+        self.assertIsInstance(self.context.err, SendTimeout)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+    def test_it_tells_an_id_that_messages_have_moved_which_were_not_sent(self) -> None:
+        source = MadeUp()
+        client = self.open(lambda events: events.subscribe(source))
+        client.received()
+        for position, expected in (
+            (None, b": ping\n\n"),
+            ("1-7", b": ping\nid: 1-7\n\n"),
+            (None, b": ping\n\n"),
+        ):
+            source.position = position
+            client.clock.advance(15)
+            self.assertEqual(client.body(), expected)
+        source.outlet.finish()
+        source.position = "1-8"
+        client.clock.advance(15)
+        self.assertEqual(client.body(), b": ping\n\n")
+
+    def test_it_stops_at_the_end(self) -> None:
+        gates: list[Deferred[None]] = []
+
+        async def handler(ctx: Context) -> None:
+            gates.append(Deferred())
+            ctx.sse(retry=1)
+            await gates[-1]
+
+        def leaves(client: Connection) -> None:
+            client.leave()
+
+        def returns(client: Connection) -> None:
+            gates[-1].callback(None)
+
+        def fails(client: Connection) -> None:
+            gates[-1].errback(KeyError("made to fail"))
+
+        for end in (leaves, returns, fails):
+            for seconds in (0, 100):
+                client = self.get(handler)
+                client.clock.pump([seconds, 0])
+                end(client)
+                client.leave()
+                client.clock.advance(0)
+                self.assertEqual(client.clock.getDelayedCalls(), [], end)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
+
+    def test_it_does_not_begin_where_all_is_over_in_one_turn(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.sse()
+
+        client = self.get(handler)
+        self.assertIn(b"Content-Length: 0\r\n", client.received())
+        self.assert_only_idle(client)
+        client = self.open()
+        client.leave()
+        client.clock.advance(0)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+    def test_what_is_no_time_is_refused(self) -> None:
+        no_numbers: tuple[Any, ...] = ("15", "", b"15", [], True, False)
+        no_times: tuple[Any, ...] = (-1, float("nan"), float("inf"), 1e10)
+
+        def handler(ctx: Context) -> None:
+            for name in ("ping", "retry"):
+                for wrong in no_numbers:
+                    with self.assertRaises(TypeError):
+                        ctx.sse(**{name: wrong})
+                for wrong in no_times:
+                    with self.assertRaises(ValueError):
+                        ctx.sse(**{name: wrong})
+            for nearly_none in (5e-324, 1e-300, 1e-7, 0.0009):
+                with self.assertRaises(ValueError):
+                    ctx.sse(nearly_none)
+            ctx.sse(0.001)
+
+        self.get(handler)
+
+
+class OriginTests(EventsTest):
+    """
+    Whose pages may read it.
+    """
+
+    def test_who_is_allowed_is_told_so(self) -> None:
+        one = "https://example.org"
+        for allowed, headers, allow, vary in (
+            (None, ORIGIN, [], []),
+            ((), ORIGIN, [], []),
+            ("*", b"", ["*"], []),
+            ("*", ORIGIN, ["*"], []),
+            ([one, "*"], ORIGIN, ["*"], []),
+            (one, ORIGIN, [one], ["Origin"]),
+            (one, b"", [], ["Origin"]),
+            (one, b"Origin: https://example.com\r\n", [], ["Origin"]),
+            (one, b"Origin: https://example.org:8443\r\n", [], ["Origin"]),
+            (one, b"Origin: https://example.org.evil.com\r\n", [], ["Origin"]),
+            (one, b"Origin: https://example.or\r\n", [], ["Origin"]),
+            (one, b"Origin: *\r\n", [], ["Origin"]),
+            (["http://localhost:3000", one], ORIGIN, [one], ["Origin"]),
+            ({"http://localhost:3000", one}, b"Origin: null\r\n", [], ["Origin"]),
+            ("null", b"Origin: null\r\n", ["null"], ["Origin"]),
+        ):
+            head = self.open(headers=headers, allow_origin=allowed).received()
+            case = (allowed, headers)
+            self.assertEqual(self.values(head, "Access-Control-Allow-Origin"), allow, case)
+            self.assertEqual(self.values(head, "Vary"), vary, case)
+
+    def test_what_else_the_answer_differs_by_stays(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.header("Vary", "Cookie")
+            ctx.sse(allow_origin="https://example.org")
+            await ctx.done()
+
+        self.assertEqual(self.values(self.get(handler).received(), "Vary"), ["Cookie", "Origin"])
+
+    def test_what_is_no_origin_is_refused(self) -> None:
+        def handler(ctx: Context) -> None:
+            for wrong in (
+                *("", "example.org", "https://", "https://a/", "https://a/b", "https://a?b"),
+                *("https://a b", "https://a\r\nX: y", "https://a,https://b", "**", " *", "NULL"),
+            ):
+                for allowed in (wrong, ["https://a", wrong]):
+                    with self.assertRaises(ValueError):
+                        ctx.sse(allow_origin=allowed)
+            for no_text in (b"https://a", [b"https://a"], [None], 1):
+                with self.assertRaises(TypeError):
+                    ctx.sse(allow_origin=no_text)  # type: ignore[arg-type]  # wrong on purpose
+
+        self.get(handler)

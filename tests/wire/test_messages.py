@@ -1,0 +1,168 @@
+"""
+Messages of channels, as events and as lines.
+"""
+
+import enum
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.strategies import LINES as ONE_LINE
+from tests.strategies import TEXTS
+from twistream import EncodeError, EventDecoder, ServerSentEvent
+from twistream.wire.messages import EVENTS, LINES, Gap, encoded
+
+GAP = Gap(requested="1-3", resumed_from="1-5", reason="trimmed")
+
+GAP_OF_SEVERAL = Gap(
+    requested="1-3,2-4",
+    resumed_from="1-5,2-4",
+    reason="trimmed",
+    channels={"news": "trimmed", "null": "dropped"},
+)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 - a StrEnum formats as what it is
+    """
+    Text that formats otherwise than it is.
+    """
+
+    STORY = "story"
+
+
+class EncodedTests(SynchronousTestCase):
+    """
+    Text is text, and all else is JSON on one line.
+    """
+
+    def test_a_str_is_as_it_is(self) -> None:
+        for text in ("", "text", '"quoted"', "a\r\nb", "\0", "\u017c"):
+            self.assertEqual(encoded(text), text)
+
+    def test_anything_else_is_compact_json(self) -> None:
+        for data, expected in (
+            (None, b"null"),
+            ({"a": [1, "x"]}, b'{"a":[1,"x"]}'),
+            (["a\nb"], b'["a\\nb"]'),
+            (True, b"true"),
+            (b"bytes", b'"Ynl0ZXM="'),
+        ):
+            self.assertEqual(encoded(data), expected)
+
+    def test_what_neither_can_hold_is_an_encode_error(self) -> None:
+        for wrong in ("a\ud800", ["a\ud800"], object(), float("nan"), {"a": float("inf")}):
+            self.assertRaises(EncodeError, encoded, wrong)
+
+
+class FormatTests(SynchronousTestCase):
+    """
+    Formats have a name.
+    """
+
+    def test_the_types_of_their_streams(self) -> None:
+        self.assertEqual(EVENTS.media_type, b"text/event-stream; charset=utf-8")
+        self.assertEqual(LINES.media_type, b"application/jsonl")
+
+
+class EventsTests(SynchronousTestCase):
+    """
+    As Server-Sent Events.
+    """
+
+    def test_a_message_has_its_id_and_its_name(self) -> None:
+        for payload, event, expected in (
+            ("a\nb", None, b"id: 1-4\ndata: a\ndata: b\n\n"),
+            ("", None, b"id: 1-4\ndata: \n\n"),
+            (b'{"a":null}', "story", b'event: story\nid: 1-4\ndata: {"a":null}\n\n'),
+        ):
+            self.assertEqual(EVENTS.message("1-4", payload, event), expected)
+
+    def test_a_gap_is_an_event_whose_id_is_where_it_ends(self) -> None:
+        for gap in (GAP, GAP_OF_SEVERAL):
+            (event,) = EventDecoder().feed(EVENTS.gap(gap))
+            self.assertEqual((event.event, event.id), ("gap", gap.resumed_from))
+            assert event.data is not None
+            self.assertEqual(json.loads(event.data), as_json(gap))
+
+    def test_a_position_is_no_event_but_its_id_is_kept(self) -> None:
+        data = EVENTS.position("1-4")
+        decoder = EventDecoder()
+        self.assertEqual(data, b"id: 1-4\n\n")
+        self.assertEqual(decoder.feed(data), [])
+        self.assertEqual(decoder.last_event_id, "1-4")
+
+    @given(ONE_LINE, TEXTS | VALUES, st.none() | ONE_LINE)
+    def test_what_is_sent_is_what_is_read(self, id_: str, value: Any, event: str | None) -> None:
+        (read,) = EventDecoder().feed(EVENTS.message(id_, encoded(value), event))
+        assert read.data is not None
+        if isinstance(value, str):
+            text = value.replace("\r\n", "\n").replace("\r", "\n")
+            assert read == ServerSentEvent(text, event=event, id=id_)
+        else:
+            assert json.loads(read.data) == value
+
+
+class LinesTests(SynchronousTestCase):
+    """
+    As lines of JSON.
+    """
+
+    def test_a_message_is_one_line(self) -> None:
+        for payload, event, expected in (
+            ("a\r\nb", None, b'{"id":"1-4","data":"a\\r\\nb"}\n'),
+            (b'{"a":1}', None, b'{"id":"1-4","data":{"a":1}}\n'),
+            (b"5", "story", b'{"id":"1-4","event":"story","data":5}\n'),
+            ("", "", b'{"id":"1-4","event":"","data":""}\n'),
+        ):
+            self.assertEqual(LINES.message("1-4", payload, event), expected)
+
+    def test_what_looks_like_no_number_is_sent_all_the_same(self) -> None:
+        for value in (None, {"a": None}, ["NaN"], "null", "-Infinity", {"nan": "Inf"}):
+            for event in (None, "nan"):
+                line = json.loads(LINES.message("1-4", encoded(value), event))
+                self.assertEqual((line["data"], line.get("event")), (value, event))
+
+    def test_the_value_of_an_enum_is_sent(self) -> None:
+        data = LINES.message("1-4", encoded(Kind.STORY), Kind.STORY)
+        self.assertEqual(json.loads(data), {"id": "1-4", "data": "story", "event": "story"})
+
+    def test_a_gap_is_a_line_of_its_own_kind(self) -> None:
+        for gap in (GAP, GAP_OF_SEVERAL):
+            data = LINES.gap(gap)
+            self.assertTrue(data.endswith(b"}\n"))
+            self.assertEqual(json.loads(data), {"gap": as_json(gap)})
+
+    def test_json_is_sent_as_it_was_encoded(self) -> None:
+        for payload in (b"1e400", b'"\\u017c"', b"[1.0]"):
+            line = LINES.message("1-4", payload, None)
+            self.assertEqual(line, b'{"id":"1-4","data":%b}\n' % payload)
+
+    def test_a_position_cannot_be_said(self) -> None:
+        self.assertEqual(LINES.position("1-4"), b"")
+
+    @given(TEXTS, TEXTS | VALUES, st.none() | TEXTS)
+    def test_what_is_sent_is_what_is_read(self, id_: str, value: Any, event: str | None) -> None:
+        data = LINES.message(id_, encoded(value), event)
+        assert data.count(b"\n") == 1
+        expected = {"id": id_, "data": value} | ({} if event is None else {"event": event})
+        assert json.loads(data) == expected
+
+
+def as_json(gap: Gap) -> dict[str, Any]:
+    """
+    What a client is told of a gap.
+    """
+    told: dict[str, Any] = {
+        "requested": gap.requested,
+        "resumed_from": gap.resumed_from,
+        "reason": gap.reason,
+    }
+    return told if gap.channels is None else told | {"channels": gap.channels}
