@@ -3,11 +3,14 @@ The demo on a connection without sockets.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from tests.glue import Connection, GlueTest
+from twistream import EventDecoder, ServerSentEvent
 from twistream.demo import make_root
 
 
@@ -28,29 +31,62 @@ class Lines:
 class DemoTest(GlueTest):
     """
     The base of tests that ask the demo for something.
+
+    Attributes:
+        clock: What it lives by.
+        lines: What it has logged.
     """
 
     def setUp(self) -> None:
+        self.clock = Clock()
+        self._root = make_root()
         self.lines: list[str] = []
         observer = Lines(self.lines)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
-    def ask(self, target: str, method: str = "GET", headers: Iterable[str] = ()) -> Connection:
+    def ask(
+        self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
+    ) -> "Client":
         """
         A connection on which the demo has got one request.
         """
-        connection = Connection(make_root())
-        self.addCleanup(connection.leave)
-        head = [f"{method} {target} HTTP/1.1", "Host: a", *headers, "", ""]
-        connection.send("\r\n".join(head).encode())
-        return connection
+        client = Client(self._root, self.clock)
+        self.addCleanup(client.leave)
+        length = [f"Content-Length: {len(body)}"] if method == "POST" else []
+        head = [f"{method} {target} HTTP/1.1", "Host: a", *headers, *length, "", ""]
+        client.send("\r\n".join(head).encode() + body)
+        return client
 
-    def answer(self, target: str, method: str = "GET", headers: Iterable[str] = ()) -> "Answer":
+    def answer(
+        self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
+    ) -> "Answer":
         """
         What the demo has sent in answer to one request.
         """
-        return Answer(self.ask(target, method, headers).received())
+        return Answer(self.ask(target, method, headers, body).received())
+
+    def listen(self, target: str, after: str = "") -> "Client":
+        """
+        A connection that asks for events, after an id if one is given.
+        """
+        return self.ask(target, headers=[f"Last-Event-ID: {after}"] if after else [])
+
+
+class Client(Connection):
+    """
+    Reads the events of a response, too.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._decoder = EventDecoder()
+
+    def events(self) -> list[ServerSentEvent]:
+        """
+        The events that came since this was asked last.
+        """
+        return self._decoder.feed(self.body())
 
 
 class Answer:

@@ -10,28 +10,46 @@ from twisted.web.resource import IResource, Resource
 from zope.interface.verify import verifyObject
 
 import twistream.demo
-from tests.demo.served import DemoTest
+from tests.demo.served import Answer, DemoTest
 from tests.glue import Connection
 from twistream.demo import make_root
 
 FILES = FilePath(twistream.demo.__file__).sibling("static")
 
 
+BROWSER = ["Accept: text/html,application/xhtml+xml,*/*;q=0.8"]
+EVENTS = ["Accept: text/event-stream"]
+
+
 class PageTests(DemoTest):
     """
-    / and the files that it loads
+    The pages and the files that they load
     """
 
-    TYPES: ClassVar = {
+    PAGES: ClassVar = {
         "/": ("index.html", "text/html; charset=utf-8"),
+        "/events": ("events.html", "text/html; charset=utf-8"),
+        "/chat": ("chat.html", "text/html; charset=utf-8"),
+    }
+    TYPES: ClassVar = PAGES | {
         "/demo.css": ("demo.css", "text/css; charset=utf-8"),
         "/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
+        "/events.js": ("events.js", "text/javascript; charset=utf-8"),
+        "/chat.js": ("chat.js", "text/javascript; charset=utf-8"),
+        "/feed.js": ("feed.js", "text/javascript; charset=utf-8"),
+        "/pane.js": ("pane.js", "text/javascript; charset=utf-8"),
         "/icon.svg": ("icon.svg", "image/svg+xml"),
     }
 
+    def visit(self, path: str, method: str = "GET") -> Answer:
+        """
+        What a browser gets that is sent there.
+        """
+        return self.answer(path, method, BROWSER)
+
     def test_each_file_is_served_with_its_type(self) -> None:
         for path, (name, media_type) in self.TYPES.items():
-            answer = self.answer(path)
+            answer = self.visit(path)
             self.assertEqual(answer.status, 200)
             self.assertEqual(answer.headers["content-type"], media_type)
             self.assertEqual(answer.body, FILES.child(name).getContent())
@@ -44,28 +62,55 @@ class PageTests(DemoTest):
         self,
     ) -> None:
         for path in self.TYPES:
-            headers = self.answer(path).headers
+            headers = self.visit(path).headers
             self.assertEqual(headers["cache-control"], "no-cache")
             self.assertEqual(headers["x-content-type-options"], "nosniff")
             self.assertEqual(headers["content-security-policy"], "default-src 'self'")
 
     def test_head_has_the_headers_of_get_and_no_body(self) -> None:
         for path in self.TYPES:
-            got, head = self.answer(path), self.answer(path, "HEAD")
+            got, head = self.visit(path), self.visit(path, "HEAD")
             self.assertEqual((head.status, head.body), (200, b""))
             for name in ("content-type", "content-length", "content-security-policy"):
                 self.assertEqual(head.headers[name], got.headers[name])
 
-    def test_all_that_the_page_links_is_there(self) -> None:
-        page = self.answer("/").body.decode()
-        links = set(re.findall(r'(?:href|src|action)="([^"]*)"', page))
-        self.assertEqual(links, {"demo.css", "demo.js", "icon.svg", "numbers", "json", "clock"})
-        for link in links:
-            self.assertEqual(self.answer(f"/{link}").status, 200)
+    def test_all_that_the_pages_link_is_there(self) -> None:
+        common = {"demo.css", "icon.svg", "./", "events", "chat"}
+        for path, own in {
+            "/": {"demo.js", "numbers", "json", "clock"},
+            "/events": {"events.js"},
+            "/chat": {"chat.js"},
+        }.items():
+            page = self.visit(path).body.decode()
+            links = set(re.findall(r'(?:href|src|action|data-url)="([^"]*)"', page))
+            self.assertEqual(links, common | own)
+            for link in links:
+                self.assertEqual(self.visit(f"/{link.removeprefix('./')}").status, 200, link)
 
-    def test_it_has_nothing_that_its_own_policy_forbids(self) -> None:
-        page = self.answer("/").body.decode()
-        self.assertNotRegex(page, r"<style|\sstyle=|\son\w+=|<script(?! src=)|https?://")
+    def test_they_have_nothing_that_their_own_policy_forbids(self) -> None:
+        for path in self.PAGES:
+            page = self.visit(path).body.decode()
+            self.assertNotRegex(page, r"<style|\sstyle=|\son\w+=|<script(?! src=)|https?://")
+
+    def test_without_javascript_they_say_so_and_name_the_line_for_curl(self) -> None:
+        for path in self.PAGES:
+            page = self.visit(path).body.decode()
+            self.assertRegex(page, r"<noscript>.*Without JavaScript this page cannot .*</noscript>")
+            self.assertIn("<code>curl -N ", page)
+
+    def test_who_does_not_ask_for_html_gets_the_stream_in_place_of_the_page(self) -> None:
+        for path in ("/events", "/chat"):
+            for method in ("GET", "HEAD"):
+                for accept in ([], ["Accept: */*"], EVENTS):
+                    answer = self.answer(path, method, accept)
+                    self.assertEqual(answer.status, 200)
+                    media_type = answer.headers["content-type"]
+                    self.assertEqual(media_type, "text/event-stream; charset=utf-8")
+
+    def test_caches_are_told_that_the_two_differ(self) -> None:
+        for path in ("/events", "/chat"):
+            for headers in BROWSER, EVENTS:
+                self.assertEqual(self.answer(path, headers=headers).headers["vary"], "Accept")
 
     def test_other_paths_are_not_found(self) -> None:
         for path in (
@@ -74,7 +119,7 @@ class PageTests(DemoTest):
         ):
             answer = self.answer(path)
             self.assertEqual(answer.status, 404, path)
-            self.assertIn(b"Look at /, /numbers, /json and /clock.", answer.body)
+            self.assertIn(b"Look at /, /numbers, /json, /clock, /events and /chat.", answer.body)
 
     def test_it_may_be_mounted_below_another_path(self) -> None:
         top = Resource()
@@ -85,8 +130,12 @@ class PageTests(DemoTest):
             client.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
             self.assertTrue(client.received().startswith(b"HTTP/1.1 %d " % status), path)
 
-    def test_files_cannot_be_posted_to(self) -> None:
-        self.assertEqual(self.answer("/", "POST", ["Content-Length: 0"]).status, 405)
+    def test_only_the_chat_can_be_posted_to(self) -> None:
+        for path in ("/", "/events", "/feed.js"):
+            self.assertEqual(self.answer(path, "POST").status, 405, path)
+        for method in ("PUT", "DELETE", "PATCH"):
+            answer = self.answer("/chat", method)
+            self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD, POST"))
 
 
 class RootTests(DemoTest):
@@ -98,5 +147,8 @@ class RootTests(DemoTest):
         verifyObject(IResource, make_root())
 
     def test_it_is_a_new_one_each_time(self) -> None:
-        make_root().putChild(b"numbers", Resource())
-        self.assertEqual(self.answer("/numbers").status, 200)
+        self.answer("/chat", "POST", body=b"hello")
+        other = Connection(make_root(), self.clock)
+        self.addCleanup(other.leave)
+        other.send(b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertNotIn(b"hello", other.received())

@@ -78,6 +78,22 @@ async def test_a_bad_interval_is_a_400_with_a_reason() -> None:
         assert process.data.startswith(b"400 Bad Request\ninterval is ")
 
 
+@ensureDeferred
+async def test_what_is_posted_to_the_chat_arrives_there() -> None:
+    async with serving(make_root()) as server:
+        reader = curl(server, "/chat")
+        await reader.holds(b"event: presence\ndata: 1\n")
+        for option, text in (("-d", "hello"), ("--json", "hello again")):
+            writer = curl(server, "/chat", "--fail-with-body", option, text)
+            assert await writer.status() == 0
+            assert writer.data == b""
+            await reader.holds(b'"text":"%s"}\n\n' % text.encode())
+        refused = curl(server, "/chat", "--fail-with-body", "-d", " ")
+        assert await refused.status() == 22
+        assert refused.data.startswith(b"400 Bad Request\nA message has ")
+        await curl(server, "/events").holds(b'data: {"number":1,')
+
+
 async def fails(ctx: Context) -> None:
     ctx.write("sent")
     await ctx.flush()

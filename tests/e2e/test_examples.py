@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import program
 from tests.e2e.net import LIMIT
-from tests.e2e.test_twistd import LOCAL, TWISTD, until
+from tests.e2e.twistd import LOCAL, TWISTD, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

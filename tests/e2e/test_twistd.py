@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
@@ -19,9 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.net import LIMIT, pem
-
-TWISTD = str(Path(sys.executable).with_name("twistd"))
-LOCAL = "tcp:0:interface=127.0.0.1"
+from tests.e2e.twistd import LOCAL, TWISTD, Running, addresses, until
 
 APP = """
 from twisted.web.resource import Resource
@@ -56,23 +53,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def until(found: Callable[[], object], what: str) -> None:
-    """
-    Wait until it is so.
-    """
-    deadline = time.monotonic() + LIMIT
-    while not found():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
-def addresses(log: str) -> list[str]:
-    """
-    Where the program says that it serves.
-    """
-    return re.findall(r"twistream: serving on (\S+)", log)
-
-
 def get(url: str, path: str = "/") -> bytes:
     """
     What is served there.
@@ -94,41 +74,6 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [TWISTD, *arguments], cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False
     )
-
-
-class Running:
-    """
-    twistd in the foreground.
-    """
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._output = folder / "output.txt"
-        with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                [TWISTD, "-n", "--pidfile=", "twistream", *arguments],
-                cwd=folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._output.read_text()
-
-    def urls(self, count: int = 1) -> list[str]:
-        """
-        Where it serves, once it does at as many addresses.
-        """
-        until(
-            lambda: len(addresses(self.log)) >= count or self.process.poll() is not None, "starts"
-        )
-        assert len(addresses(self.log)) == count, self.log
-        return addresses(self.log)
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(LIMIT)
 
 
 @pytest.fixture

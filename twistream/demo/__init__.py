@@ -1,8 +1,9 @@
 """
-The demo: three streams, and a page that shows them live.
+The demo: three streams, a ticker of events and a chat, and pages that show them live.
 
 It is what ``twistd twistream`` serves by default, and a model to copy from: the handlers
-are in `twistream.demo.streams`, the tree around them in `twistream.demo.site`.
+are in `twistream.demo.streams`, `twistream.demo.ticker` and `twistream.demo.chat`, the tree
+around them in `twistream.demo.site`.
 """
 
 from twistream.demo.site import make_root

@@ -1,34 +1,74 @@
 """
-The tree of the demo: the streams, and the files of the page that shows them.
+The tree of the demo: the streams, and the files of the pages that show them.
 """
 
 from importlib.resources import files
+from typing import Any
 
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 
-from twistream import Context, HTTPError, StreamResource
+from twistream import Context, Handler, HTTPError, Hub, StreamResource
 from twistream.demo import streams
+from twistream.demo.chat import Room
+from twistream.demo.ticker import Ticker
+
+_TYPES = {
+    "demo.css": "text/css",
+    "demo.js": "text/javascript",
+    "events.js": "text/javascript",
+    "chat.js": "text/javascript",
+    "feed.js": "text/javascript",
+    "pane.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def make_root() -> IResource:
     """
-    A new tree. It keeps nothing of the requests that it answers.
+    A new tree, with ticks and a chat of its own. It keeps nothing else of requests.
     """
+    hub = Hub()
+    ticker, room = Ticker(hub), Room(hub)
+    events = page_or_stream("events.html", ticker.stream)
+    chat = page_or_stream("chat.html", room.listen)
+
     root = _Root()
-    root.putChild(b"", page_file("index.html", "text/html"))
-    root.putChild(b"demo.css", page_file("demo.css", "text/css"))
-    root.putChild(b"demo.js", page_file("demo.js", "text/javascript"))
-    root.putChild(b"icon.svg", page_file("icon.svg", "image/svg+xml"))
+    root.putChild(b"", StreamResource(file_handler("index.html", "text/html")))
+    for name, media_type in _TYPES.items():
+        root.putChild(name.encode(), StreamResource(file_handler(name, media_type)))
     root.putChild(b"numbers", StreamResource(streams.numbers))
     root.putChild(b"json", StreamResource(streams.json_numbers))
     root.putChild(b"clock", StreamResource(streams.clock))
+    root.putChild(b"events", StreamResource(events))
+    root.putChild(
+        b"chat",
+        StreamResource(
+            lambda ctx: room.say(ctx) if ctx.method == "POST" else chat(ctx),
+            methods=("GET", "HEAD", "POST"),
+        ),
+    )
     return root
 
 
-def page_file(name: str, media_type: str) -> StreamResource:
+def page_or_stream(name: str, stream: Handler) -> Handler:
     """
-    One file of the page, which loads nothing from elsewhere, and may not.
+    The page of this name for who asks for HTML, as a browser does that is sent here, and the
+    stream for all others: the page's own script, and curl.
+    """
+    page = file_handler(name, "text/html")
+
+    def choose(ctx: Context) -> Any:
+        ctx.header("Vary", "Accept")
+        accepts = ctx.request.getHeader(b"Accept") or b""
+        return page(ctx) if b"text/html" in accepts else stream(ctx)
+
+    return choose
+
+
+def file_handler(name: str, media_type: str) -> Handler:
+    """
+    One file of the pages, which load nothing from elsewhere, and may not.
 
     A handler may just as well return its whole body.
     """
@@ -41,14 +81,16 @@ def page_file(name: str, media_type: str) -> StreamResource:
         ctx.header("X-Content-Type-Options", "nosniff")
         return body
 
-    return StreamResource(send)
+    return send
 
 
 def not_found(_: Context) -> None:
     """
     Answer to every path that is not there.
     """
-    raise HTTPError(404, "There is nothing here. Look at /, /numbers, /json and /clock.")
+    raise HTTPError(
+        404, "There is nothing here. Look at /, /numbers, /json, /clock, /events and /chat."
+    )
 
 
 class _Root(Resource):

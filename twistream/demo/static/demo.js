@@ -1,8 +1,7 @@
 // Reads each stream of the page as it arrives. What a stream says is shown as text, never
 // as markup; and only what the server ended in good order is called complete.
-"use strict";
 
-const MOST_LINES = 200; // what a pane keeps of a stream that does not end
+import { Pane, addCopyButton, line } from "./pane.js";
 
 const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
 const messages = (count) => `${count} ${count === 1 ? "message" : "messages"}`;
@@ -45,7 +44,7 @@ class Stream {
     this.#status = root.querySelector("[role=status]");
     this.#tally = root.querySelector(".tally");
     this.#reason = root.querySelector("[role=alert]");
-    this.#pane = root.querySelector(".messages");
+    this.#pane = new Pane(root.querySelector(".messages"));
     this.#code = root.querySelector(".curl code");
 
     // The form works without this script: it opens the stream. With it, the button starts
@@ -57,7 +56,7 @@ class Stream {
       this.start();
     });
     this.#input.addEventListener("input", () => this.#showCommand());
-    this.#addCopyButton();
+    addCopyButton(this.#code);
     this.#showCommand();
     this.#show("idle", "not started");
   }
@@ -66,7 +65,7 @@ class Stream {
     this.stop();
     const run = { abort: new AbortController(), started: performance.now(), count: 0 };
     this.#run = run;
-    this.#pane.replaceChildren();
+    this.#pane.clear();
     this.#tally.textContent = "";
     this.#reason.textContent = "";
     this.#label("Stop");
@@ -115,16 +114,8 @@ class Stream {
     if (!run.count) this.#show("streaming", "streaming");
     run.count += texts.length;
     const arrived = `+${seconds(performance.now() - run.started)}`;
-    this.#append(...texts.map((text) => line(arrived, text)));
+    this.#pane.add(...texts.map((text) => line({ arrived, text })));
     this.#tally.textContent = messages(run.count);
-  }
-
-  #append(...items) {
-    const pane = this.#pane;
-    const atEnd = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 8;
-    pane.append(...items);
-    while (pane.childElementCount > MOST_LINES) pane.firstElementChild.remove();
-    if (atEnd) pane.scrollTop = pane.scrollHeight;
   }
 
   #end(run, state, words, reason = "") {
@@ -161,42 +152,6 @@ class Stream {
   #showCommand() {
     const url = this.#url();
     this.#code.textContent = `curl -N ${/[^\w.:/-]/.test(url) ? `'${url}'` : url}`;
-  }
-
-  #addCopyButton() {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
-    button.textContent = "Copy";
-    button.setAttribute("aria-label", "Copy the curl command");
-    button.addEventListener("click", async () => {
-      button.textContent = (await copied(this.#code)) ? "Copied" : "Selected";
-      setTimeout(() => (button.textContent = "Copy"), 1500);
-    });
-    this.#code.after(button);
-  }
-}
-
-function line(arrived, text) {
-  const item = document.createElement("li");
-  const time = document.createElement("span");
-  time.className = "arrived";
-  time.textContent = arrived;
-  const body = document.createElement("span");
-  body.className = "text";
-  body.textContent = text;
-  item.append(time, " ", body);
-  return item;
-}
-
-// The clipboard is for secure pages only. Elsewhere the text is selected, ready to copy.
-async function copied(element) {
-  try {
-    await navigator.clipboard.writeText(element.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(element);
-    return false;
   }
 }
 

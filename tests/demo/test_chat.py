@@ -1,0 +1,260 @@
+"""
+/chat: what is taken, who gets it, and how many are there.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from tests.demo.served import Client, DemoTest
+from tests.glue import Connection
+from twistream import Hub, ServerSentEvent, StreamResource
+from twistream.demo.chat import KEPT, LONGEST, Room
+
+
+def said(events: list[ServerSentEvent]) -> list[str]:
+    """
+    The texts of the messages among these events, in which there is no gap.
+    """
+    assert {event.event for event in events} <= {None, "presence"}, events
+    return [json.loads(event.data or "")["text"] for event in events if event.event is None]
+
+
+def counts(events: list[ServerSentEvent]) -> list[int]:
+    """
+    How many were present, each time that these events tell it.
+    """
+    return [int(event.data or "") for event in events if event.event == "presence"]
+
+
+def last_id(events: list[ServerSentEvent]) -> str:
+    """
+    The id to go on after, when these are the last events.
+    """
+    return events[-1].id or ""
+
+
+class ChatTest(DemoTest):
+    """
+    The base of tests of /chat.
+    """
+
+    def enter(self, after: str = "") -> Client:
+        return self.listen("/chat", after)
+
+    def say(self, text: str) -> None:
+        self.assertEqual(self.answer("/chat", "POST", body=text.encode()).status, 204)
+
+
+class MessageTests(ChatTest):
+    """
+    What is posted
+    """
+
+    def refused(self, body: bytes, reason: str) -> None:
+        client = self.enter()
+        client.events()
+        answer = self.answer("/chat", "POST", body=body)
+        self.assertEqual((answer.status, answer.headers["content-type"][:10]), (400, "text/plain"))
+        self.assertEqual(answer.body.decode(), f"400 Bad Request\n{reason}\n")
+        self.assertEqual(client.received(), b"")
+        client.leave()
+
+    def test_all_who_are_there_get_it_at_once(self) -> None:
+        clients = [self.enter() for _ in range(3)]
+        for text in ("hello", "and again"):
+            self.say(text)
+            self.assertEqual([said(client.events()) for client in clients], [[text]] * 3)
+
+    def test_it_is_sent_with_the_time_in_utc(self) -> None:
+        self.say("hello")
+        message = self.enter().events()[0]
+        time = datetime.fromisoformat(json.loads(message.data or "")["time"])
+        self.assertEqual(time.utcoffset(), timedelta(0))
+        self.assertLess(abs(datetime.now(UTC) - time), timedelta(minutes=1))
+
+    def test_its_content_type_does_not_matter(self) -> None:
+        client = self.enter()
+        for media_type in (
+            *("text/plain", "application/octet-stream", "application/json", "nonsense", ""),
+            "application/x-www-form-urlencoded",
+        ):
+            headers = [f"Content-Type: {media_type}"]
+            answer = self.answer("/chat", "POST", headers, body=b"a=1&b=%20")
+            self.assertEqual(answer.status, 204, media_type)
+            self.assertEqual(said(client.events()), ["a=1&b=%20"])
+
+    def test_white_space_around_it_is_taken_off_and_within_it_is_kept(self) -> None:
+        client = self.enter()
+        self.say(" \r\n\tone\n\ttwo  three\u3000\n")
+        self.assertEqual(said(client.events()), ["one\n\ttwo  three"])
+
+    def test_what_looks_like_an_event_or_like_markup_is_text(self) -> None:
+        client = self.enter()
+        for text in ("data: x\n\nevent: presence\ndata: 99", "<b>bold</b>", "\u202e\u2028€\ufeff"):
+            self.say(text)
+            self.assertEqual(said(client.events()), [text])
+
+    def test_it_has_at_most_4096_bytes(self) -> None:
+        client = self.enter()
+        for text in ("a" * LONGEST, "é" * (LONGEST // 2)):
+            self.say(text)
+            self.assertEqual(said(client.events()), [text])
+        self.assertEqual(LONGEST, 4096)
+        for body in (b"a" * 4097, b" " * 4097, b"\xff" * 1_000_000):
+            self.refused(body, "A message has at most 4096 bytes of UTF-8; this one has more.")
+
+    def test_it_is_not_empty(self) -> None:
+        for body in (b"", b" ", b"\r\n", "\u3000\n".encode()):
+            self.refused(body, "A message has at least one character that is not white space.")
+
+    def test_it_is_utf_8(self) -> None:
+        for body, where in ((b"\xff", 0), (b"abc\xe9", 3), (b"\xed\xa0\x80", 0), (b"a\xe2\x82", 1)):
+            self.refused(body, f"A message is UTF-8; byte {where} of this one is not.")
+
+    def test_it_has_no_characters_that_a_terminal_obeys(self) -> None:
+        for control in ("\x00", "\x07", "\x08", "\x1b", "\x7f", "\x9b"):
+            reason = f"A message has no control characters; this one has {control!r}."
+            self.refused(f"a{control}b".encode(), reason)
+
+    def test_a_browser_that_asks_for_a_page_is_refused_with_one(self) -> None:
+        answer = self.answer("/chat", "POST", ["Accept: text/html"], b"")
+        self.assertEqual(answer.status, 400)
+        self.assertIn(b"<p>A message has at least one character", answer.body)
+
+
+class ListenTests(ChatTest):
+    """
+    Who gets what
+    """
+
+    def test_who_is_new_gets_all_that_is_kept_and_then_what_comes(self) -> None:
+        for number in range(KEPT + 3):
+            self.say(str(number))
+        client = self.enter()
+        self.say("last")
+        expected = [str(number) for number in range(3, KEPT + 3)]
+        self.assertEqual(said(client.events()), [*expected, "last"])
+        self.assertEqual(KEPT, 200)
+
+    def test_who_comes_again_gets_what_was_missed_once(self) -> None:
+        client = self.enter()
+        self.say("one")
+        after = last_id(client.events())
+        client.leave()
+        self.say("two")
+        again = self.enter(after)
+        self.say("three")
+        self.assertEqual(said(again.events()), ["two", "three"])
+
+    def test_who_has_got_nothing_yet_misses_nothing_either(self) -> None:
+        client = self.enter()
+        # An id without data is no event, but a browser keeps it.
+        after = client.received().partition(b"id: ")[2].partition(b"\n")[0].decode()
+        client.leave()
+        self.say("one")
+        self.assertEqual(said(self.enter(after).events()), ["one"])
+
+    def test_who_was_away_for_more_than_is_kept_is_told_so(self) -> None:
+        client = self.enter()
+        self.say("one")
+        after = last_id(client.events())
+        client.leave()
+        for number in range(KEPT + 1):
+            self.say(str(number))
+        gap, first, *_ = self.enter(after).events()
+        self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "trimmed"))
+        self.assertEqual(json.loads(first.data or "")["text"], "1")
+
+    def test_an_id_of_another_process_is_answered_with_a_gap_and_all_that_is_kept(self) -> None:
+        self.say("one")
+        gap, first, *_ = self.enter("0123456789abcdef-7").events()
+        self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "unknown"))
+        self.assertEqual(json.loads(first.data or "")["text"], "one")
+
+    def test_a_browser_comes_again_after_a_second(self) -> None:
+        self.assertIn(b"retry: 1000\n", self.enter().received())
+
+    def test_a_client_that_leaves_leaves_nothing_behind(self) -> None:
+        self.enter().leave()
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.lines, [])
+
+
+class PresenceTests(ChatTest):
+    """
+    How many are there
+    """
+
+    def test_all_are_told_when_one_comes_or_leaves(self) -> None:
+        first = self.enter()
+        self.assertEqual(counts(first.events()), [1])
+        second = self.enter()
+        self.assertEqual(counts(second.events()), [2])
+        self.assertEqual(counts(first.events()), [2])
+        second.leave()
+        self.assertEqual(counts(first.events()), [1])
+
+    def test_who_comes_as_another_leaves_is_told_too(self) -> None:
+        first, second = self.enter(), self.enter()
+        first.events(), second.events()
+        second.leave()
+        third = self.enter()
+        self.assertEqual(counts(third.events()), [2])
+        self.assertEqual(counts(first.events()), [])
+
+    def test_those_who_only_look_or_post_are_not_counted(self) -> None:
+        client = self.enter()
+        client.events()
+        self.answer("/chat", "HEAD")
+        self.answer("/chat", headers=["Accept: text/html"])
+        self.say("hello")
+        self.assertEqual(counts(client.events()), [])
+
+    def test_it_has_no_part_in_what_is_kept(self) -> None:
+        client = self.enter()
+        self.say("one")
+        after = last_id(client.events())
+        for _ in range(KEPT):
+            other = self.enter()
+            self.assertEqual(last_id(client.events()), after)
+            other.leave()
+            client.events()
+        client.leave()
+        again = self.enter(after).events()
+        self.assertEqual((said(again), counts(again)), ([], [1]))
+
+    def test_a_client_that_reads_nothing_has_one_number_waiting_and_then_gets_the_newest(
+        self,
+    ) -> None:
+        slow = self.enter()
+        slow.events()
+        slow.pause()
+        for _ in range(100):
+            self.enter().received()
+        slow.resume()
+        self.assertEqual(counts(slow.events()), [2, 101])
+
+
+class RoomTests(DemoTest):
+    """
+    Room, where the demo does not get
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.hub = Hub()
+        self.room = Room(self.hub)
+        self.client = Connection(StreamResource(self.room.listen), self.clock).request()
+        self.addCleanup(self.client.leave)
+        self.assertIn(b"event: presence\ndata: 1\n", self.client.received())
+
+    def test_a_client_that_has_left_is_forgotten(self) -> None:
+        self.client.leave()
+        self.clock.advance(0)
+        self.assertEqual(self.room._changes, set())
+
+    def test_when_its_channel_is_closed_its_streams_end_in_good_order(self) -> None:
+        self.hub.close()
+        self.assertTrue(self.client.received().endswith(b"0\r\n\r\n"))
+        self.assertEqual(self.room._changes, set())

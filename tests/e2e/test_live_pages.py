@@ -1,0 +1,443 @@
+"""
+The pages /events and /chat in a real browser, served by a real twistd that may be killed.
+
+Playwright's synchronous API runs in a thread, as in `tests.e2e.test_browser`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tests.e2e.browser import SECONDS, launched
+from tests.e2e.net import LIMIT
+from tests.e2e.twistd import LOCAL, Running
+
+RESTARTED = "The server was started again; what came in between may be missing."
+
+Visit: TypeAlias = Callable[[Browser], None]
+
+
+class Service:
+    """
+    The demo, which can be killed and started again at the same address.
+
+    Attributes:
+        url: Where it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = Running(folder, "--listen", LOCAL)
+        [self.url] = self._running.urls()
+
+    def kill(self) -> None:
+        self._running.kill()
+
+    def start_again(self) -> None:
+        port = urlsplit(self.url).port
+        self._running = Running(self._folder, "--listen", f"tcp:{port}:interface=127.0.0.1")
+        assert self._running.urls() == [self.url]
+
+    def post(self, text: str) -> int:
+        """
+        Say something in the chat, and return the status.
+        """
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=LIMIT)
+        connection.request("POST", "/chat", text.encode())
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def stop(self) -> None:
+        self._running.stop()
+        assert "Traceback" not in self._running.log
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """
+    The demo, until the test is over.
+    """
+    service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def visit(chromium: str) -> Iterator[Callable[[Visit], None]]:
+    """
+    Runs a function with a browser, in the thread that is the browser's.
+    """
+    expect.set_options(timeout=SECONDS * 1000)
+    browser_of_all = launched(chromium)
+    with ThreadPoolExecutor(1) as thread:
+        browser = thread.submit(browser_of_all.__enter__).result()
+
+        def run(script: Visit) -> None:
+            try:
+                thread.submit(script, browser).result()
+            finally:
+                thread.submit(close_all, browser).result()
+
+        yield run
+        thread.submit(browser_of_all.__exit__, None, None, None).result()
+
+
+def close_all(browser: Browser) -> None:
+    """
+    Close all pages.
+    """
+    for context in browser.contexts:
+        context.close()
+
+
+class Shown:
+    """
+    One page with a stream of events.
+
+    Attributes:
+        complaints: What it wrote to the console, or threw.
+    """
+
+    def __init__(self, where: Browser | BrowserContext | Page, url: str, path: str) -> None:
+        page = where if isinstance(where, Page) else where.new_page()
+        page.set_default_timeout(SECONDS * 1000)
+        self.complaints: list[str] = []
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(f"{url}{path}")
+        self.page = page
+        self.status = page.get_by_role("status")
+        self.lines = page.locator(".messages li")
+        self.texts = page.locator(".messages .text")
+        self.ids = page.locator(".messages .id")
+        self.notes = page.locator(".messages .note")
+        self.present = page.locator(".tally")
+        self.reason = page.get_by_role("alert")
+        self.field = page.get_by_role("textbox", name="Message")
+        self.button = page.get_by_role("button", name="Send")
+
+    def is_live(self) -> None:
+        expect(self.status).to_have_text("live")
+
+    def say(self, text: str) -> None:
+        self.field.fill(text)
+        self.field.press("Enter")
+
+    def shows(self, *texts: str) -> None:
+        expect(self.texts).to_have_text(list(texts))
+
+    def ticks(self) -> list[int]:
+        """
+        The numbers of the ticks, each of which has its id.
+        """
+        lines = self.page.locator(".messages li:not(.note)").all_inner_texts()
+        ticks = [
+            re.search(r"Tick (\d+)\s+\w+-(\d+)$|\w+-(\d+)\s+Tick (\d+)$", line) for line in lines
+        ]
+        assert all(ticks), lines
+        found = [[int(part) for part in tick.groups() if part] for tick in ticks if tick]
+        assert all(number == of_id for number, of_id in found), lines
+        return [number for number, _ in found]
+
+    def await_tick(self, number: int) -> None:
+        expect(self.texts.get_by_text(f"Tick {number}", exact=True)).to_be_visible()
+
+
+def test_what_one_page_says_the_other_shows_and_both_count_who_is_present(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        one = Shown(browser, service.url, "chat")
+        expect(one.present).to_have_text("1 present")
+        two = Shown(browser, service.url, "chat")
+        for page in one, two:
+            page.is_live()
+            expect(page.present).to_have_text("2 present")
+        one.say("hello")
+        two.shows("hello")
+        two.say("and good day")
+        for page in one, two:
+            page.shows("hello", "and good day")
+            expect(page.ids).to_have_text([re.compile(r"^\w+-1$"), re.compile(r"^\w+-2$")])
+        expect(one.field).to_have_value("")
+        expect(one.field).to_be_focused()
+        two.page.close()
+        expect(one.present).to_have_text("1 present")
+        assert one.complaints == two.complaints == []
+
+    visit(script)
+
+
+def test_a_page_of_the_chat_that_was_away_misses_nothing_and_doubles_nothing(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        service.post("before")
+        shown = Shown(browser, service.url, "chat")
+        shown.shows("before")
+        shown.page.reload()
+        shown.shows("before")
+        shown.page.get_by_role("link", name="Streams").click()
+        shown.page.wait_for_url(service.url)
+        service.post("meanwhile")
+        shown.page.go_back()
+        shown.shows("before", "meanwhile")
+        expect(shown.present).to_have_text("1 present")
+        service.post("after")
+        shown.shows("before", "meanwhile", "after")
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_a_reload_of_the_ticker_goes_on_after_the_last_tick(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        shown = Shown(browser, service.url, "events")
+        shown.await_tick(3)
+        before = shown.ticks()
+        last_id = shown.ids.last.inner_text()
+        shown.page.goto("about:blank")
+        other = Shown(browser, service.url, "events")
+        other.await_tick(before[-1] + 2)
+        shown.page.goto(f"{service.url}events")
+        shown.is_live()
+        shown.await_tick(before[-1] + 3)
+        after = shown.ticks()
+        assert before == list(range(1, before[-1] + 1))
+        assert after == list(range(before[-1] + 1, after[-1] + 1))
+        expect(shown.notes).to_have_text([f"Going on after {last_id}."])
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_the_chat_says_what_is_missing_when_the_server_was_killed_and_goes_on(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        one, two = (Shown(browser, service.url, "chat") for _ in range(2))
+        one.say("before")
+        two.shows("before")
+        service.kill()
+        for page in one, two:
+            expect(page.status).to_have_text("reconnecting")
+            expect(page.present).to_be_hidden()
+        one.say("to nobody")
+        expect(one.reason).to_have_text("The server cannot be reached.")
+        expect(one.field).to_have_value("to nobody")
+        service.start_again()
+        service.post("at once")
+        for page in one, two:
+            page.shows("before", RESTARTED, "at once")
+            page.is_live()
+            expect(page.present).to_have_text("2 present")
+        one.field.press("Enter")
+        two.shows("before", RESTARTED, "at once", "to nobody")
+        expect(one.reason).to_be_empty()
+        for page in one, two:
+            assert [line for line in page.complaints if "net::ERR_" not in line] == []
+
+    visit(script)
+
+
+def test_the_ticker_says_what_is_missing_when_the_server_was_killed_and_goes_on(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        shown = Shown(browser, service.url, "events")
+        shown.await_tick(2)
+        service.kill()
+        expect(shown.status).to_have_text("reconnecting")
+        before = shown.ticks()
+        service.start_again()
+        expect(shown.notes).to_have_text([RESTARTED])
+        shown.is_live()
+        expect(shown.lines).to_have_count(len(before) + 3)
+        assert shown.ticks()[: len(before) + 2] == [*before, 1, 2]
+        # The gap is told once: a reload goes on in the new life of the server.
+        shown.page.reload()
+        expect(shown.notes).to_have_text(re.compile("^Going on after "))
+        expect(shown.lines).to_have_count(3)
+        assert RESTARTED not in shown.texts.all_inner_texts()
+        assert [line for line in shown.complaints if "net::ERR_" not in line] == []
+
+    visit(script)
+
+
+def test_a_message_that_is_refused_stays_in_the_field_with_the_reason(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        shown = Shown(browser, service.url, "chat")
+        for text, reason in (
+            ("  ", "at least one character that is not white space"),
+            ("é" * 2049, "at most 4096 bytes of UTF-8"),
+        ):
+            shown.say(text)
+            expect(shown.reason).to_contain_text("400 Bad Request")
+            expect(shown.reason).to_contain_text(reason)
+            expect(shown.field).to_have_value(text)
+        shown.field.fill("é" * 2048)
+        shown.button.click()
+        shown.shows("é" * 2048)
+        expect(shown.reason).to_be_empty()
+        expect(shown.field).to_have_value("")
+        assert all("status of 400" in line for line in shown.complaints)
+
+    visit(script)
+
+
+def test_what_is_written_while_a_message_is_sent_stays_in_the_field(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        def write_on(route: Route) -> None:
+            if route.request.method == "POST":  # The page's stream has the same address.
+                shown.say("second")
+            route.continue_()
+
+        shown = Shown(browser, service.url, "chat")
+        shown.page.route("**/chat", write_on)
+        with shown.page.expect_response("**/chat"):
+            shown.say("first")
+        shown.shows("first")
+        expect(shown.field).to_have_value("second")
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_a_page_that_the_browser_keeps_for_the_way_back_is_not_present_there(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        left, other = (Shown(browser, service.url, "chat") for _ in range(2))
+        left.say("before")
+        left.shows("before")
+        # Playwright has Chromium keep no page, so it is told as if it were one.
+        left.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+        expect(other.present).to_have_text("1 present")
+        other.say("meanwhile")
+        other.shows("before", "meanwhile")
+        left.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+        left.shows("before", "meanwhile")
+        for page in left, other:
+            expect(page.present).to_have_text("2 present")
+            assert page.complaints == []
+
+    visit(script)
+
+
+def test_the_chat_can_be_used_with_the_keyboard_alone(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        shown = Shown(browser, service.url, "chat")
+        shown.is_live()
+        for name in ("Streams", "Events", "Chat"):
+            shown.page.keyboard.press("Tab")
+            expect(shown.page.get_by_role("link", name=name)).to_be_focused()
+        shown.page.keyboard.press("Tab")
+        expect(shown.page.get_by_role("list", name="Messages")).to_be_focused()
+        shown.page.keyboard.press("Tab")
+        shown.page.keyboard.type("one")
+        shown.page.keyboard.press("Enter")
+        shown.shows("one")
+        shown.page.keyboard.type("two")
+        shown.page.keyboard.press("Tab")
+        expect(shown.button).to_be_focused()
+        shown.page.keyboard.press("Space")
+        shown.shows("one", "two")
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_what_is_said_is_shown_as_text(service: Service, visit: Callable[[Visit], None]) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+
+    def script(browser: Browser) -> None:
+        service.post(hostile)
+        shown = Shown(browser, service.url, "chat")
+        shown.is_live()
+        assert shown.texts.all_inner_texts() == [hostile]
+        assert shown.complaints == []
+
+    visit(script)
+
+
+@pytest.mark.parametrize("width", [360, 320])
+def test_nothing_is_wider_than_a_phone(
+    service: Service, visit: Callable[[Visit], None], width: int
+) -> None:
+    def script(browser: Browser) -> None:
+        service.post("wide" * 1000)
+        context = browser.new_context(viewport={"width": width, "height": 740})
+        for path in ("", "events", "chat"):
+            shown = Shown(context, service.url, path)
+            expect(shown.texts).not_to_have_count(0)
+            assert shown.page.evaluate("document.documentElement.scrollWidth") == width
+        # The newest message is in sight, and so is what the next is written in.
+        service.post("short")
+        expect(shown.texts.get_by_text("short")).to_be_in_viewport(ratio=1)
+        expect(shown.button).to_be_in_viewport(ratio=1)
+
+    visit(script)
+
+
+def test_each_gap_is_told_in_words_and_a_stream_that_has_ended_can_be_opened_again(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        if route.request.resource_type != "eventsource" or len(asked) == 2:
+            route.continue_()
+            return
+        asked.append(route.request.url)
+        if len(asked) == 2:
+            route.fulfill(status=204)
+            return
+        reasons = ("unknown", "trimmed", "rewound", "dropped")
+        gaps = [f'event: gap\nid: i\ndata: {{"reason":"{reason}"}}\n\n' for reason in reasons]
+        route.fulfill(content_type="text/event-stream", body="retry: 1\n" + "".join(gaps))
+
+    def script(browser: Browser) -> None:
+        page = browser.new_page()
+        page.route("**/chat*", answer)
+        shown = Shown(page, service.url, "chat")
+        expect(shown.status).to_have_text("ended")
+        assert len({*shown.notes.all_inner_texts()}) == 4
+        expect(shown.notes.first).to_have_text(RESTARTED)
+        page.get_by_role("button", name="Connect again").click()
+        shown.is_live()
+        expect(page.get_by_role("button", name="Connect again")).to_be_hidden()
+        # It goes on after what it had, which this server does not know.
+        expect(shown.notes.nth(4)).to_have_text(RESTARTED)
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_without_javascript_the_pages_name_the_line_for_curl_and_take_no_message(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        context = browser.new_context(java_script_enabled=False)
+        for path in ("events", "chat"):
+            shown = Shown(context, service.url, path)
+            expect(shown.page.get_by_text(f"curl -N 127.0.0.1:8080/{path}")).to_be_visible()
+            if path == "chat":
+                expect(shown.field).to_be_disabled()
+
+    visit(script)

@@ -1,0 +1,75 @@
+"""
+``twistd twistream`` in another process, which may be killed.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.net import LIMIT
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+LOCAL = "tcp:0:interface=127.0.0.1"
+
+
+def until(found: Callable[[], object], what: str) -> None:
+    """
+    Wait until it is so.
+    """
+    deadline = time.monotonic() + LIMIT
+    while not found():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def addresses(log: str) -> list[str]:
+    """
+    Where the program says that it serves.
+    """
+    return re.findall(r"twistream: serving on (\S+)", log)
+
+
+class Running:
+    """
+    twistd in the foreground.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._output = folder / "output.txt"
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [TWISTD, "-n", "--pidfile=", "twistream", *arguments],
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._output.read_text()
+
+    def urls(self, count: int = 1) -> list[str]:
+        """
+        Where it serves, once it does at as many addresses.
+        """
+        until(
+            lambda: len(addresses(self.log)) >= count or self.process.poll() is not None, "starts"
+        )
+        assert len(addresses(self.log)) == count, self.log
+        return addresses(self.log)
+
+    def kill(self) -> None:
+        """
+        End it without a chance to say so.
+        """
+        self.process.kill()
+        self.process.wait(LIMIT)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(LIMIT)
