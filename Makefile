@@ -14,7 +14,7 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 
 help:
 	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'
 	@echo 'make test         lint, types, layers, and all tests'
-	@echo 'make bench        measure twistream beside other servers, in about 32 minutes on an idle machine'
+	@echo 'make bench        measure twistream beside other servers, in about 35 minutes on an idle machine'
 	@echo '                  (ARGS="--rounds 1 --only twelve" for less; ARGS=--help tells what there is)'
 	@echo 'make format       put the code into the form that lint asks for'
 	@echo 'make system-deps  install the programs from outside PyPI that the tests need (Debian, Ubuntu)'

@@ -20,8 +20,8 @@ from benchmarks.servers import ROOT, SERVERS, Server
 _DESCRIPTION = """\
 Measures how fast twistream streams, beside the servers that its users would take otherwise,
 and writes tables and plots. Linux only; two cores that are idle otherwise are needed for
-figures that mean something. A full run takes about 32 minutes, a little more than six for each
-round (--rounds 3: 20 minutes); --quick takes one minute and measures nothing of use.
+figures that mean something. A full run takes about 35 minutes, seven for each round (--rounds 3:
+21 minutes); --quick takes one minute and measures nothing of use.
 """
 
 _FOLDER = ROOT / "docs" / "benchmarks"

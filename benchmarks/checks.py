@@ -4,12 +4,22 @@ of its own. A server that joins or splits messages does other work than the rest
 gets no figures.
 """
 
+import re
 import socket
 import time
 
 from benchmarks.client import body_start, request
 from benchmarks.errors import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK, MEDIA_TYPE, MESSAGE
+from benchmarks.message import (
+    CHUNK,
+    HISTORY,
+    LAST_CHUNK,
+    MEDIA_TYPE,
+    MESSAGE,
+    TEXT,
+    Events,
+    as_chunk,
+)
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
 
@@ -61,6 +71,37 @@ class _Connection:
             msg = f"{path}: the Content-Type is not {MEDIA_TYPE}"
             raise NotMeasuredError(msg)
         return start
+
+    def event(self, path: str) -> tuple[Events, int]:
+        """
+        Read the first event of a channel, and tell which others belong to it, and its number.
+        """
+        while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self._data)):
+            self._more(path)
+        # An id alone may come first, for those who leave before there is an event.
+        self._data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self._data)
+        events, number = Events(found[1].decode()), int(found[2])
+        self.expect(as_chunk(events.event(number)), path)
+        return events, number
+
+    def expect_in_chunks(self, expected: bytes, path: str) -> bytes:
+        """
+        Read exactly this part of a body, divided in whatever way, and tell how it came.
+        """
+        came = body = b""
+        while len(body) < len(expected):
+            while not (line := re.match(rb"([0-9a-fA-F]+)\r\n", self._data)):
+                self._more(path)
+            end = line.end() + int(line[1], 16)
+            while len(self._data) < end + 2:
+                self._more(path)
+            body += self._data[line.end() : end]
+            came += self._data[: end + 2]
+            self._data = self._data[end + 2 :]
+        if body != expected:
+            msg = f"{path}: {body[:60]!r} and so on is not what was missed"
+            raise NotMeasuredError(msg)
+        return came
 
     def expect(self, expected: bytes, path: str) -> None:
         """
@@ -158,3 +199,75 @@ def check_subscribers(process: ServerProcess) -> None:
             connection.close()
     # The server is to have seen that they left before others come.
     time.sleep(0.05)
+
+
+def check_channel(process: ServerProcess, held: int) -> tuple[Events, int]:
+    """
+    Publish to a channel until its history is full, one event at a time and eight at a time,
+    and then replay and publish to the one who gets that.
+
+    Args:
+        process: Who is published to.
+        held: How many events are replayed.
+
+    Returns:
+        The events of the channel, and the number of the last one.
+
+    Raises:
+        NotMeasuredError: A subscriber gets something else.
+    """
+    path = "/channel/subscribe"
+    subscribers = [_Connection(process), _Connection(process)]
+    publishers = [_Connection(process) for _ in range(8)]
+
+    def publish(count: int) -> None:
+        for publisher in publishers[:count]:
+            publisher.send(request("/channel/publish", "POST", TEXT))
+        for publisher in publishers[:count]:
+            publisher.no_content("/channel/publish")
+
+    try:
+        live, late = subscribers
+        live.send(request(path))
+        live.head(path)
+        publish(1)
+        events, newest = live.event(path)
+        for count in (1, *[8] * (HISTORY // 8)):
+            publish(count)
+            live.expect(events.chunks(range(newest + 1, newest + count + 1)), path)
+            newest += count
+        late.send(request(path, last_event_id=events.id_of(newest - held)))
+        late.head(path)
+        late.expect_in_chunks(events.missed(newest, held), path)
+        publish(8)
+        for subscriber in subscribers:
+            subscriber.expect(events.chunks(range(newest + 1, newest + 9)), path)
+            subscriber.nothing_left(path)
+    finally:
+        for connection in (*subscribers, *publishers):
+            connection.close()
+    # The server is to have seen that they left before others come.
+    time.sleep(0.05)
+    return events, newest + 8
+
+
+def check_replay(process: ServerProcess, events: Events, newest: int) -> bytes:
+    """
+    Ask a channel for all that it keeps.
+
+    Returns:
+        The body as it comes: how a replay is divided into chunks is the server's business.
+
+    Raises:
+        NotMeasuredError: It is something else.
+    """
+    path = "/channel/replay"
+    client = _Connection(process)
+    try:
+        client.send(request(path, last_event_id=events.id_of(newest - HISTORY)))
+        client.head(path)
+        came = client.expect_in_chunks(events.missed(newest, HISTORY), path)
+        client.nothing_left(path)
+    finally:
+        client.close()
+    return came

@@ -39,12 +39,18 @@ Connections that a poll tells of at once.
 clock = time.perf_counter
 
 
-def request(path: str, method: str = "GET", body: bytes = b"") -> bytes:
+def request(
+    path: str, method: str = "GET", body: bytes = b"", *, last_event_id: str | None = None
+) -> bytes:
     """
     A request of HTTP/1.1 on a connection that stays open.
     """
-    length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{length}\r\n".encode() + body
+    head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
+    if method == "POST":
+        head += f"Content-Length: {len(body)}\r\n"
+    if last_event_id is not None:
+        head += f"Last-Event-ID: {last_event_id}\r\n"
+    return f"{head}\r\n".encode() + body
 
 
 def connect(port: int) -> socket.socket:

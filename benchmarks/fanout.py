@@ -51,18 +51,28 @@ class Streams(Closing):
         total: Bytes that each has had after its first message, by the number of its file.
     """
 
-    def __init__(self, process: ServerProcess, path: str) -> None:
+    def __init__(
+        self,
+        process: ServerProcess,
+        path: str,
+        *,
+        last_event_id: str | None = None,
+        first: bytes = CHUNK,
+    ) -> None:
         """
         Args:
             process: Who is asked.
             path: What is asked for, on each connection once.
+            last_event_id: What it is asked for with.
+            first: The first message, as it comes.
         """
         self.count = 0
         self.poller = select.epoll()
         self.receive: list[Callable[[bytearray], int]] = []
         self.total: list[int] = []
         self._process = process
-        self._request = request(path)
+        self._request = request(path, last_event_id=last_event_id)
+        self._first = first
         self._sockets: dict[int, socket.socket] = {}
 
     def close(self) -> None:
@@ -135,12 +145,12 @@ class Streams(Closing):
             limit.lost("a new stream")
         data += more
         start = body_start(data)
-        if start is None or len(data) < start + SIZE:
+        if start is None or len(data) < (end := start + len(self._first)):
             return False
-        if data[start : start + SIZE] != CHUNK:
+        if data[start:end] != self._first:
             msg = "a stream does not begin with one message in a chunk of its own"
             raise NotMeasuredError(msg)
-        self.total[number] = len(data) - start - SIZE
+        self.total[number] = len(data) - end
         self.receive[number] = sock.recv_into
         return True
 
@@ -211,6 +221,8 @@ class Fanout(Closing):
     As a context manager it closes its own connections at the end, not the subscribers'.
     """
 
+    _publish = request("/publish", "POST", MESSAGE)
+
     def __init__(self, process: ServerProcess, streams: Streams) -> None:
         """
         Args:
@@ -219,7 +231,6 @@ class Fanout(Closing):
         """
         self._process = process
         self._streams = streams
-        self._publish = request("/publish", "POST", MESSAGE)
         self._controls: dict[int, socket.socket] = {}
         self._answers: dict[int, bytes] = {}
         self._free: deque[socket.socket] = deque()
@@ -296,7 +307,7 @@ class Fanout(Closing):
                     limit.lost("a subscriber's connection")
                 before = total[number]
                 total[number] = after = before + size
-                for message in range(before // SIZE, after // SIZE):
+                for message in self._messages(before, after, buffer):
                     try:
                         left[message] = rest = left[message] - 1
                     except IndexError:
@@ -308,6 +319,23 @@ class Fanout(Closing):
                         pace.complete(now)
                         self._send(pace)
         self._check_totals()
+
+    def _messages(self, before: int, after: int, _data: bytearray) -> range:
+        """
+        Which messages a subscriber has the last bytes of now.
+
+        Args:
+            before: Bytes that it had, after its first message.
+            after: Bytes that it has.
+            _data: Begins with those that came.
+        """
+        return range(before // SIZE, after // SIZE)
+
+    def _bytes_of(self, messages: int) -> int:
+        """
+        The size of the first so many messages.
+        """
+        return messages * SIZE
 
     def _send(self, pace: "_Closed | _Paced") -> None:
         while pace.wanted and self._free:
@@ -335,7 +363,7 @@ class Fanout(Closing):
             self._answers[number] = answer
 
     def _check_totals(self) -> None:
-        expected = len(self._sent) * SIZE
+        expected = self._bytes_of(len(self._sent))
         wrong = sum(self._streams.total[number] != expected for number in self._streams.numbers())
         if wrong:
             msg = f"{wrong} subscribers do not have the {expected} bytes that were published"

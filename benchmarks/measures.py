@@ -66,6 +66,11 @@ _SHARES = (
     Measure("client_cpu", "client CPU, %", ".0f", 100),
 )
 _LATENCY = (Measure("p50_ms", "p50, ms", "digits"), Measure("p99_ms", "p99, ms", "digits"))
+_PUBLISH = (
+    Measure("cpu_us_per_publish", "CPU for each publish, microseconds", ".1f"),
+    Measure("publishes_per_s", "publishes/s"),
+    *_SHARES,
+)
 
 FIGURES: Final = {
     "twelve": Figure(
@@ -108,6 +113,39 @@ FIGURES: Final = {
             Measure("behind_s", "behind at the end, s", ".2f"),
             *_SHARES,
         ),
+        more_is_better=False,
+    ),
+    "channel": Figure(
+        "Fan-out to {size} subscribers of a channel, eight publishes in flight",
+        "Each event has an id, 1,000 are kept, and a client that has missed some gets them before "
+        "what is live. The text of an event has 100 bytes. What twistream's own broadcast does "
+        "with the same bytes, without a history, is beside it.",
+        (Measure("deliveries_per_s", "deliveries/s"), *_LATENCY, *_SHARES),
+    ),
+    "replay": Figure(
+        "Replay of 1,000 events",
+        "A client connects, asks with the ``Last-Event-ID`` from which on all that is kept was "
+        "missed, gets it, in chunks of any size, and leaves; then the next one. CPU time of the "
+        "server for all of that. Less is better.",
+        (
+            Measure("cpu_ms_per_replay", "CPU for each replay, ms", "digits"),
+            *_LATENCY,
+            Measure("replays_per_s", "replays/s"),
+            *_SHARES,
+        ),
+        more_is_better=False,
+    ),
+    "text": Figure(
+        "Publish to a channel without subscribers, a str",
+        "CPU time of the server for each of many publishes of 100 bytes in one turn of the "
+        "reactor, with 1,000 events kept, so that each publish drops one. Less is better.",
+        _PUBLISH,
+        more_is_better=False,
+    ),
+    "json": Figure(
+        "Publish to a channel without subscribers, a value",
+        "As before, and the value is encoded as JSON each time. Less is better.",
+        _PUBLISH,
         more_is_better=False,
     ),
     "memory": Figure(

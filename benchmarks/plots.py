@@ -79,6 +79,11 @@ def draw(results: Results, folder: Path) -> list[tuple[str, str]]:
             "Responses and messages a second",
             lambda: _bars(results, ["twelve", "many"]),
         ),
+        (
+            "channel.svg",
+            f"Deliveries a second to {size:,} subscribers of a channel, and CPU time of a replay",
+            lambda: _bars(results, [f"fanout-{size}-channel", "replay"]),
+        ),
         ("memory.svg", "Memory of an idle stream", lambda: _bars(results, ["memory"])),
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +121,13 @@ def _medians(results: Results, figure: str, measure: str) -> dict[str, float]:
 
 
 def _colour(server: str) -> str:
-    return {OURS: _OURS, FLOOR: _FLOOR, "twisted": _ON_TWISTED}.get(server, _OTHER)
+    colours = {
+        OURS: _OURS,
+        FLOOR: _FLOOR,
+        "twisted": _ON_TWISTED,
+        "twistream_broadcast": _ON_TWISTED,
+    }
+    return colours.get(server, _OTHER)
 
 
 def _short(results: Results, server: str) -> str:

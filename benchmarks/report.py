@@ -190,7 +190,7 @@ def _targets(results: Results) -> str:
     rows = []
     for target in TARGETS:
         outcome = target.outcome(results)
-        unit = " KB" if target.difference else ""
+        unit = f" {target.unit}" if target.unit else ""
         bound = f"{target.sign} {target.bound:g}{unit}"
         if outcome is None:
             rows.append([target.words, bound, _NONE, "not measured"])

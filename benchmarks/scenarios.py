@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
-from benchmarks.checks import check_response, check_subscribers
+from benchmarks.channel import ChannelFanout, replay
+from benchmarks.checks import check_channel, check_replay, check_response, check_subscribers
 from benchmarks.client import SIZE, Connections, Limit, Use
 from benchmarks.errors import NotMeasuredError
 from benchmarks.fanout import Deliveries, Fanout, Streams
-from benchmarks.message import LAST_CHUNK
+from benchmarks.message import HISTORY, LAST_CHUNK, as_chunk
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import Server
 
@@ -29,6 +30,9 @@ SCENARIOS: Final = {
     "twelve": "12 messages for each request, on 64 connections",
     "many": "one response of 200,000 messages",
     "fanout": "deliveries to 100, 1,000 and 10,000 subscribers",
+    "channel": "deliveries to 1,000 subscribers of a channel, with ids and a history",
+    "replay": "CPU time of a replay of 1,000 events to a client that has missed them",
+    "publish": "CPU time of a publish to a channel without subscribers (twistream)",
     "memory": "memory of an idle stream, of as many as the largest fan-out has",
     "ticks": "CPU time of 1,000 streams with a message each second",
     "turns": "CPU time of a message in a turn of its own (servers on Twisted)",
@@ -38,6 +42,11 @@ What can be asked for, and what it is about.
 """
 
 _PREFERRED: Final = 1_000
+
+PUBLISHED: Final = ("text", "json")
+"""
+What is published to a channel without subscribers: a `str`, or a value as JSON.
+"""
 
 MODES: Final = ("one", "eight", "paced")
 """
@@ -68,6 +77,7 @@ class Settings:
         tick_seconds: Seconds that they are watched; whole ones, so that each stream
             has the same number of messages in it.
         turns: Messages of one response of ``turns``.
+        publishes: What is published for one request of ``publish``.
     """
 
     rounds: int = 5
@@ -78,6 +88,7 @@ class Settings:
     ticking: int = 1_000
     tick_seconds: float = 4.0
     turns: int = 20_000
+    publishes: int = 2_000
 
     @classmethod
     def quick(cls) -> "Settings":
@@ -93,6 +104,7 @@ class Settings:
             ticking=20,
             tick_seconds=1.0,
             turns=500,
+            publishes=100,
         )
 
     @property
@@ -186,21 +198,33 @@ def loads(settings: Settings, only: Collection[str]) -> list[Load]:
             )
         )
 
-    if "twelve" in only:
-        add("twelve", {"/twelve"}, ["twelve"], _twelve)
-    if "many" in only:
-        add("many", {"/many"}, ["many"], _many)
     for size in settings.sizes:
         figures = [f"fanout-{size}-{mode}" for mode in MODES] if "fanout" in only else []
         if "memory" in only and size == max(settings.sizes):
             figures = ["memory", *figures]
         if figures:
             add(f"fanout-{size}", {"/subscribe", "/publish"}, figures, _Subscribers(size, figures))
-    if "ticks" in only:
-        add("ticks", {"/ticks"}, ["ticks"], _ticks)
-    if "turns" in only:
-        add("turns", {"/turns"}, ["turns"], _turns)
+    for name, paths, figures, measure in _of_one_load(settings):
+        if name in only:
+            add(name, paths, figures, measure)
     return plan
+
+
+def _of_one_load(settings: Settings) -> list[tuple[str, set[str], list[str], Any]]:
+    """
+    Name, paths, figures and measure of each scenario that is one load.
+    """
+    fanout = f"fanout-{main_size(settings.sizes)}-channel"
+    unheard = [f"publish-{kind}" for kind in PUBLISHED]
+    return [
+        ("twelve", {"/twelve"}, ["twelve"], _twelve),
+        ("many", {"/many"}, ["many"], _many),
+        ("channel", {"/channel/subscribe", "/channel/publish"}, [fanout], _channel),
+        ("replay", {"/channel/replay", "/channel/publish"}, ["replay"], _replay),
+        ("publish", {f"/channel/{kind}" for kind in PUBLISHED}, unheard, _publish),
+        ("ticks", {"/ticks"}, ["ticks"], _ticks),
+        ("turns", {"/turns"}, ["turns"], _turns),
+    ]
 
 
 def _twelve(process: ServerProcess, settings: Settings, put: Put) -> None:
@@ -297,10 +321,62 @@ class _Subscribers:
         put(f"fanout-{self._size}-paced", values)
 
     def _values(self, result: Deliveries) -> Values:
-        return (
-            {"deliveries_per_s": result.messages * self._size / result.use.seconds}
-            | _latencies(result.latencies, "")
-            | _shares(result.use)
+        return _deliveries(result, self._size)
+
+
+def _channel(process: ServerProcess, settings: Settings, put: Put) -> None:
+    size = main_size(settings.sizes)
+    # All that keep a history keep the last event; see `_replay` for the rest.
+    events, newest = check_channel(process, 1)
+    limit = Limit(settings.limit, process)
+    with Streams(
+        process,
+        "/channel/subscribe",
+        last_event_id=events.id_of(newest - 1),
+        first=as_chunk(events.event(newest)),
+    ) as streams:
+        streams.open(size, limit)
+        streams.read_for(_SETTLE, limit)
+        with ChannelFanout(process, streams, events, newest) as fanout:
+            result = fanout.closed(8, settings.warm_up, settings.duration, limit)
+    put(f"fanout-{size}-channel", _deliveries(result, size))
+
+
+def _replay(process: ServerProcess, settings: Settings, put: Put) -> None:
+    events, newest = check_channel(process, HISTORY)
+    expected = check_replay(process, events, newest)
+    for duration in (settings.warm_up, settings.duration):
+        limit = Limit(settings.limit, process)
+        result = replay(process, events.id_of(newest - HISTORY), expected, duration, limit)
+    replays = len(result.whole)
+    put(
+        "replay",
+        {
+            "cpu_ms_per_replay": result.use.server_seconds / replays * 1e3,
+            "replays_per_s": replays / result.use.seconds,
+        }
+        | _latencies(result.whole, "")
+        | _shares(result.use),
+    )
+
+
+def _publish(process: ServerProcess, settings: Settings, put: Put) -> None:
+    for kind in PUBLISHED:
+        path = f"/channel/{kind}"
+        # Which fills the history, so that each publish from then on drops an event of it.
+        length = check_response(process, f"{path}?n={HISTORY}", 1) + SIZE + len(LAST_CHUNK)
+        limit = Limit(settings.limit, process)
+        with Connections(process, f"{path}?n={settings.publishes}", 1, length) as connections:
+            connections.measure(settings.warm_up, limit)
+            result = connections.measure(settings.duration, limit)
+        publishes = settings.publishes * len(result.whole)
+        put(
+            f"publish-{kind}",
+            {
+                "cpu_us_per_publish": result.use.server_seconds / publishes * 1e6,
+                "publishes_per_s": publishes / result.use.seconds,
+            }
+            | _shares(result.use),
         )
 
 
@@ -329,6 +405,14 @@ def _ticks(process: ServerProcess, settings: Settings, put: Put) -> None:
             "messages_per_s": messages / use.seconds,
         }
         | _shares(use),
+    )
+
+
+def _deliveries(result: Deliveries, subscribers: int) -> Values:
+    return (
+        {"deliveries_per_s": result.messages * subscribers / result.use.seconds}
+        | _latencies(result.latencies, "")
+        | _shares(result.use)
     )
 
 

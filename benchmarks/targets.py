@@ -44,10 +44,12 @@ class Target:
         words: What it says.
         figure: What is measured; its main value counts.
         sign: How the outcome has to stand to `bound`.
-        bound: A ratio of twistream to the other, or a difference.
-        peers: Who the other is; of several, the best of each round.
+        bound: A ratio of twistream to the other, or a difference, or a value.
+        peers: Who the other is; of several, the best of each round. Where there is none and no
+            baseline, the value of twistream itself counts.
         baseline: The figure of twistream itself that is compared to, in the place of peers.
-        difference: Whether `bound` is what twistream may have more, in the unit of the figure.
+        difference: Whether `bound` is what twistream may have more.
+        unit: Of a bound that is no ratio.
     """
 
     words: str
@@ -57,6 +59,7 @@ class Target:
     peers: tuple[str, ...] = ()
     baseline: str | None = None
     difference: bool = False
+    unit: str = ""
 
     def outcome(self, results: Results) -> Spread | None:
         """
@@ -65,6 +68,8 @@ class Target:
         ours = _main(results, self.figure, OURS)
         if self.baseline is not None:
             return Spread.of(ratios(ours, _main(results, self.baseline, OURS)))
+        if not self.peers:
+            return Spread.of(ours.values())
         other = self._best(results)
         return Spread.of((differences if self.difference else ratios)(ours, other))
 
@@ -173,6 +178,7 @@ TARGETS: Final = (
         bound=3.0,
         peers=("twisted",),
         difference=True,
+        unit="KB",
     ),
     Target(
         words="memory of a stream: below 60% of the best Python peer",
@@ -194,6 +200,34 @@ TARGETS: Final = (
         sign="<",
         bound=1.0,
         peers=("twisted",),
+    ),
+    Target(
+        words="fan-out of a channel to 1,000, eight in flight: 0.8 of the broadcast alone",
+        figure="fanout-1000-channel",
+        sign=">=",
+        bound=0.8,
+        peers=("twistream_broadcast",),
+    ),
+    Target(
+        words="replay of 1,000 events: below 10 ms of CPU",
+        figure="replay",
+        sign="<",
+        bound=10.0,
+        unit="ms",
+    ),
+    Target(
+        words="publish of a str to nobody: below 20 microseconds of CPU",
+        figure="publish-text",
+        sign="<",
+        bound=20.0,
+        unit="microseconds",
+    ),
+    Target(
+        words="publish of a value to nobody: below 20 microseconds of CPU",
+        figure="publish-json",
+        sign="<",
+        bound=20.0,
+        unit="microseconds",
     ),
 )
 """

@@ -8,6 +8,12 @@ A subscriber that reads nothing neither holds up the others nor takes memory wit
 (64 MB is the limit in the test): it may be cut or miss messages. A server that does not keep
 to that does less work than the others; it says so by `Server.isolates`, is there for comparison
 only, and no target is about it but that of the floor.
+
+Those that answer ``/channel/subscribe`` and ``/channel/publish`` give an id to each event, and
+send it in a chunk of its own. Those that answer ``/channel/replay`` as well keep the last
+`benchmarks.message.HISTORY` of them, and send to a client with a ``Last-Event-ID``, at either
+of the two addresses and in chunks of any size, what it has missed: then it gets what is live,
+with nothing lost or doubled in between.
 """
 
 import os
@@ -43,6 +49,12 @@ WAITING: Final = 64
 Messages that may wait for a subscriber before it is cut, where messages are counted.
 """
 
+PAGE: Final = 128
+"""
+Events that are replayed in one piece: a client that has missed a thousand gets few pieces, and
+one that reads nothing has no more than one of them waiting.
+"""
+
 BEHIND: Final = 2**20
 """
 Bytes that may wait for a subscriber before it is cut, where bytes are counted.
@@ -61,6 +73,9 @@ Where compiled servers are kept.
 EVERY_PEER: Final = frozenset({"/twelve", "/many", "/subscribe", "/publish", "/ticks"})
 ON_TWISTED: Final = EVERY_PEER | {"/turns"}
 FAN_OUT: Final = frozenset({"/subscribe", "/publish"})
+CHANNEL: Final = frozenset({"/channel/subscribe", "/channel/publish"})
+REPLAY: Final = CHANNEL | {"/channel/replay"}
+PUBLISHED: Final = frozenset({"/channel/text", "/channel/json"})
 RESPONSES: Final = frozenset({"/twelve", "/many"})
 
 
@@ -198,7 +213,14 @@ _TABLE = (
         title="twistream",
         module="twistream_",
         distributions=("twistream", "Twisted"),
-        paths=ON_TWISTED,
+        paths=ON_TWISTED | REPLAY | PUBLISHED,
+    ),
+    Server(
+        name="twistream_broadcast",
+        title="twistream, its broadcast alone (ids, but no history)",
+        module="twistream_broadcast",
+        distributions=("twistream", "Twisted"),
+        paths=CHANNEL,
     ),
     Server(
         name="twisted",
@@ -212,6 +234,7 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         distributions=("aiohttp", "uvloop"),
+        paths=EVERY_PEER | REPLAY,
     ),
     Server(
         name="aiohttp_loop",
@@ -239,6 +262,7 @@ _TABLE = (
         title="sse-starlette on uvicorn (uvloop, httptools)",
         module="sse_starlette_",
         distributions=("sse-starlette", "starlette", "uvicorn", "uvloop", "httptools"),
+        paths=EVERY_PEER | REPLAY,
     ),
     Server(
         name="tornado",

@@ -4,13 +4,15 @@ aiohttp's own server, on uvloop.
 
 import asyncio
 import sys
+from collections import deque
 from contextlib import suppress
 
 import uvloop
 from aiohttp import web
 
-from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers import BACKLOG, BEHIND, HOST
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE
+from benchmarks.servers import BACKLOG, BEHIND, HOST, PAGE
+from benchmarks.servers.ids import Ids
 
 
 async def _started(request: web.Request) -> web.StreamResponse:
@@ -74,13 +76,20 @@ class FanOut:
         # Above this a write would wait. `send` never comes to it: a message is BEHIND bytes
         # at most, and is written if no more than that is there before it.
         transport.set_write_buffer_limits(high=3 * BEHIND)
-        self.subscribers[response] = transport
-        try:
-            await response.write(MESSAGE)
-            await asyncio.Event().wait()
-        finally:
-            self.subscribers.pop(response, None)
+        with suppress(ConnectionError):  # The client may leave in between.
+            await self.welcome(request, response)
+            self.subscribers[response] = transport
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.subscribers.pop(response, None)
         return response
+
+    async def welcome(self, _: web.Request, response: web.StreamResponse) -> None:
+        """
+        Write what a subscriber gets before what is published from now on.
+        """
+        await response.write(MESSAGE)
 
     async def publish(self, request: web.Request) -> web.Response:
         """
@@ -106,6 +115,43 @@ class FanOut:
                 continue  # It has left, and its handler is about to be cancelled.
 
 
+class Channel(FanOut):
+    """
+    A fan-out of events that have ids, of which the last ones are kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids = Ids()
+        self._count = 0
+        self._latest: deque[bytes] = deque(maxlen=HISTORY)
+
+    async def welcome(self, request: web.Request, response: web.StreamResponse) -> None:
+        """
+        Write all that was missed; when it returns nothing is.
+        """
+        last_event_id = request.headers.get("Last-Event-ID")
+        seen = self._ids.seen(last_event_id, self._count, len(self._latest))
+        while behind := self._count - seen:
+            if behind > HISTORY:
+                msg = "it takes less than is published"
+                raise ConnectionAbortedError(msg)
+            page = list(self._latest)[-behind:][:PAGE]
+            await response.write(b"".join(page))
+            seen += len(page)
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """
+        Send the body of the request, which is text of one line, to every subscriber.
+        """
+        text = await request.read()
+        self._count += 1
+        event = b"id: %b\ndata: %b\n\n" % (self._ids.of(self._count).encode(), text)
+        self._latest.append(event)
+        await self.send(event)
+        return web.Response(status=204)
+
+
 def serve(fan_out: FanOut, port: int) -> None:
     """
     Serve on `port` until the process is told to end.
@@ -116,6 +162,10 @@ def serve(fan_out: FanOut, port: int) -> None:
     app.router.add_get("/ticks", ticks)
     app.router.add_get("/subscribe", fan_out.subscribe)
     app.router.add_post("/publish", fan_out.publish)
+    channel = Channel()
+    app.router.add_get("/channel/subscribe", channel.subscribe)
+    app.router.add_get("/channel/replay", channel.subscribe)
+    app.router.add_post("/channel/publish", channel.publish)
     web.run_app(
         app,
         host=HOST,

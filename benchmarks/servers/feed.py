@@ -20,10 +20,17 @@ T = TypeVar("T")
 class Feed(Generic[T]):
     """
     What is published, for those who follow.
+
+    Attributes:
+        kept: How many messages are kept at most.
+        latest: Those that are kept.
+        count: How many were published.
+        more: Set when there is a new one, and then another event.
     """
 
-    def __init__(self) -> None:
-        self.latest: Final[deque[T]] = deque(maxlen=WAITING)
+    def __init__(self, kept: int = WAITING) -> None:
+        self.kept: Final = kept
+        self.latest: Final[deque[T]] = deque(maxlen=kept)
         self.count = 0
         self.more = asyncio.Event()
 
@@ -37,23 +44,23 @@ class Feed(Generic[T]):
         more, self.more = self.more, asyncio.Event()
         more.set()
 
-    def follow(self) -> "Follower[T]":
+    def follow(self, seen: int | None = None) -> "Follower[T]":
         """
-        All messages that are published from now on.
+        All messages that are published from now on, or after the first `seen` ones.
         """
-        return Follower(self)
+        return Follower(self, self.count if seen is None else seen)
 
 
 class Follower(Generic[T]):
     """
-    An iterator that ends when it is more than `WAITING` messages behind.
+    An iterator that ends when it is behind what is kept.
     """
 
     __slots__ = ("_feed", "_seen")
 
-    def __init__(self, feed: Feed[T]) -> None:
+    def __init__(self, feed: Feed[T], seen: int) -> None:
         self._feed = feed
-        self._seen = feed.count
+        self._seen = seen
 
     def __aiter__(self) -> Self:
         return self
@@ -63,7 +70,7 @@ class Follower(Generic[T]):
         while self._seen == feed.count:
             await feed.more.wait()
         behind = feed.count - self._seen
-        if behind > WAITING:
+        if behind > feed.kept:
             raise StopAsyncIteration
         self._seen += 1
         return feed.latest[-behind]

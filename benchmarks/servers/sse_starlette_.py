@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from benchmarks.message import MESSAGE
+from benchmarks.message import HISTORY, MESSAGE
+from benchmarks.servers import PAGE
 from benchmarks.servers.feed import Feed
+from benchmarks.servers.ids import Ids
 from benchmarks.servers.starlette_ import serve
 
 
@@ -27,9 +29,11 @@ def _event(message: bytes) -> ServerSentEvent:
 _EVENT = _event(MESSAGE)
 
 _feed: Feed[ServerSentEvent] = Feed()
+_channel: Feed[bytes] = Feed(HISTORY)
+_ids = Ids()
 
 
-def _respond(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+def _respond(events: AsyncIterator[ServerSentEvent] | AsyncIterator[bytes]) -> EventSourceResponse:
     return EventSourceResponse(events, sep="\n", ping=0)
 
 
@@ -48,6 +52,15 @@ async def _published() -> AsyncIterator[ServerSentEvent]:
     published = _feed.follow()
     yield _EVENT
     async for event in published:
+        yield event
+
+
+async def _told(seen: int) -> AsyncIterator[bytes]:
+    while 0 < (behind := _channel.count - seen) <= HISTORY:
+        page = list(_channel.latest)[-behind:][:PAGE]
+        yield b"".join(page)
+        seen += len(page)
+    async for event in _channel.follow(seen):
         yield event
 
 
@@ -79,6 +92,26 @@ async def subscribe(_: Request) -> Response:
     return _respond(_published())
 
 
+async def subscribe_to_channel(request: Request) -> Response:
+    """
+    All that was missed, and then all that is published.
+    """
+    last_event_id = request.headers.get("Last-Event-ID")
+    seen = _ids.seen(last_event_id, _channel.count, len(_channel.latest))
+    return _respond(_told(seen))
+
+
+async def publish_to_channel(request: Request) -> Response:
+    """
+    Send the body of the request, which is text, to every subscriber.
+    """
+    text = (await request.body()).decode()
+    event = ServerSentEvent(text, id=_ids.of(_channel.count + 1), sep="\n")
+    # As bytes, which a response sends as they are; an event it would encode for each subscriber.
+    _channel.publish(event.encode())
+    return Response(status_code=204)
+
+
 async def publish(request: Request) -> Response:
     """
     Send the body of the request to every subscriber.
@@ -96,6 +129,9 @@ app = Starlette(
         Route("/ticks", ticks),
         Route("/subscribe", subscribe),
         Route("/publish", publish, methods=["POST"]),
+        Route("/channel/subscribe", subscribe_to_channel),
+        Route("/channel/replay", subscribe_to_channel),
+        Route("/channel/publish", publish_to_channel, methods=["POST"]),
     ]
 )
 

@@ -1,16 +1,18 @@
 """
-twistream, by its API, and by `Broadcast`, which channels are to be built on.
+twistream, by its API, and by `Broadcast`, which channels are built on.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 
-from benchmarks.message import MEDIA_TYPE, MESSAGE
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, TEXT, VALUE
 from benchmarks.servers.quiet_site import Publish, count, reactor, serve
 from twistream import Context, StreamResource
+from twistream.channels import Hub
 from twistream.server.broadcast import Broadcast
 from twistream.server.frames import Frame
 
@@ -56,6 +58,36 @@ async def turns(ctx: Context) -> None:
         await deferLater(reactor, 0)
 
 
+def _channels() -> Resource:
+    """
+    A channel that is listened to, and two that are not.
+    """
+    hub = Hub()
+    heard = hub.channel("heard", history=HISTORY)
+
+    async def subscribe(ctx: Context) -> None:
+        await ctx.sse(ping=None).subscribe(heard)
+
+    def publisher(name: str, value: Any) -> Callable[[Context], Iterator[bytes]]:
+        unheard = hub.channel(name, history=HISTORY)
+
+        def publish(ctx: Context) -> Iterator[bytes]:
+            for _ in range(count(ctx.request)):
+                unheard.publish(value)
+            ctx.content_type(MEDIA_TYPE)
+            yield MESSAGE
+
+        return publish
+
+    root = Resource()
+    root.putChild(b"subscribe", StreamResource(subscribe))
+    root.putChild(b"replay", StreamResource(subscribe))
+    root.putChild(b"publish", Publish(lambda text: heard.publish(text.decode())))
+    root.putChild(b"text", StreamResource(publisher("text", TEXT.decode())))
+    root.putChild(b"json", StreamResource(publisher("json", VALUE)))
+    return root
+
+
 def main(port: int) -> None:
     """
     Serve on `port` until the process is told to end.
@@ -74,6 +106,7 @@ def main(port: int) -> None:
     root.putChild(b"many", StreamResource(many))
     root.putChild(b"subscribe", StreamResource(subscribe))
     root.putChild(b"publish", Publish(lambda message: broadcast.send(Frame(message))))
+    root.putChild(b"channel", _channels())
     root.putChild(b"ticks", StreamResource(ticks))
     root.putChild(b"turns", StreamResource(turns))
     serve(root, port)

@@ -3,13 +3,22 @@ Results that nobody measured, for tests of what is made of results.
 """
 
 from benchmarks.results import Results
-from benchmarks.scenarios import SCENARIOS, Settings, loads
+from benchmarks.scenarios import PUBLISHED, SCENARIOS, Settings, loads
 from benchmarks.servers import SERVERS
+
+# Of those with a channel: deliveries/s of it, ms of a replay.
+_CHANNELS = {
+    "twistream": (390_000, 2.5),
+    "twistream_broadcast": (420_000, 0),
+    "aiohttp": (31_000, 4.1),
+    "sse_starlette": (24_000, 6.0),
+}
 
 # Of twistream and of each other server: requests/s, messages/s, deliveries/s one at a time
 # and with eight in flight, p99 in ms, KB of a stream.
 _OF_EACH = {
     "twistream": (8_000, 1_500_000, 120_000, 420_000, 9.0, 8.1),
+    "twistream_broadcast": (0, 0, 0, 0, 0, 0),
     "twisted": (5_000, 290_000, 34_000, 90_000, 21.0, 6.3),
     "aiohttp": (3_400, 101_000, 31_000, 32_000, 31.0, 16.0),
     "starlette": (1_700, 90_000, 22_000, 31_000, 29.0, 17.0),
@@ -71,6 +80,14 @@ def put_round(
             fanout = {"deliveries_per_s": rate * part * noise}
             figures[f"fanout-{size}-{mode}"] = fanout | times | shares
         figures[f"fanout-{size}-paced"] = times | {"behind_s": 0.0} | shares
+    channel, replay = _CHANNELS.get(server, (0, 0.0))
+    figures["fanout-1000-channel"] = {"deliveries_per_s": channel * noise} | times | shares
+    figures["replay"] = (
+        {"cpu_ms_per_replay": replay * noise, "replays_per_s": 100.0} | times | shares
+    )
+    for kind in PUBLISHED:
+        publish = {"cpu_us_per_publish": 8.0 * noise, "publishes_per_s": 125_000.0}
+        figures[f"publish-{kind}"] = publish | shares
     for load in loads(Settings(), SCENARIOS):
         for name in load.figures_of(SERVERS[server]):
             results.put(number, name, server, figures[name])

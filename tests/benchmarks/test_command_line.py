@@ -41,7 +41,7 @@ def test_help_tells_of_every_scenario_and_server(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     for name in (*SCENARIOS, *SERVERS):
         assert f"\n  {name} " in told
-    assert "32 minutes" in told
+    assert "35 minutes" in told
 
 
 def test_results_are_the_same_when_they_are_read_again(tmp_path: Path) -> None:

@@ -68,5 +68,19 @@ def test_a_follower_that_is_cancelled_takes_nothing_from_the_others() -> None:
     assert asyncio.run(follow()) == [7]
 
 
+def test_a_follower_may_begin_with_what_is_still_kept() -> None:
+    async def follow() -> list[int]:
+        feed: Feed[int] = Feed(kept=3)
+        for number in range(1, 6):
+            feed.publish(number)
+        follower = feed.follow(2)
+        feed.publish(6)
+        with pytest.raises(StopAsyncIteration):
+            await anext(follower)
+        return await _take(feed.follow(3), 3)
+
+    assert asyncio.run(follow()) == [4, 5, 6]
+
+
 async def _take(follower: Follower[int], count: int) -> list[int]:
     return [await anext(follower) for _ in range(count)]

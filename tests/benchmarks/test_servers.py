@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.message import CHUNK, LAST_CHUNK, MEDIA_TYPE, MESSAGE
+from benchmarks.message import CHUNK, HISTORY, LAST_CHUNK, MEDIA_TYPE, MESSAGE
 from benchmarks.servers import HOST, ROOT, SERVERS, Server
 from tests.e2e.conftest import program
 
@@ -54,10 +54,14 @@ class Client:
             raise
         self._received = b""
 
-    def send(self, method: str, path: str, body: bytes = b"") -> None:
+    def send(
+        self, method: str, path: str, body: bytes = b"", last_event_id: str | None = None
+    ) -> None:
         head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
         if method == "POST":
             head += f"Content-Length: {len(body)}\r\n"
+        if last_event_id is not None:
+            head += f"Last-Event-ID: {last_event_id}\r\n"
         self._socket.sendall(head.encode() + b"\r\n" + body)
 
     def take(self, end: bytes) -> bytes:
@@ -91,16 +95,28 @@ class Client:
         headers = (line.partition(":") for line in lines)
         return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in headers}
 
-    def stream(self, path: str) -> None:
+    def stream(self, path: str, last_event_id: str | None = None) -> None:
         """
         Ask for a stream, and see that it is one.
         """
-        self.send("GET", path)
+        self.send("GET", path, last_event_id=last_event_id)
         status, headers = self.head()
         assert status == 200
         assert headers["transfer-encoding"].lower() == "chunked"
         assert "content-encoding" not in headers
         assert headers["content-type"].partition(";")[0] == MEDIA_TYPE
+
+    def events(self, count: int) -> list[tuple[str, bytes]]:
+        """
+        Id and text of the next events, in whatever chunks they come.
+        """
+        body = b""
+        while len(fields := re.findall(rb"id: (\S+)\ndata: (.*)\n\n", body)) < count:
+            size = int(self.take(b"\r\n"), 16)
+            body += self.take_size(size + 2)[:-2]
+        # A stream may begin with an id alone.
+        assert re.fullmatch(rb"(id: \S+\n\n)?(id: \S+\ndata: .*\n\n){%d}" % count, body), body
+        return [(id_.decode(), text) for id_, text in fields]
 
     def has_nothing(self) -> bool:
         """
@@ -161,9 +177,9 @@ class Running:
             else:
                 return
 
-    def publish(self, message: bytes) -> None:
+    def publish(self, message: bytes, path: str = "/publish") -> None:
         client = self.connect()
-        client.send("POST", "/publish", message)
+        client.send("POST", path, message)
         status, headers = client.head()
         assert status == 204
         assert "content-length" not in headers
@@ -203,6 +219,8 @@ def those_with(*paths: str) -> pytest.MarkDecorator:
 
 every_server = those_with()
 with_subscribers = those_with("/subscribe", "/publish")
+with_channels = those_with("/channel/subscribe", "/channel/publish")
+with_histories = those_with("/channel/replay")
 isolating = pytest.mark.parametrize(
     "server",
     [
@@ -358,6 +376,92 @@ def test_a_subscriber_that_reads_nothing_costs_the_others_nothing(running: Runni
             assert reader.take_size(len(LARGE_CHUNK)).lower() == LARGE_CHUNK
         if number % 100 == 0:
             assert running.memory() - before < MOST_GROWTH, f"after {number} messages"
+
+
+def numbers(events: list[tuple[str, bytes]]) -> list[int]:
+    """
+    Those of their ids, which have one epoch.
+    """
+    parts = [id_.rpartition("-") for id_, _ in events]
+    assert len({epoch for epoch, _, _ in parts}) == 1
+    return [int(number) for _, _, number in parts]
+
+
+@with_channels
+def test_every_subscriber_of_a_channel_gets_every_event_once_and_in_order(running: Running) -> None:
+    subscribers = [running.connect() for _ in range(3)]
+    for subscriber in subscribers:
+        subscriber.stream("/channel/subscribe")
+    texts = [b"%d" % number for number in range(5)]
+    for text in texts:
+        running.publish(text, "/channel/publish")
+    events = subscribers[0].events(5)
+    assert [text for _, text in events] == texts
+    assert numbers(events) == list(range(numbers(events)[0], numbers(events)[0] + 5))
+    assert all(subscriber.events(5) == events for subscriber in subscribers[1:])
+    assert all(subscriber.has_nothing() for subscriber in subscribers)
+
+
+@with_histories
+def test_a_client_that_comes_back_gets_what_it_missed_and_then_what_is_live(
+    running: Running,
+) -> None:
+    client = running.connect()
+    client.stream("/channel/subscribe")
+    for text in (b"one", b"two", b"three"):
+        running.publish(text, "/channel/publish")
+    last_event_id = client.events(3)[0][0]
+    client.leave()
+    running.publish(b"four", "/channel/publish")
+    client = running.connect()
+    client.stream("/channel/replay", last_event_id)
+    assert [text for _, text in client.events(3)] == [b"two", b"three", b"four"]
+    running.publish(b"five", "/channel/publish")
+    assert [text for _, text in client.events(1)] == [b"five"]
+    assert client.has_nothing()
+
+
+@with_histories
+def test_nothing_is_lost_or_doubled_between_what_was_missed_and_what_is_live(
+    running: Running,
+) -> None:
+    first, publisher = running.connect(), running.connect()
+    first.stream("/channel/subscribe")
+    running.publish(b"first", "/channel/publish")
+    last_event_id = first.events(1)[0][0]
+    clients = []
+    for number in range(50):
+        # Both at once, so that either may come first.
+        clients.append(running.connect())
+        publisher.send("POST", "/channel/publish", b"%d" % number)
+        clients[-1].send("GET", "/channel/replay", last_event_id=last_event_id)
+        assert publisher.head()[0] == 204
+    expected = first.events(50)
+    assert [text for _, text in expected] == [b"%d" % number for number in range(50)]
+    for client in clients:
+        assert client.head()[0] == 200
+        assert client.events(50) == expected
+    assert all(client.has_nothing() for client in clients[::10])
+
+
+@with_channels
+def test_a_subscriber_of_a_channel_that_reads_nothing_costs_the_others_nothing(
+    running: Running,
+) -> None:
+    stuck, reader = running.connect(receive_buffer=4096), running.connect()
+    for subscriber in (stuck, reader):
+        subscriber.stream("/channel/subscribe")
+    publisher = running.connect()
+    text = b"l" * 60_000
+    # What is kept comes to 60 MB; from there on memory is to stay.
+    for number in range(1, 2501):
+        publisher.send("POST", "/channel/publish", text)
+        assert publisher.head()[0] == 204
+        assert reader.events(1)[0][1] == text
+        if number == HISTORY:
+            before = running.memory()
+        if number > HISTORY and number % 100 == 0:
+            assert running.memory() - before < MOST_GROWTH, f"after {number} events"
 
 
 @pytest.mark.parametrize("server", ["aiohttp_loop", "granian_loop"], indirect=True)

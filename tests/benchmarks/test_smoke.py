@@ -15,15 +15,24 @@ from benchmarks.servers import ROOT
 pytest.importorskip("matplotlib")
 
 FANOUT = [f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")]
+CHANNEL = {"fanout-40-channel"}
 ON_TWISTED = {"twelve", "many", *FANOUT, "memory", "ticks", "turns"}
 COMPARED = {name for name in FANOUT if name.startswith("fanout-40")}
 EXPECTED = {
-    "twistream": ON_TWISTED,
+    "twistream": ON_TWISTED | CHANNEL | {"replay", "publish-text", "publish-json"},
+    "twistream_broadcast": CHANNEL,
     "twisted": ON_TWISTED,
     "aiohttp_loop": COMPARED,
     "bare_send": set(FANOUT),
 }
-PLOTS = ["fanout.svg", "latency.svg", "memory.svg", "responses.svg", "subscribers.svg"]
+PLOTS = [
+    "channel.svg",
+    "fanout.svg",
+    "latency.svg",
+    "memory.svg",
+    "responses.svg",
+    "subscribers.svg",
+]
 
 
 def test_a_quick_run_has_every_figure_and_makes_the_report_and_the_plots(tmp_path: Path) -> None:
@@ -46,7 +55,7 @@ def test_a_quick_run_has_every_figure_and_makes_the_report_and_the_plots(tmp_pat
     for name in results.figures:
         for server in results.servers_of(name):
             assert f"1/1 {name}" in done.stderr
-            if name.endswith(("one", "eight")):
+            if name.endswith(("one", "eight", "channel")):
                 (rate,) = results.values(name, server, "deliveries_per_s").values()
                 assert rate > 0
             if name.endswith("paced"):
