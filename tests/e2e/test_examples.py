@@ -11,41 +11,44 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_twisted import ensureDeferred
+from twisted.internet.threads import deferToThread
 
+from tests.e2e.browser import launched
 from tests.e2e.conftest import program
 from tests.e2e.net import LIMIT
+from tests.e2e.pages import Command, run_curl
 from tests.e2e.twistd import LOCAL, TWISTD, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+
+def served(app: str) -> list[str]:
+    """
+    The command that serves an application on a free port.
+    """
+    return [TWISTD, "-n", "--pidfile=", "twistream", "--listen", LOCAL, "--app", app]
+
+
 # Each example: how it is started, and what curl gets from which path first, as a pattern.
 RUNS: dict[str, tuple[list[str], str, bytes]] = {
     "stream_numbers.py": (
-        [
-            TWISTD,
-            "-n",
-            "--pidfile=",
-            "twistream",
-            "--listen",
-            LOCAL,
-            "--app",
-            "stream_numbers:root",
-        ],
+        served("stream_numbers:root"),
         "/",
         b"Message number 1<br>Message number 2<br>",
     ),
     "json_numbers.py": (
-        [TWISTD, "-n", "--pidfile=", "twistream", "--listen", LOCAL, "--app", "json_numbers:root"],
+        served("json_numbers:root"),
         "/",
         b'{"number":1}\n{"number":2}\n',
     ),
     "handler_app.py": (
-        [TWISTD, "-n", "--pidfile=", "twistream", "--listen", LOCAL, "--app", "handler_app:hello"],
+        served("handler_app:hello"),
         "/",
         b"Hello, streaming world\n",
     ),
     "klein_app.py": (
-        [TWISTD, "-n", "--pidfile=", "twistream", "--listen", LOCAL, "--app", "klein_app:root"],
+        served("klein_app:root"),
         "/countdown/2",
         b"2\n1\nlift-off\n",
     ),
@@ -59,6 +62,61 @@ RUNS: dict[str, tuple[list[str], str, bytes]] = {
         "/",
         b"0\n1\n2\n3\n4\n",
     ),
+}
+
+# Those with more than one client: what each gets, in order. Ids stand for others.
+SESSIONS: dict[str, list[Command]] = {
+    "events.py": [
+        Command(
+            "curl -N -H 'Last-Event-ID: 3' http://127.0.0.1:8080/",
+            'retry: 1000\n\nevent: tick\nid: 2\ndata: {"left":2}\n\n',
+        ),
+        Command(
+            "curl -N http://127.0.0.1:8080/",
+            'retry: 1000\n\nevent: tick\nid: 9\ndata: {"left":9}\n\n',
+        ),
+        Command("curl -w '%{http_code}' http://127.0.0.1:8080/?last_event_id=0", "204"),
+    ],
+    "news.py": [
+        Command(
+            "curl -N http://127.0.0.1:8080/news",
+            "id: 9f1c0d5e7a3b2468-0\n\n"
+            'event: story\nid: 9f1c0d5e7a3b2468-1\ndata: {"title":"Rain"}\n\n'
+            'event: story\nid: 9f1c0d5e7a3b2468-2\ndata: {"title":"Sun"}\n\n',
+        ),
+        Command("curl -d Rain http://127.0.0.1:8080/publish", "9f1c0d5e7a3b2468-1"),
+        Command("curl -d ' Sun ' http://127.0.0.1:8080/publish", "9f1c0d5e7a3b2468-2"),
+        Command(
+            "curl -N -H 'Last-Event-ID: 9f1c0d5e7a3b2468-1' http://127.0.0.1:8080/news",
+            'event: story\nid: 9f1c0d5e7a3b2468-2\ndata: {"title":"Sun"}\n\n',
+        ),
+        Command(
+            "curl -d ' ' http://127.0.0.1:8080/publish",
+            "400 Bad Request\nA title has at least one character.",
+        ),
+    ],
+    "json_lines_channel.py": [
+        Command("curl -d 12.5 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-1"}'),
+        Command("curl -d 21 http://127.0.0.1:8080/roof", '{"id":"9f1c0d5e7a3b2468-2"}'),
+        Command("curl -d 13 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-3"}'),
+        Command(
+            "curl -N http://127.0.0.1:8080/?last_event_id=9f1c0d5e7a3b2468-1",
+            '{"id":"9f1c0d5e7a3b2468-2","data":{"place":"roof","celsius":21.0}}\n'
+            '{"id":"9f1c0d5e7a3b2468-3","data":{"place":"cellar","celsius":13.0}}\n'
+            '{"id":"9f1c0d5e7a3b2468-4","data":{"place":"roof","celsius":22.0}}\n',
+        ),
+        Command(
+            "curl -N http://127.0.0.1:8080/cellar?last_event_id=9f1c0d5e7a3b2468-1",
+            '{"id":"9f1c0d5e7a3b2468-3","data":{"place":"cellar","celsius":13.0}}\n'
+            '{"id":"9f1c0d5e7a3b2468-5","data":{"place":"cellar","celsius":14.0}}\n',
+        ),
+        Command("curl -d 22 http://127.0.0.1:8080/roof", '{"id":"9f1c0d5e7a3b2468-4"}'),
+        Command("curl -d 14 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-5"}'),
+        Command(
+            "curl -d inf http://127.0.0.1:8080/roof",
+            "400 Bad Request\nA temperature is a number.",
+        ),
+    ],
 }
 
 
@@ -112,5 +170,46 @@ def test_an_example(name: str, start: Callable[[list[str]], int]) -> None:
         process.kill()
 
 
+@pytest.mark.parametrize("name", SESSIONS)
+def test_an_example_with_several_clients(
+    name: str, start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    port = start(served(f"{Path(name).stem}:root"))
+    run_curl(SESSIONS[name], port, tmp_path)
+
+
+def test_the_example_of_a_client_reads_on_where_it_was(
+    start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    port = start(served("events:root"))
+    program = [sys.executable, "follow_events.py", f"http://127.0.0.1:{port}/?last_event_id=3"]
+    output = subprocess.check_output(program, cwd=tmp_path / "examples", timeout=LIMIT)
+    assert output.decode().splitlines() == [
+        *(f'{n} tick {{"left":{n}}}' for n in (2, 1, 0)),
+        "it has ended: 204",
+    ]
+
+
+@ensureDeferred
+async def test_the_page_of_the_news_shows_them(
+    start: Callable[[list[str]], int], chromium: str
+) -> None:
+    url = f"http://127.0.0.1:{start(served('news:root'))}/"
+
+    def shown() -> None:
+        with launched(chromium) as browser:
+            page = browser.new_page()
+            page.goto(url)
+            page.wait_for_function("() => source.readyState === EventSource.OPEN")
+            page.evaluate("() => fetch('/publish', {method: 'POST', body: '<b>Rain</b>'})")
+            page.get_by_role("listitem").get_by_text("<b>Rain</b>").wait_for()
+
+    await deferToThread(shown)
+
+
 def test_each_example_is_run() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(RUNS)
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+        "follow_events.py",
+        *RUNS,
+        *SESSIONS,
+    }

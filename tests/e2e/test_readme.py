@@ -3,71 +3,26 @@ What the README says, done.
 """
 
 import re
-import sys
 import unittest
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from docutils.core import publish_doctree
-from docutils.nodes import literal_block, table
 from pytest_twisted import ensureDeferred
+from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 
 import twistream
-from tests.e2e.net import serving
+from tests.e2e.browser import SECONDS, launched
+from tests.e2e.net import Server, serving
+from tests.e2e.pages import BLANK, ROOT, Page, run_curl
 from twistream import Context, StreamResource
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.rst").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    """
-    The code blocks of the README in one language.
-    """
-    tree = publish_doctree(
-        README, settings_overrides={"syntax_highlight": "none", "report_level": 1, "halt_level": 2}
-    )
-    return [
-        block.astext()
-        for block in tree.findall(literal_block)
-        if language in block.attributes["classes"]
-    ]
-
-
-class _Endpoints:
-    """
-    Keeps the site that a block would serve.
-    """
-
-    def __init__(self) -> None:
-        self.sites: list[Any] = []
-
-    def from_string(self, _: object, text: str) -> "_Endpoints":
-        assert text.startswith("tcp:8080")
-        return self
-
-    def listen(self, site: Any) -> None:
-        self.sites.append(site)
-
-
-def executed(monkeypatch: Any) -> tuple[dict[str, Any], _Endpoints]:
-    """
-    The names that the Python blocks define, one after the other, and what they serve.
-    """
-    endpoints = _Endpoints()
-    monkeypatch.setattr("twisted.internet.endpoints.serverFromString", endpoints.from_string)
-    module = ModuleType("readme")
-    monkeypatch.setitem(sys.modules, "readme", module)
-    for block in blocks("python"):
-        exec(compile(block, "README.rst", "exec"), vars(module))  # noqa: S102 - our own
-    return vars(module), endpoints
+README = Page("README.rst")
 
 
 @ensureDeferred
 async def test_the_handlers_stream(monkeypatch: Any) -> None:
-    names, endpoints = executed(monkeypatch)
+    names, endpoints = README.executed(monkeypatch)
     root = Resource()
     for name in ("hello", "numbers", "ticks"):
         root.putChild(name.encode(), StreamResource(names[name]))
@@ -87,8 +42,36 @@ async def test_the_handlers_stream(monkeypatch: Any) -> None:
         await count.holds(b"2\r\n0\n\r\n2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n")
 
 
+@ensureDeferred
+async def test_its_curl_lines_print_what_it_says(monkeypatch: Any, tmp_path: Path) -> None:
+    names, _ = README.executed(monkeypatch)
+    names["root"].putChild(b"", StreamResource(names["hello"]))
+    async with serving(names["root"]) as server:
+        await deferToThread(run_curl, README.commands("curl"), server.number, tmp_path)
+
+
+@ensureDeferred
+async def test_its_script_shows_a_story_in_a_browser(monkeypatch: Any, chromium: str) -> None:
+    names, _ = README.executed(monkeypatch)
+    names["root"].putChild(b"", BLANK)
+    (script,) = README.blocks("javascript")
+
+    def shown(server: Server) -> str:
+        with launched(chromium) as browser:
+            page = browser.new_page()
+            page.goto(server.url())
+            page.evaluate(f"() => {{ {script}\nwindow.source = source; }}")
+            page.wait_for_function("() => source.readyState === EventSource.OPEN")
+            with page.expect_console_message(timeout=SECONDS * 1000) as message:
+                page.evaluate("() => fetch('/publish', {method: 'POST', body: 'Rain'})")
+            return message.value.text
+
+    async with serving(names["root"]) as server:
+        assert await deferToThread(shown, server) == "Rain"
+
+
 def test_its_test_passes_and_can_fail(monkeypatch: Any) -> None:
-    names, _ = executed(monkeypatch)
+    names, _ = README.executed(monkeypatch)
     case: type[unittest.TestCase] = names["TicksTests"]
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
@@ -99,21 +82,13 @@ def test_its_test_passes_and_can_fail(monkeypatch: Any) -> None:
 
 
 def test_the_table_names_what_is_there() -> None:
-    tree = publish_doctree(README, settings_overrides={"syntax_highlight": "none"})
-    text = "\n".join(each.astext() for each in tree.findall(table))
-    for name in set(re.findall(r"ctx\.([a-z_]+)", text)):
+    for name in set(re.findall(r"ctx\.([a-z_]+)", README.tables())):
         assert hasattr(Context, name), name
     assert hasattr(twistream, "StopStream")
 
 
 def test_the_commands_are_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    console = "\n".join(blocks("console"))
-    targets = re.findall(r"\$ make (\S+)", console)
+    targets = [command.line.split()[1] for command in README.commands("make")]
     assert targets == ["demo", "test"]
     assert all(f"\n{target}:" in makefile for target in targets)
-
-
-def test_the_links_lead_somewhere() -> None:
-    for target in re.findall(r"<([^>:]+)>`_", README):
-        assert (ROOT / target).exists(), target

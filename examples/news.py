@@ -1,0 +1,56 @@
+"""
+A channel with a history: what one client publishes, all others get, and get again.
+
+Run it with ``twistd -n twistream --app news:root`` in this folder, then open
+http://127.0.0.1:8080/ or ``curl -N http://127.0.0.1:8080/news``, and publish with
+``curl -d 'Rain' http://127.0.0.1:8080/publish``. Whoever comes again with an id,
+``curl -N -H 'Last-Event-ID: ...' http://127.0.0.1:8080/news``, gets what came after it.
+"""
+
+from twisted.web.resource import Resource
+
+from twistream import HTTPError, Hub, StreamResource
+
+PAGE = """<!DOCTYPE html>
+<meta charset="utf-8">
+<title>News</title>
+<ul id="news"></ul>
+<script>
+const add = text => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    document.getElementById("news").append(item);
+};
+const source = new EventSource("/news");
+source.addEventListener("story", e => add(JSON.parse(e.data).title));
+source.addEventListener("gap", e => add("Some news are missing: " + JSON.parse(e.data).reason));
+</script>
+"""
+
+hub = Hub()
+news = hub.channel("news", history=100, history_ttl=3600.0)
+
+
+async def page(ctx):
+    ctx.html(PAGE)
+
+
+async def feed(ctx):
+    await ctx.sse().subscribe(news)
+
+
+async def publish(ctx):
+    try:
+        title = ctx.request.content.read(1000).decode().strip()
+    except UnicodeDecodeError as err:
+        raise HTTPError(400, "A title is UTF-8.") from err
+    if not title:
+        raise HTTPError(400, "A title has at least one character.")
+    ctx.status_code(201)
+    return await news.publish({"title": title}, event="story") + "\n"
+
+
+root = Resource()
+root.putChild(b"", StreamResource(page))
+root.putChild(b"news", StreamResource(feed))
+root.putChild(b"publish", StreamResource(publish, methods=("POST",)))

@@ -1,0 +1,82 @@
+"""
+What docs/channels.rst says, done.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from attrs import fields
+from pytest_twisted import ensureDeferred
+from twisted.internet.threads import deferToThread
+
+from tests.e2e.net import Server, eventually, pause, serving
+from tests.e2e.pages import Page, run_curl
+from twistream.channels import ChannelStatistics, HubStatistics, SubscriptionStatistics
+from twistream.server.outlet import OnSlow
+from twistream.wire.messages import Reason
+
+CHANNELS = Page("docs/channels.rst")
+
+
+@pytest.fixture
+def names(monkeypatch: Any) -> dict[str, Any]:
+    """
+    What the page defines.
+    """
+    return CHANNELS.executed(monkeypatch)[0]
+
+
+async def get(server: Server, path: bytes) -> Any:
+    return await server.get(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+
+
+@ensureDeferred
+async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
+    async with serving(names["root"]) as server:
+        await deferToThread(run_curl, CHANNELS.commands("curl"), server.number, tmp_path)
+
+
+def test_the_application_that_it_serves_is_there(names: dict[str, Any]) -> None:
+    for command in CHANNELS.commands("twistd"):
+        assert command.line.rpartition(":")[2] in names
+
+
+@ensureDeferred
+async def test_who_comes_and_goes_is_counted(names: dict[str, Any]) -> None:
+    async with serving(names["root"]) as server:
+        first = await get(server, b"/news")
+        await eventually(lambda: names["people"].published)
+        counts = await get(server, b"/people")
+        await counts.holds(b"data: 1\n")
+        await get(server, b"/news")
+        await counts.holds(b"data: 2\n")
+        before = len(counts.data)
+        first.leave()
+        await counts.until(lambda: b"data: 1\n" in counts.data[before:])
+
+
+@ensureDeferred
+async def test_a_slow_client_of_the_newest_skips_to_it_and_is_told(names: dict[str, Any]) -> None:
+    weather = names["weather"]
+    async with serving(names["root"]) as server:
+        client = await get(server, b"/newest")
+        await client.holds(b"id: ")
+        client.transport.pauseProducing()
+        while not weather.statistics().dropped:
+            weather.publish("x" * 50_000)
+            await pause(0)
+        weather.publish("the newest")
+        client.transport.resumeProducing()
+        data = await client.holds(b"data: the newest\n")
+        assert b'"reason":"dropped"' in data
+
+
+def test_the_tables_name_what_is_there() -> None:
+    text = CHANNELS.tables()
+    assert set(get_args(OnSlow)) == set(re.findall('^"([a-z]+)"', text, re.MULTILINE))
+    assert set(get_args(Reason)) <= set(text.split())
+    for kind in (ChannelStatistics, HubStatistics, SubscriptionStatistics):
+        names = {field.name for field in fields(kind)}
+        assert names <= set(re.split(r"\W", text))
