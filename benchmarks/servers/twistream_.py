@@ -14,7 +14,7 @@ from benchmarks.servers.quiet_site import Publish, count, reactor, serve
 from twistream import Context, StreamResource
 from twistream.channels import Hub
 from twistream.server.broadcast import Broadcast
-from twistream.server.frames import Frame
+from twistream.wire.frames import Frame
 
 
 def twelve(ctx: Context) -> Iterator[bytes]:

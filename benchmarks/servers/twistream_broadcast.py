@@ -12,7 +12,7 @@ from benchmarks.servers.ids import Ids
 from benchmarks.servers.quiet_site import Publish, reactor, serve
 from twistream import Context, StreamResource
 from twistream.server.broadcast import Broadcast
-from twistream.server.frames import Frame
+from twistream.wire.frames import Frame
 
 
 class Numbered:

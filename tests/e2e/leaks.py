@@ -23,8 +23,8 @@ from twisted.web.server import Request
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
 from twistream import Context
-from twistream.server.loop import StreamLoop
-from twistream.server.writer import ResponseWriter
+from twistream.server.response.loop import StreamLoop
+from twistream.server.response.writer import ResponseWriter
 
 AT_ONCE = 50
 COUNTED = (Context, Deferred, DelayedCall, Failure, Request, ResponseWriter, StreamLoop)

@@ -11,7 +11,7 @@ from pytest_twisted import ensureDeferred
 
 from tests.e2e.net import Client, Server, eventually, pause, reactor, serving
 from twistream import BufferOverflow, Context, SendTimeout, StreamAborted
-from twistream.server.sockets import queued
+from twistream.server.connection.sockets import queued
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -10,7 +10,7 @@ from pytest_twisted import ensureDeferred
 
 from tests.e2e.net import eventually, pause, serving
 from twistream import ClientDisconnected, Context
-from twistream.server import hangup
+from twistream.server.connection import hangup
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MANY = REQUEST * 3000

@@ -4,8 +4,8 @@ A source of messages that a test sends from by hand.
 
 from collections.abc import Callable, Sequence
 
-from twistream.server.frames import Batch, Frame
 from twistream.server.outlet import Outlet, Source, SubscribeOptions
+from twistream.wire.frames import Batch, Frame
 
 
 class MadeUp:

@@ -26,7 +26,7 @@ from twistream import (
     StreamResource,
 )
 from twistream.server.broadcast import Broadcast
-from twistream.server.frames import Frame
+from twistream.wire.frames import Frame
 
 STEP = 0.125
 """

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.stepped import Wire
 from twistream import ClientDisconnected, Context, StopStream
-from twistream.server.turn import Turn
+from twistream.scheduling.turn import Turn
 
 
 class JoiningTest(SynchronousTestCase):

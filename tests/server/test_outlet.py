@@ -18,8 +18,8 @@ from twistream import (
     StreamAborted,
     StreamFinished,
 )
-from twistream.server.frames import Batch, Frame
 from twistream.server.outlet import Outlet
+from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, LINES
 
 

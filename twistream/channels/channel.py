@@ -15,8 +15,8 @@ from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
 from twistream.channels.topic import Topic
+from twistream.checks import check_count, check_timer
 from twistream.errors import ChannelClosed
-from twistream.server.checks import check_count, check_timer
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.render import encode_text

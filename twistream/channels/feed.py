@@ -8,8 +8,8 @@ from typing import Protocol, TypeAlias
 
 from twistream.channels.message import Delivery, Message
 from twistream.channels.topic import Topic
+from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
-from twistream.server.turn import Turn
 from twistream.wire.messages import Format, compound_id
 
 FeedKey: TypeAlias = tuple[tuple[Topic, ...], Format, Turn]

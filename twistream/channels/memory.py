@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from twistream.channels.engine import Bounds, Page
 from twistream.channels.message import Message
-from twistream.server.turn import Turn
-from twistream.server.wheel import Timer
+from twistream.scheduling.turn import Turn
+from twistream.scheduling.wheel import Timer
 from twistream.wire.messages import Payload, Reason
 
 PAGE_COUNT = 128

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from twistream.server.frames import Frame
+from twistream.wire.frames import Frame
 from twistream.wire.messages import Format, Payload
 
 _UNREAD = object()

@@ -20,10 +20,10 @@ from twistream.channels.message import Delivery, Message
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.channels.topic import Topic
 from twistream.errors import SlowConsumer
+from twistream.scheduling.turn import Turn
 from twistream.server.context import Context
-from twistream.server.frames import SEND_SIZE, Batch, Frame
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
-from twistream.server.turn import Turn
+from twistream.wire.frames import SEND_SIZE, Batch, Frame
 from twistream.wire.messages import SEPARATOR, Gap, Reason, compound_id
 
 _MOST_PARTS = 1_000

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
 from twistream.channels.message import Message
-from twistream.server.tasks import call
-from twistream.server.turn import Turn
+from twistream.scheduling.tasks import call
+from twistream.scheduling.turn import Turn
 
 if TYPE_CHECKING:
     from twistream.channels.feed import Feed, FeedKey

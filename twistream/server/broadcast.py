@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
+from twistream.scheduling.turn import Turn
 from twistream.server.context import Context
-from twistream.server.frames import SEND_SIZE, Batch, Frame
-from twistream.server.turn import Turn
-from twistream.server.writer import ResponseWriter
+from twistream.server.response.writer import ResponseWriter
+from twistream.wire.frames import SEND_SIZE, Batch, Frame
 
 _JOIN_SHARE = 1 / 8
 """

@@ -15,18 +15,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from twistream.checks import check_seconds
 from twistream.errors import (
     StopStream,
     StreamAborted,
     StreamClosed,
 )
-from twistream.server.checks import check_seconds
-from twistream.server.ending import Callback, Ending
+from twistream.scheduling.turn import Turn
 from twistream.server.events import EventStream
-from twistream.server.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
-from twistream.server.turn import Turn
-from twistream.server.writer import ResponseWriter
+from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, Step, StreamLoop
+from twistream.server.response.response import Callback, Ending
+from twistream.server.response.writer import ResponseWriter
 from twistream.wire import fields, render
 from twistream.wire.messages import LINES
 

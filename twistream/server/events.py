@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.server.checks import check_seconds, check_timer
-from twistream.server.frames import Batch, Frame
+from twistream.checks import check_seconds, check_timer
+from twistream.scheduling.wheel import Timer
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
-from twistream.server.wheel import Timer
+from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
 from twistream.wire.sse import ServerSentEvent
 

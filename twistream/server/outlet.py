@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
+from twistream.checks import check_count
 from twistream.errors import StreamClosed
-from twistream.server.checks import check_count
-from twistream.server.frames import Batch
-from twistream.server.turn import Turn
-from twistream.server.waits import fail_quietly
+from twistream.scheduling.turn import Turn
+from twistream.scheduling.waits import fail_quietly
+from twistream.wire.frames import Batch
 from twistream.wire.messages import Format, compound_id
 from twistream.wire.render import encode_text
 

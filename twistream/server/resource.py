@@ -14,15 +14,21 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from twistream.checks import check_timer
 from twistream.errors import (
     ClientDisconnected,
     HTTPError,
     StreamAborted,
 )
-from twistream.server.checks import check_timer
+from twistream.scheduling.tasks import (
+    Task,
+    cancel,
+    cancel_unless_told,
+    is_running,
+    tells_of_the_end,
+)
+from twistream.scheduling.turn import Turn
 from twistream.server.context import Context, Item
-from twistream.server.tasks import Task, cancel, cancel_unless_told, is_running, tells_of_the_end
-from twistream.server.turn import Turn
 from twistream.wire import fields, render
 
 Handler: TypeAlias = Callable[

@@ -24,15 +24,15 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
-from twistream.server.frames import SEND_SIZE, Batch
-from twistream.server.head import Head
-from twistream.server.http1 import HTTP1Outbound
-from twistream.server.http2 import HTTP2Outbound
-from twistream.server.outbound import Outbound
-from twistream.server.tasks import tell_running_task
-from twistream.server.turn import Turn
-from twistream.server.waits import FailedWait, Waits, fail_quietly
-from twistream.server.watch import SendWatch
+from twistream.scheduling.tasks import tell_running_task
+from twistream.scheduling.turn import Turn
+from twistream.scheduling.waits import FailedWait, Waits, fail_quietly
+from twistream.server.connection.http1 import HTTP1Outbound
+from twistream.server.connection.http2 import HTTP2Outbound
+from twistream.server.connection.outbound import Outbound
+from twistream.server.connection.stall import SendWatch
+from twistream.server.response.head import Head
+from twistream.wire.frames import SEND_SIZE, Batch
 
 _BUFFER_LIMIT = 16 * 1024
 """

@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.server.waits import FailedWait, Waits
+from twistream.scheduling.waits import FailedWait, Waits
 
 
 class WaitsTests(SynchronousTestCase):

@@ -19,9 +19,9 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from twistream.server.frames import Batch
-from twistream.server.sockets import descriptor
-from twistream.server.turn import Turn
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.sockets import descriptor
+from twistream.wire.frames import Batch
 
 
 def refuse_write(*_args: object) -> None:

@@ -5,8 +5,8 @@ SendWatch: cuts who takes nothing, and nobody else.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.turn import Turn
-from twistream.server.watch import SendWatch
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.stall import SendWatch
 
 
 class SendWatchTests(SynchronousTestCase):

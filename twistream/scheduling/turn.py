@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from twistream.server.wheel import TimerWheel
+from twistream.scheduling.wheel import TimerWheel
 
 SLICE = 0.01
 """

@@ -17,9 +17,9 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
-from twistream.server.tasks import call, tells_of_the_end
-from twistream.server.waits import Waits
-from twistream.server.writer import ResponseWriter
+from twistream.scheduling.tasks import call, tells_of_the_end
+from twistream.scheduling.waits import Waits
+from twistream.server.response.writer import ResponseWriter
 
 if TYPE_CHECKING:
     from twistream.server.context import Context

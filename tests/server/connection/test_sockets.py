@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.stepped import Wire
 from twistream import Context
-from twistream.server.sockets import descriptor, in_kernel, queued
+from twistream.server.connection.sockets import descriptor, in_kernel, queued
 
 
 async def idle(ctx: Context) -> None:

@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 from twisted.web._http2 import H2Stream
 from twisted.web.server import Request
 
-from twistream.server.frames import SEND_SIZE, Batch
-from twistream.server.outbound import Outbound, Owner
-from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
-from twistream.server.turn import Turn
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.outbound import Outbound, Owner
+from twistream.server.connection.sockets import descriptor, in_kernel, queued, said_goodbye
+from twistream.wire.frames import SEND_SIZE, Batch
 
 _FRAME_COST = 320
 """

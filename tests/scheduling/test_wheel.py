@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.wheel import Timer, TimerWheel
+from twistream.scheduling.wheel import Timer, TimerWheel
 
 
 class TimerWheelTests(SynchronousTestCase):

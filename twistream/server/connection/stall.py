@@ -7,8 +7,8 @@ It keeps the time and nothing else. What waiting is, and what counts as progress
 from collections.abc import Callable
 from typing import TypeAlias
 
-from twistream.server.turn import Turn
-from twistream.server.wheel import Timer
+from twistream.scheduling.turn import Turn
+from twistream.scheduling.wheel import Timer
 
 Mark: TypeAlias = tuple[int, int]
 

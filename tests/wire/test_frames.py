@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.frames import SEND_SIZE, Batch, Frame
+from twistream.wire.frames import SEND_SIZE, Batch, Frame
 
 SIZES = st.integers(1, SEND_SIZE + 5) | st.sampled_from([SEND_SIZE // 2, SEND_SIZE])
 """

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from twistream.errors import StreamClosed
 
 if TYPE_CHECKING:
-    from twistream.server.writer import ResponseWriter
+    from twistream.server.response.writer import ResponseWriter
 
 _log = Logger()
 _NOTHING = object()

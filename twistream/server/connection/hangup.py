@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 
-from twistream.server.wheel import Timer, TimerWheel
+from twistream.scheduling.wheel import Timer, TimerWheel
 
 _BETWEEN_LOOKS = 5.0
 """

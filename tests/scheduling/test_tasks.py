@@ -10,9 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.server.tasks import Task, call, cancel, tell_running_task
-from twistream.server.waits import FailedWait
-from twistream.server.writer import ResponseWriter
+from twistream.scheduling.tasks import Task, call, cancel, tell_running_task
+from twistream.scheduling.waits import FailedWait
+from twistream.server.response.writer import ResponseWriter
 
 variable: ContextVar[str] = ContextVar("variable")
 

@@ -22,8 +22,8 @@ from twistream import (
     StreamAborted,
     StreamFinished,
 )
-from twistream.server.frames import Batch, Frame
-from twistream.server.writer import ResponseWriter
+from twistream.server.response.writer import ResponseWriter
+from twistream.wire.frames import Batch, Frame
 
 
 class FlushTests(GlueTest):

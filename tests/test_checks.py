@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.checks import check_count, check_seconds, check_timer
+from twistream.checks import check_count, check_seconds, check_timer
 
 
 class CheckTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from functools import partial
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.turn import SLICE, Turn
+from twistream.scheduling.turn import SLICE, Turn
 
 
 class TurnTests(SynchronousTestCase):

@@ -9,8 +9,8 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.server.hangup import HangupWatch
-from twistream.server.wheel import TimerWheel
+from twistream.scheduling.wheel import TimerWheel
+from twistream.server.connection.hangup import HangupWatch
 
 
 class Producer:

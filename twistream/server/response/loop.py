@@ -16,9 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed, StreamFinished
-from twistream.server.tasks import Task, cancel, cancel_unless_told, is_running, tells_of_the_end
-from twistream.server.waits import fail_quietly
-from twistream.server.writer import ResponseWriter
+from twistream.scheduling.tasks import (
+    Task,
+    cancel,
+    cancel_unless_told,
+    is_running,
+    tells_of_the_end,
+)
+from twistream.scheduling.waits import fail_quietly
+from twistream.server.response.writer import ResponseWriter
 
 if TYPE_CHECKING:
     from twistream.server.context import Context

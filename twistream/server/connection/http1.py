@@ -9,11 +9,11 @@ from typing import Any
 from twisted.internet.tcp import Server as TCPServer
 from twisted.web.http import HTTPChannel, Request
 
-from twistream.server.frames import Batch
-from twistream.server.hangup import HangupWatch
-from twistream.server.outbound import Outbound, Owner
-from twistream.server.sockets import descriptor, in_kernel, queued, said_goodbye
-from twistream.server.turn import Turn
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.hangup import HangupWatch
+from twistream.server.connection.outbound import Outbound, Owner
+from twistream.server.connection.sockets import descriptor, in_kernel, queued, said_goodbye
+from twistream.wire.frames import Batch
 from twistream.wire.framing import LAST_CHUNK, chunk
 
 

@@ -1,0 +1,3 @@
+"""
+When code runs: turns of the reactor, timers, waits and coroutines. No HTTP.
+"""

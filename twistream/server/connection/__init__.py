@@ -1,0 +1,3 @@
+"""
+The way of a response's bytes to the transport, on HTTP/1 and HTTP/2.
+"""

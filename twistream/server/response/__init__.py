@@ -1,0 +1,3 @@
+"""
+One response: its phase, its head, its buffer and limits, and its end.
+"""
