@@ -1,6 +1,5 @@
-# Three commands: `make demo` serves the demo, `make test` runs every check, `make bench`
-# measures. The first two make .venv if it is missing and install what they need; the last
-# has an environment of its own, .venv-bench, without what is there for tests.
+# `make demo` serves the demo, `make test` runs every check, `make bench` measures. Each makes its
+# environment if it is missing: .venv for the first two, .venv-bench for the benchmarks.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,16 +8,18 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
-.PHONY: help demo test bench format system-deps clean
+.PHONY: help demo test bench bench-smoke format system-deps clean
 
 help:
 	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'
-	@echo 'make test         lint, types, layers, and all tests'
-	@echo 'make bench        measure twistream beside other servers, in about 35 minutes on an idle machine'
-	@echo '                  (ARGS="--rounds 1 --only twelve" for less; ARGS=--help tells what there is)'
-	@echo 'make format       put the code into the form that lint asks for'
-	@echo 'make system-deps  install the programs from outside PyPI that the tests need (Debian, Ubuntu)'
-	@echo 'make clean        remove what these commands made'
+	@echo 'make test         run the linter, the type checker, the layer checks and all tests'
+	@echo 'make bench        compare the speed of twistream with other servers: 35 minutes, on an idle machine'
+	@echo '                  (ARGS="--rounds 1 --only twelve" for less, ARGS=--help for all options,'
+	@echo '                  ARGS="--only forms --against PATH" to compare two checkouts)'
+	@echo 'make bench-smoke  run every benchmark at a tiny size and check every byte, in about two minutes'
+	@echo 'make format       format the code and fix what the linter can fix'
+	@echo 'make system-deps  install the programs that the tests need from outside PyPI (Debian, Ubuntu)'
+	@echo 'make clean        remove everything that these commands made'
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/twistd -n --pidfile= twistream $(if $(LISTEN),--listen '$(LISTEN)')
@@ -28,7 +29,12 @@ test: $(VENV)/test.stamp
 	@scripts/test
 
 bench: $(BENCH_VENV)/bench.stamp
+	@scripts/bench-deps
 	@$(BENCH_BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(BENCH_VENV)/bench.stamp
+	@scripts/bench-deps
+	@scripts/bench-smoke
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -45,16 +51,17 @@ $(BIN)/python:
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
+# An optimised Python, where there is one: figures of another build mean little.
 $(BENCH_BIN)/python:
 	@$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(BENCH_VENV)
+	$$(scripts/bench-python '$(PYTHON)') -m venv $(BENCH_VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(BENCH_VENV)/bench.stamp: pyproject.toml | $(BENCH_BIN)/python
