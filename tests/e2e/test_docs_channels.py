@@ -25,7 +25,7 @@ def names(monkeypatch: Any) -> dict[str, Any]:
     """
     What the page defines.
     """
-    return CHANNELS.executed(monkeypatch)[0]
+    return CHANNELS.executed(monkeypatch)
 
 
 async def get(server: Server, path: bytes) -> Any:

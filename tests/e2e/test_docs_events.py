@@ -30,7 +30,7 @@ def names(monkeypatch: Any) -> dict[str, Any]:
     """
     What the page defines. Its tree has a page for scripts to run in.
     """
-    names, _ = EVENTS.executed(monkeypatch)
+    names = EVENTS.executed(monkeypatch)
     names["root"].putChild(b"", BLANK)
     return names
 
