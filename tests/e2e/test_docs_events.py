@@ -66,11 +66,13 @@ def test_the_application_that_it_serves_is_there(names: dict[str, Any]) -> None:
 
 @ensureDeferred
 async def test_its_scripts_read_the_streams(names: dict[str, Any], chromium: str) -> None:
-    countdown, letters = EVENTS.blocks("javascript")
+    countdown, launch, letters = EVENTS.blocks("javascript")
     async with serving(names["root"]) as server:
-        counted = await deferToThread(console, chromium, server.url(), countdown, "ended")
+        counted = await deferToThread(console, chromium, server.url(), countdown, "0")
+        resumed = await deferToThread(console, chromium, server.url(), launch, "ended")
         spelled = await deferToThread(console, chromium, server.url(), letters, "sun")
-    assert counted == [*(f"{n} {n}" for n in reversed(range(10))), "it has ended"]
+    assert counted == [str(n) for n in reversed(range(10))]
+    assert resumed == [*(f"{n} {n}" for n in reversed(range(10))), "the stream has ended"]
     assert [event.data for event in EventDecoder().feed("".join(spelled).encode())] == [
         '{"word":"rain","letters":4}',
         '{"word":"and","letters":3}',
@@ -83,7 +85,7 @@ async def test_the_reader_sees_the_events(names: dict[str, Any]) -> None:
     seen: list[tuple[str, str, str]] = []
     async with serving(names["root"]) as server:
         last = await names["read"](
-            server.url("/countdown?last_event_id=2"), lambda *event: seen.append(event)
+            server.url("/launch?last_event_id=2"), lambda *event: seen.append(event)
         )
     assert seen == [("1", "tick", '{"left":1}'), ("0", "tick", '{"left":0}')]
     assert last == "0"
