@@ -17,7 +17,7 @@ from twistream.demo import make_root
 @implementer(ILogObserver)
 class Lines:
     """
-    Gathers the lines that a log without debug lines shows.
+    Collects log messages above debug level.
     """
 
     def __init__(self, lines: list[str]) -> None:
@@ -30,11 +30,11 @@ class Lines:
 
 class DemoTest(GlueTest):
     """
-    The base of tests that ask the demo for something.
+    Base class for tests that send requests to the demo.
 
     Attributes:
-        clock: What it lives by.
-        lines: What it has logged.
+        clock: Its clock.
+        lines: Its log messages.
     """
 
     def setUp(self) -> None:
@@ -49,7 +49,7 @@ class DemoTest(GlueTest):
         self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
     ) -> "Client":
         """
-        A connection on which the demo has got one request.
+        A connection on which one request was sent.
         """
         client = Client(self._root, self.clock)
         self.addCleanup(client.leave)
@@ -62,20 +62,20 @@ class DemoTest(GlueTest):
         self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
     ) -> "Answer":
         """
-        What the demo has sent in answer to one request.
+        The response to one request, as far as it was sent.
         """
         return Answer(self.ask(target, method, headers, body).received())
 
     def listen(self, target: str, after: str = "") -> "Client":
         """
-        A connection that asks for events, after an id if one is given.
+        A connection that requests events, starting after an id if one is given.
         """
         return self.ask(target, headers=[f"Last-Event-ID: {after}"] if after else [])
 
 
 class Client(Connection):
     """
-    Reads the events of a response, too.
+    A connection that also parses events.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -84,7 +84,7 @@ class Client(Connection):
 
     def events(self) -> list[ServerSentEvent]:
         """
-        The events that came since this was asked last.
+        The events that arrived since the last call.
         """
         return self._decoder.feed(self.body())
 
