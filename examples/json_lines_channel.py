@@ -31,7 +31,7 @@ async def publish(ctx, place):
     try:
         celsius = float(ctx.request.content.read(100))
         published = temperatures.publish({"place": place, "celsius": celsius})
-    except (TypeError, ValueError) as err:  # Infinity raises an EncodeError, a TypeError.
+    except (TypeError, ValueError) as err:  # Infinity raises EncodeError, which is a TypeError.
         raise HTTPError(400, "A temperature must be a number.") from err
     ctx.json({"id": await published})
     ctx.write("\n")
