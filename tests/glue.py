@@ -19,6 +19,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from twistream import Context, StreamResource
+from twistream.server.response.response import Response
 
 
 class Transport(StringTransport):
@@ -112,6 +113,13 @@ def chunks(body: bytes) -> list[bytes]:
             found.append(body[:length])
         body = body[length + 2 :]
     return found
+
+
+def response_of(context: Context) -> Response:
+    """
+    The response behind a context, for tests of what channels are built on.
+    """
+    return context._response
 
 
 class GlueTest(SynchronousTestCase):

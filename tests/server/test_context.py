@@ -134,7 +134,7 @@ class LogTests(GlueTest):
         def handler(ctx: Context) -> None:
             ctx.log.info("hello {name}", name="x")
             self.assertIs(ctx.log, ctx.log)
-            self.assertEqual(repr(ctx), "<Context GET /x>")
+            self.assertEqual(repr(ctx), "<Context GET /x HEAD, 0 bytes written, 0 waiting>")
             self.context = ctx
 
         self.get(handler)

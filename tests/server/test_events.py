@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from tests.glue import Connection, GlueTest
+from tests.glue import Connection, GlueTest, response_of
 from tests.server.sources import MadeUp
 from twistream import (
     ClientDisconnected,
@@ -197,7 +197,7 @@ class HeadTests(EventsTest):
     def test_it_is_made_once(self) -> None:
         def again(events: EventStream) -> None:
             with self.assertRaises(RuntimeError):
-                events.context.sse()
+                events.context.sse()  # type: ignore[attr-defined]  # the type says so too
             events.send("x")
 
         self.assertEqual(self.open(again).body(), b"data: x\n\n")
@@ -499,7 +499,7 @@ class PingTests(EventsTest):
 
         async def handler(ctx: Context) -> None:
             streams.append(ctx.sse(ping))
-            broadcast.add(ctx)
+            broadcast.add(response_of(ctx))
             await ctx.done()
 
         client = Connection(StreamResource(handler), clock).request()
