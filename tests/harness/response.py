@@ -1,0 +1,219 @@
+"""
+Response: what a client has read of an answer, parsed by h11.
+"""
+
+import json
+from enum import Enum
+from typing import Any
+
+import h11
+
+from twistream import EventDecoder, ServerSentEvent
+
+
+class Ending(Enum):
+    """
+    How a response has ended, as its client sees it.
+    """
+
+    OPEN = "open"
+    """
+    It has not ended.
+    """
+
+    COMPLETE = "complete"
+    """
+    Its framing says that all of it has arrived.
+    """
+
+    TRUNCATED = "truncated"
+    """
+    The server closed the connection, with FIN, before the response was complete.
+    """
+
+    ABORTED = "aborted"
+    """
+    The server reset the connection, with RST, before the response was complete.
+    """
+
+
+class Response:
+    """
+    A response as far as its client has read it.
+
+    The methods that begin with ``new_`` share one position: each returns what was read
+    after the last call of any of them.
+
+    Attributes:
+        method: The method of the request.
+        status: The status code, or None as long as the head has not been read.
+        reason: The reason phrase.
+        version: ``1.1`` or ``1.0``.
+        headers: Pairs of a name and a value, as they were sent.
+        informational: The status codes of 1xx responses that came first.
+        body: The body, without the framing.
+        chunks: The chunks of a chunked body. One that was read in part is not among them.
+        ending: Whether and how it has ended.
+        last_event_id: What an EventSource would send to reconnect, after `new_events`.
+    """
+
+    def __init__(self, connection: h11.Connection, method: str) -> None:
+        """
+        Args:
+            connection: One that has sent the request.
+        """
+        self.method = method
+        self.status: int | None = None
+        self.reason = ""
+        self.version = ""
+        self.headers: list[tuple[str, str]] = []
+        self.informational: list[int] = []
+        self.body = b""
+        self.chunks: list[bytes] = []
+        self.ending = Ending.OPEN
+        self._chunk = b""
+        self._new_body_from = 0
+        self._new_chunks_from = 0
+        self._events = EventDecoder()
+        self._line = b""
+        self._h11 = connection
+
+    def __repr__(self) -> str:
+        return (
+            f"<Response to {self.method}: {self.status} {self.ending.value}, "
+            f"chunks {self.chunks!r}, body {self.body!r}>"
+        )
+
+    @property
+    def started(self) -> bool:
+        """
+        The head has been read.
+        """
+        return self.status is not None
+
+    @property
+    def complete(self) -> bool:
+        """
+        All of it has arrived, as its framing says.
+        """
+        return self.ending is Ending.COMPLETE
+
+    @property
+    def truncated(self) -> bool:
+        """
+        The server closed the connection too early, and in good order.
+        """
+        return self.ending is Ending.TRUNCATED
+
+    @property
+    def aborted(self) -> bool:
+        """
+        The server reset the connection too early.
+        """
+        return self.ending is Ending.ABORTED
+
+    @property
+    def last_event_id(self) -> str:
+        return self._events.last_event_id
+
+    def values(self, name: str) -> list[str]:
+        """
+        All values of one header, whatever the case of its name.
+        """
+        return [value for each, value in self.headers if each.lower() == name.lower()]
+
+    def header(self, name: str) -> str | None:
+        """
+        The value of a header that was sent at most once, or None.
+        """
+        values = self.values(name)
+        assert len(values) < 2, f"{name} was sent {len(values)} times: {values}"
+        return values[0] if values else None
+
+    def new_body(self) -> bytes:
+        """
+        The new part of the body.
+        """
+        new = self.body[self._new_body_from :]
+        self._new_body_from = len(self.body)
+        self._new_chunks_from = len(self.chunks)
+        return new
+
+    def new_chunks(self) -> list[bytes]:
+        """
+        The new chunks.
+        """
+        new = self.chunks[self._new_chunks_from :]
+        self.new_body()
+        return new
+
+    def new_events(self) -> list[ServerSentEvent]:
+        """
+        The Server-Sent Events that the new part of the body completes.
+        """
+        return self._events.feed(self.new_body())
+
+    def new_values(self) -> list[Any]:
+        """
+        The values of the JSON lines that the new part of the body completes.
+        """
+        *lines, self._line = (self._line + self.new_body()).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Take bytes from the connection, and return those that come after the response.
+        """
+        self._h11.receive_data(data)
+        self._parse()
+        return self._h11.trailing_data[0] if self.complete else b""
+
+    def end(self, *, reset: bool) -> None:
+        """
+        The server has closed the connection, or reset it.
+        """
+        if reset:
+            self.ending = Ending.ABORTED
+            return
+        try:
+            self._h11.receive_data(b"")
+            self._parse()
+        except h11.RemoteProtocolError:
+            self.ending = Ending.TRUNCATED
+        else:
+            # h11 takes an end before the first byte for a good one.
+            self.ending = Ending.COMPLETE if self.started else Ending.TRUNCATED
+
+    def _parse(self) -> None:
+        body: list[bytes] = []
+        while not self.complete:
+            event = self._h11.next_event()
+            if isinstance(event, h11.Data):
+                body.append(bytes(event.data))
+                self._take_data(event)
+            elif isinstance(event, h11.EndOfMessage):
+                self.ending = Ending.COMPLETE
+            elif isinstance(event, h11.InformationalResponse):
+                self.informational.append(event.status_code)
+            elif isinstance(event, h11.Response):
+                self._take_head(event)
+            else:
+                break
+        if body:
+            self.body = b"".join((self.body, *body))
+
+    def _take_head(self, event: h11.Response) -> None:
+        self.reason = event.reason.decode("latin-1")
+        self.version = event.http_version.decode()
+        self.headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in event.headers.raw_items()
+        ]
+        self.status = event.status_code
+
+    def _take_data(self, event: h11.Data) -> None:
+        if event.chunk_start:
+            self._chunk = b""
+        self._chunk += event.data
+        if event.chunk_end:
+            self.chunks.append(self._chunk)

@@ -1,0 +1,259 @@
+"""
+Wires: what is between a client and a server in one process.
+
+Nothing happens on them by itself. A test says when the server is given bytes, when the
+client reads, and when the connection is full or lost.
+"""
+
+import socket
+import struct
+from collections.abc import Sequence
+from select import select
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.task import Clock
+from twisted.internet.tcp import Server as TCPServer
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+_PATIENCE = 5.0
+"""
+Seconds that a packet may take over loopback. In practice it is there at once.
+"""
+
+
+class Steps(Clock):
+    """
+    A clock that is a reactor for sockets: it remembers who wants to write.
+
+    Attributes:
+        writers: The transports that wait for their sockets.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writers: set[Any] = set()
+
+    def addReader(self, reader: object) -> None:
+        pass
+
+    def removeReader(self, reader: object) -> None:
+        pass
+
+    def addWriter(self, writer: object) -> None:
+        self.writers.add(writer)
+
+    def removeWriter(self, writer: object) -> None:
+        self.writers.discard(writer)
+
+
+class MemoryWire(StringTransport):
+    """
+    A connection in memory; for the server it is the transport.
+
+    Attributes:
+        writes: What the server has written, call by call.
+        closed: The server has closed the connection.
+        aborted: It did so with a reset.
+    """
+
+    aborted = False
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self._unread = bytearray()
+        self._fills_after = 0
+        self.protocol: Any = site.buildProtocol(self.getPeer())
+        self.protocol.makeConnection(self)
+
+    @property
+    def transport(self) -> "MemoryWire":
+        return self
+
+    @property
+    def closed(self) -> bool:
+        return self.disconnecting
+
+    def deliver(self, data: bytes) -> None:
+        """
+        Give the server bytes from the client, whether or not it reads.
+        """
+        self.protocol.dataReceived(data)
+
+    def take(self, limit: int | None = None) -> bytes:
+        """
+        Read what the server has written.
+        """
+        data = bytes(self._unread[:limit])
+        del self._unread[:limit]
+        return data
+
+    def fill(self, after: int = 0) -> None:
+        """
+        Tell the server that the connection takes no more, `after` so many further writes.
+        """
+        self._fills_after = after
+        if not after and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def drain(self) -> None:
+        """
+        Tell the server that the connection takes more.
+        """
+        self._fills_after = 0
+        if self.producer is not None:
+            self.producer.resumeProducing()
+
+    def lose(self, *, reset: bool = False) -> None:
+        """
+        The client has closed the connection, with FIN or with RST.
+        """
+        self.connected, self.disconnected = False, True
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.protocol.connectionLost(Failure(ConnectionLost() if reset else ConnectionDone()))
+
+    def half_close(self) -> None:
+        """
+        The client has sent FIN, and still reads.
+        """
+        half_closeable = IHalfCloseableProtocol(self.protocol, None)
+        if half_closeable is None:
+            self.lose()
+        else:
+            half_closeable.readConnectionLost()
+
+    def write(self, data: bytes) -> None:
+        assert isinstance(data, bytes), data
+        self.writes.append(data)
+        self._unread += data
+        if self._fills_after:
+            self._fills_after -= 1
+            if not self._fills_after:
+                self.fill()
+
+    def writeSequence(self, data: Sequence[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        super().abortConnection()
+
+    def unregisterProducer(self) -> None:
+        self.producer = self.streaming = None
+
+
+class TCPWire:
+    """
+    A connection over loopback, with a real socket at each end.
+
+    Attributes:
+        socket: The client's.
+        transport: The server's, Twisted's own.
+        closed: The client has read the end of the connection.
+        aborted: It was a reset.
+    """
+
+    def __init__(self, site: Site, clock: Steps, kind: type[TCPServer] = TCPServer) -> None:
+        self.closed = False
+        self.aborted = False
+        self._clock = clock
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.socket = socket.create_connection(listener.getsockname())
+            accepted, address = listener.accept()
+        for each in (self.socket, accepted):
+            each.setblocking(False)
+            # So that the kernel holds little, and sends come back incomplete.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.protocol: Any = site.buildProtocol(address)
+        arguments: tuple[Any, ...] = (accepted, self.protocol, address, None, 0, clock)
+        self.transport: Any = kind(*arguments)
+        self.protocol.makeConnection(self.transport)
+
+    def deliver(self, data: bytes) -> None:
+        """
+        Give the server bytes from the client, past the sockets.
+        """
+        self.protocol.dataReceived(data)
+
+    def take(self, limit: int | None = None) -> bytes:
+        """
+        Read what has arrived.
+        """
+        data = b""
+        try:
+            while not self.closed and (limit is None or len(data) < limit):
+                part = self.socket.recv(65536 if limit is None else limit - len(data))
+                self.closed = not part
+                data += part
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            self.closed = self.aborted = True
+        return data
+
+    def wait(self) -> bool:
+        """
+        Let a packet arrive, and return whether there is something to read.
+        """
+        return bool(select([self.socket], [], [], _PATIENCE)[0])
+
+    @property
+    def queued(self) -> int:
+        """
+        How many bytes Twisted holds.
+        """
+        size: int = len(self.transport.dataBuffer) + self.transport._tempDataLen
+        return size
+
+    def poll(self) -> None:
+        """
+        Do what a reactor does for sockets that can be written to.
+        """
+        for writer in list(self._clock.writers):
+            reason = writer.doWrite()
+            if reason is not None:
+                self._clock.removeWriter(writer)
+                writer.connectionLost(Failure(reason))
+
+    def fill(self, after: int = 0) -> None:
+        raise NotImplementedError("over TCP a client is slow that does not read")
+
+    drain = fill
+
+    def lose(self, *, reset: bool = False) -> None:
+        """
+        Close the client's socket, with FIN or with RST, and let the server notice.
+        """
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        self._notice()
+
+    def half_close(self) -> None:
+        """
+        Send FIN, and still read.
+        """
+        self.socket.shutdown(socket.SHUT_WR)
+        self._notice()
+
+    def _notice(self) -> None:
+        if self.transport.connected and select([self.transport.socket], [], [], _PATIENCE)[0]:
+            reason = self.transport.doRead()
+            if reason is not None:
+                self.transport.connectionLost(Failure(reason))
+
+    def close(self) -> None:
+        """
+        Close both sockets.
+        """
+        self.socket.close()
+        self.transport.abortConnection()
+        for _ in range(2):
+            self._clock.advance(0)
