@@ -75,6 +75,14 @@ class Client:
         """
         return self.wire.aborted
 
+    @property
+    def writes(self) -> list[bytes]:
+        """
+        What the server has written so far, call by call.
+        """
+        assert isinstance(self.wire, MemoryWire), "writes can be told apart in memory only"
+        return self.wire.writes
+
     def request(
         self,
         method: str = "GET",
@@ -132,10 +140,13 @@ class Client:
 
     def read_raw(self) -> bytes:
         """
-        Let the turn end, and return the bytes that have arrived.
+        Let the turn end, and return the bytes that have arrived, as they were on the wire.
         """
         self.clock.advance(0)
-        return self.take()
+        data = self.take()
+        for response in self.responses:
+            response.new_body()
+        return data
 
     def receive(self) -> Response:
         """
@@ -148,25 +159,25 @@ class Client:
         """
         Let the turn end, and return the new part of the newest response's body.
         """
-        return self.receive().new_body()
+        return self._read().new_body()
 
     def read_chunks(self) -> list[bytes]:
         """
         Let the turn end, and return the new chunks of the newest response.
         """
-        return self.receive().new_chunks()
+        return self._read().new_chunks()
 
     def read_events(self) -> list[ServerSentEvent]:
         """
         Let the turn end, and return the new events of the newest response.
         """
-        return self.receive().new_events()
+        return self._read().new_events()
 
     def read_values(self) -> list[Any]:
         """
         Let the turn end, and return the values of the new JSON lines of the newest response.
         """
-        return self.receive().new_values()
+        return self._read().new_values()
 
     def pause(self, after: int = 0) -> None:
         """
@@ -223,6 +234,11 @@ class Client:
         if self.connected:
             self.connected = False
             self.wire.lose(reset=reset)
+
+    def _read(self) -> Response:
+        self.clock.advance(0)
+        self.take()
+        return self.response
 
     def _open(self) -> list[Response]:
         return [each for each in self.responses if each.ending.value == "open"]

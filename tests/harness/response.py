@@ -41,8 +41,8 @@ class Response:
     """
     A response as far as its client has read it.
 
-    The methods that begin with ``new_`` share one position: each returns what was read
-    after the last call of any of them.
+    The methods that begin with ``new_`` share one position with the methods of `Client` that
+    read: each returns what has arrived since any of them was called.
 
     Attributes:
         method: The method of the request.
@@ -72,10 +72,10 @@ class Response:
         self.chunks: list[bytes] = []
         self.ending = Ending.OPEN
         self._chunk = b""
-        self._new_body_from = 0
-        self._new_chunks_from = 0
+        self._seen = 0
+        self._chunks_seen = 0
         self._events = EventDecoder()
-        self._line = b""
+        self._decoded = 0
         self._h11 = connection
 
     def __repr__(self) -> str:
@@ -134,16 +134,15 @@ class Response:
         """
         The new part of the body.
         """
-        new = self.body[self._new_body_from :]
-        self._new_body_from = len(self.body)
-        self._new_chunks_from = len(self.chunks)
+        new = self.body[self._seen :]
+        self._seen, self._chunks_seen = len(self.body), len(self.chunks)
         return new
 
     def new_chunks(self) -> list[bytes]:
         """
         The new chunks.
         """
-        new = self.chunks[self._new_chunks_from :]
+        new = self.chunks[self._chunks_seen :]
         self.new_body()
         return new
 
@@ -151,14 +150,17 @@ class Response:
         """
         The Server-Sent Events that the new part of the body completes.
         """
+        self._events.feed(self.body[self._decoded : self._seen])
+        self._decoded = len(self.body)
         return self._events.feed(self.new_body())
 
     def new_values(self) -> list[Any]:
         """
         The values of the JSON lines that the new part of the body completes.
         """
-        *lines, self._line = (self._line + self.new_body()).split(b"\n")
-        return [json.loads(line) for line in lines]
+        start = self.body.rfind(b"\n", 0, self._seen) + 1
+        self.new_body()
+        return [json.loads(line) for line in self.body[start:].split(b"\n")[:-1]]
 
     def feed(self, data: bytes) -> bytes:
         """

@@ -263,8 +263,7 @@ class BackpressureTests(StreamTest):
             raise HTTPError(404)
 
         client = self.get(handler, max_buffered=1)
-        self.assertEqual(client.receive().status, 404)
-        self.assertEqual((client.read(), client.response.complete), (b"404 Not Found\n", True))
+        self.assert_complete(client.receive(), b"404 Not Found\n", 404)
 
     def test_flushes_that_nobody_awaits_are_bounded_too(self) -> None:
         async def handler(ctx: Context) -> None:
