@@ -42,11 +42,12 @@ class StreamTest(SynchronousTestCase):
         self.addCleanup(server.close)
         return server
 
-    def connect(self, served: Served, **options: Any) -> Client:
+    def connect(self, served: Served, *, tcp: bool = False, **options: Any) -> Client:
         """
-        A client that has sent nothing yet.
+        A client that has sent nothing yet, in memory or over TCP.
         """
-        return self.serve(served, **options).connect()
+        server = self.serve(served, **options)
+        return server.connect_tcp() if tcp else server.connect()
 
     def request(
         self,

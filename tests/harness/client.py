@@ -62,6 +62,13 @@ class Client:
         return self.responses[-1]
 
     @property
+    def transport(self) -> Any:
+        """
+        The server's transport.
+        """
+        return self.wire.transport
+
+    @property
     def closed(self) -> bool:
         """
         The server has closed the connection.
@@ -197,6 +204,19 @@ class Client:
         """
         self.wire.drain()
 
+    def poll(self) -> None:
+        """
+        Over TCP: let the server's socket take some of what is queued for it.
+        """
+        self._tcp.poll()
+
+    @property
+    def unsent(self) -> int:
+        """
+        Over TCP: how many bytes the server has queued for its socket.
+        """
+        return self._tcp.queued
+
     def disconnect(self) -> None:
         """
         Close the connection in good order, with FIN.
@@ -234,6 +254,11 @@ class Client:
         if self.connected:
             self.connected = False
             self.wire.lose(reset=reset)
+
+    @property
+    def _tcp(self) -> TCPWire:
+        assert isinstance(self.wire, TCPWire), "in memory there are no sockets"
+        return self.wire
 
     def _read(self) -> Response:
         self.clock.advance(0)
