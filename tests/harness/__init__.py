@@ -7,7 +7,7 @@ wire in memory or on a socket until a test reads them, and h11 parses them as a 
 
 from tests.harness.case import StreamTest
 from tests.harness.client import Client, Headers, Server
-from tests.harness.response import Ending, Response
+from tests.harness.response import Ending, Response, Responses
 from tests.harness.wires import MemoryWire, Steps, TCPWire
 
 __all__ = (
@@ -16,6 +16,7 @@ __all__ = (
     "Headers",
     "MemoryWire",
     "Response",
+    "Responses",
     "Server",
     "Steps",
     "StreamTest",

@@ -5,20 +5,14 @@ Client and Server: a real site, and connections to it that a test steps by hand.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import h11
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Server as TCPServer
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from tests.harness.response import Response
+from tests.harness.response import Response, Responses
 from tests.harness.wires import MemoryWire, Steps, TCPWire
 from twistream import ServerSentEvent
-
-_MAX_HEAD = 2**20
-"""
-Bytes that the head of a response may have.
-"""
 
 Headers = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 
@@ -43,7 +37,6 @@ class Client:
         clock: The server's.
         site: The server's.
         wire: The connection.
-        responses: Those to all requests so far.
         connected: This client has not closed the connection.
     """
 
@@ -51,8 +44,15 @@ class Client:
         self.site = site
         self.clock = clock
         self.wire = wire
-        self.responses: list[Response] = []
         self.connected = True
+        self._received = Responses()
+
+    @property
+    def responses(self) -> list[Response]:
+        """
+        Those to all requests so far, as far as they have been read.
+        """
+        return self._received.all
 
     @property
     def response(self) -> Response:
@@ -109,7 +109,7 @@ class Client:
         fields = list(headers.items() if isinstance(headers, Mapping) else headers)
         if body:
             fields.append(("Content-Length", str(len(body))))
-        head = self._expect(method, path, fields)
+        head = self._received.expect(method, path, fields)
         self.send(head.replace(b" HTTP/1.1\r\n", f" HTTP/{version}\r\n".encode(), 1) + body)
         return self.response
 
@@ -123,7 +123,7 @@ class Client:
         """
         Be ready for a response to a request that is sent as bytes.
         """
-        self._expect(method, "/", ())
+        self._received.expect(method)
         return self.response
 
     def take(self, limit: int | None = None) -> bytes:
@@ -133,16 +133,10 @@ class Client:
         Returns:
             The bytes, as they were on the wire. They are in the responses, too.
         """
-        data = rest = self.wire.take(limit)
-        for response in self._open():
-            if rest:
-                rest = response.feed(rest)
-            if not response.complete:
-                break
-        assert not rest, f"these bytes answer no request: {rest!r}"
+        data = self.wire.take(limit)
+        self._received.feed(data)
         if self.closed and (limit is None or len(data) < limit):
-            for response in self._open():
-                response.end(reset=self.aborted)
+            self._received.end(reset=self.aborted)
         return data
 
     def read_raw(self) -> bytes:
@@ -235,21 +229,6 @@ class Client:
         """
         self.wire.half_close()
 
-    def _expect(self, method: str, path: str, fields: Iterable[tuple[str, str | bytes]]) -> bytes:
-        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
-        request = h11.Request(
-            method=method,
-            target=path.encode(),
-            headers=[
-                (name.encode(), value.encode() if isinstance(value, str) else value)
-                for name, value in (("Host", "a"), *fields)
-            ],
-        )
-        head = connection.send(request) or b""
-        # The body needs no framing, whatever its length.
-        self.responses.append(Response(connection, method))
-        return head
-
     def _close(self, *, reset: bool) -> None:
         if self.connected:
             self.connected = False
@@ -264,9 +243,6 @@ class Client:
         self.clock.advance(0)
         self.take()
         return self.response
-
-    def _open(self) -> list[Response]:
-        return [each for each in self.responses if each.ending.value == "open"]
 
 
 class Server:

@@ -3,12 +3,18 @@ Response: what a client has read of an answer, parsed by h11.
 """
 
 import json
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 import h11
 
 from twistream import EventDecoder, ServerSentEvent
+
+_MAX_HEAD = 2**20
+"""
+Bytes that the head of a response may have.
+"""
 
 
 class Ending(Enum):
@@ -219,3 +225,57 @@ class Response:
         self._chunk += event.data
         if event.chunk_end:
             self.chunks.append(self._chunk)
+
+
+class Responses:
+    """
+    What comes back on one connection: responses in the order of their requests.
+
+    Bytes that answer no request raise an AssertionError.
+
+    Attributes:
+        all: The responses, whether or not anything of them has come.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Response] = []
+
+    def expect(
+        self, method: str, path: str = "/", fields: Iterable[tuple[str, str | bytes]] = ()
+    ) -> bytes:
+        """
+        Be ready for one more response, and return the head of its request.
+        """
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+        request = h11.Request(
+            method=method,
+            target=path.encode(),
+            headers=[
+                (name.encode(), value.encode() if isinstance(value, str) else value)
+                for name, value in (("Host", "a"), *fields)
+            ],
+        )
+        head = connection.send(request) or b""
+        self.all.append(Response(connection, method))
+        return head
+
+    def feed(self, data: bytes) -> None:
+        """
+        Take bytes from the connection, cut anywhere.
+        """
+        for response in self._open():
+            if data:
+                data = response.feed(data)
+            if not response.complete:
+                break
+        assert not data, f"these bytes answer no request: {data!r}"
+
+    def end(self, *, reset: bool) -> None:
+        """
+        The server has closed the connection, or reset it.
+        """
+        for response in self._open():
+            response.end(reset=reset)
+
+    def _open(self) -> list[Response]:
+        return [each for each in self.all if each.ending is Ending.OPEN]
