@@ -86,6 +86,16 @@ class StreamTest(SynchronousTestCase):
         got = (response.status, response.body, response.ending)
         self.assertEqual(got, (status, body, Ending.COMPLETE))
 
+    def assert_after(self, client: Client, seconds: float, *chunks: bytes) -> None:
+        """
+        These chunks come when so many seconds have passed, and nothing comes before.
+        """
+        early = seconds * 0.875
+        client.clock.advance(early)
+        self.assertEqual(client.read_raw(), b"", f"within {early} seconds")
+        client.clock.advance(seconds - early)
+        self.assertEqual(client.read_chunks(), list(chunks))
+
     def log_events(self) -> list[LogEvent]:
         """
         A list that all log events are added to from now on.

@@ -77,6 +77,7 @@ class Response:
         self.body = b""
         self.chunks: list[bytes] = []
         self.ending = Ending.OPEN
+        self._chunked = False
         self._chunk = b""
         self._seen = 0
         self._chunks_seen = 0
@@ -218,13 +219,16 @@ class Response:
             for name, value in event.headers.raw_items()
         ]
         self.status = event.status_code
+        self._chunked = bool(self.values("Transfer-Encoding"))
 
     def _take_data(self, event: h11.Data) -> None:
-        if event.chunk_start:
-            self._chunk = b""
+        if not self._chunked:
+            return
+        # Not by `chunk_start`: h11 forgets it when a size line was read without any data.
         self._chunk += event.data
         if event.chunk_end:
             self.chunks.append(self._chunk)
+            self._chunk = b""
 
 
 class Responses:
