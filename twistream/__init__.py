@@ -25,7 +25,8 @@ from twistream.errors import (
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
-from twistream.server.resource import Handler, StreamResource
+from twistream.server.exchange import Handler
+from twistream.server.resource import StreamResource
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (

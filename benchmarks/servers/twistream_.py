@@ -96,7 +96,7 @@ def main(port: int) -> None:
 
     async def subscribe(ctx: Context) -> None:
         ctx.content_type(MEDIA_TYPE)
-        broadcast.add(ctx)
+        broadcast.add(ctx._response)  # noqa: SLF001 - one layer below, like channels
         ctx.write(MESSAGE)
         ctx.flush()
         await ctx.done()

@@ -34,7 +34,7 @@ class Numbered:
         if ctx.request.getHeader("Last-Event-ID") == self._ids.of(self._count - 1):
             ctx.write(self._last)
             ctx.flush()
-        self._broadcast.add(ctx)
+        self._broadcast.add(ctx._response)  # noqa: SLF001 - one layer below, like channels
         await ctx.done()
 
     def publish(self, text: bytes) -> None:

@@ -197,7 +197,7 @@ class ReplayTests(ChannelTest):
             subscription.addErrback(ends.append)
             await ctx.sleep(1)
             subscription.cancel()
-            waiting.append(len(ctx._writer.waits))
+            waiting.append(len(ctx._writer.waits or ()))
             await ctx.sleep(10)
 
         client = self.client(feed)
@@ -738,10 +738,10 @@ class SlowTests(ChannelTest):
         self.publish(news, 3)
         self.clock.advance(0)
         [feed] = news._topic.feeds.values()
-        self.assertEqual(len(feed.broadcast._held), 1)
+        self.assertEqual(len(feed.broadcast._paused), 1)
         reader.client.resume()
         self.settle()
-        self.assertEqual(len(feed.broadcast._held), 0)
+        self.assertEqual(len(feed.broadcast._paused), 0)
 
     def test_an_id_is_not_moved_past_what_waits(self) -> None:
         news = self.hub.channel("news", history=10)
@@ -763,7 +763,7 @@ class CloseTests(ChannelTest):
         self.publish(news, 3)
         self.clock.advance(0)
         [feed] = news._topic.feeds.values()
-        feed.broadcast._joins_for = 1  # As after a long round of several.
+        feed.broadcast._coalesce_for = 1  # As after a long round of several.
         self.publish(news)
         news.close()
         self.settle()

@@ -215,7 +215,7 @@ async def test_a_closing_connection_that_is_not_read_is_cut() -> None:
         request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
         with closing(Reader(server, request, buffer=100_000)) as client:
             (protocol,) = await connections(server)
-            await eventually(lambda: server.contexts[0]._ending._over)
+            await eventually(lambda: server.contexts[0].done().called)
             assert server.contexts[0].err is None
             await eventually(lambda: not protocol._channel.transport.connected)
             with pytest.raises(ConnectionResetError):
@@ -227,7 +227,7 @@ async def test_a_closing_connection_that_is_read_slowly_lives() -> None:
     async with serving(leaves_a_rest, send_timeout=0.4) as server:
         request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
         with closing(Reader(server, request, buffer=100_000)) as client:
-            await eventually(lambda: server.contexts and server.contexts[0]._ending._over)
+            await eventually(lambda: server.contexts and server.contexts[0].done().called)
             until = reactor.seconds() + 0.9
             while reactor.seconds() < until:
                 client.read(20_000)

@@ -36,7 +36,7 @@ async def silent(ctx: Context) -> None:
 async def test_who_leaves_behind_many_requests_is_noticed(
     way: str, tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hangup, "_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr(hangup, "_BETWEEN_CHECKS", 0.05)
     async with serving(silent, tls=tls) as server:
         client = await server.connect()
         client.send(MANY)
@@ -51,7 +51,7 @@ async def test_who_leaves_behind_many_requests_is_noticed(
 
 @ensureDeferred
 async def test_many_requests_are_answered_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hangup, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(hangup, "_BETWEEN_CHECKS", 0.01)
 
     async def handler(ctx: Context) -> None:
         number = len(server.contexts)

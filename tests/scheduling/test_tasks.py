@@ -4,26 +4,25 @@ Task: a coroutine that runs as any other, and what is known of it.
 
 import gc
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.scheduling.tasks import Task, call, cancel, tell_running_task
+from twistream.scheduling.tasks import Task, call, cancel, notify_running_task
 from twistream.scheduling.waits import FailedWait
-from twistream.server.response.writer import ResponseWriter
 
 variable: ContextVar[str] = ContextVar("variable")
 
 
-class Writer:
+class Scope:
     """
     What a task looks at.
     """
 
     def __init__(self) -> None:
-        self.telling = False
+        self.notifying = False
         self.err = StreamAborted("over")
 
 
@@ -33,10 +32,10 @@ class TaskTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.writer = Writer()
+        self.scope = Scope()
 
     def task(self, coroutine: Any) -> Task:
-        return Task(coroutine, cast("ResponseWriter", self.writer))
+        return Task(coroutine, self.scope)
 
     def test_results_and_errors_pass_both_ways(self) -> None:
         first: Deferred[str] = Deferred()
@@ -57,7 +56,7 @@ class TaskTests(SynchronousTestCase):
         self.assertNoResult(task)
         second.errback(KeyError("y"))
         self.assertEqual(self.successResultOf(task), "caught 'y'")
-        self.assertFalse(task.told)
+        self.assertFalse(task.notified)
 
     def test_what_a_coroutine_raises_is_its_result(self) -> None:
         for error in (KeyError("mine"), StopAsyncIteration(), SystemExit(3)):
@@ -94,7 +93,7 @@ class TaskTests(SynchronousTestCase):
         self.assertEqual((seen, task.running), ([True], False))
 
     def test_it_is_told_by_what_a_wait_fails_with(self) -> None:
-        for error, told in ((self.writer.err, True), (StreamAborted("another"), False)):
+        for error, told in ((self.scope.err, True), (StreamAborted("another"), False)):
             wait: Deferred[None] = Deferred()
 
             async def waits(wait: Deferred[None] = wait) -> None:
@@ -105,23 +104,23 @@ class TaskTests(SynchronousTestCase):
 
             task = self.task(waits())
             wait.errback(error)
-            self.assertEqual(task.told, told)
+            self.assertEqual(task.notified, told)
 
     def test_it_is_told_by_a_wait_that_has_failed_if_it_awaits_it(self) -> None:
         for awaits in (True, False):
 
             async def waits(awaits: bool = awaits) -> None:
-                wait = FailedWait(self.writer.err, tell_running_task)
+                wait = FailedWait(self.scope.err, notify_running_task)
                 if awaits:
                     await wait
 
             task = self.task(waits())
-            self.assertEqual(task.told, awaits)
+            self.assertEqual(task.notified, awaits)
             task.addErrback(lambda _: None)
 
     def test_it_is_told_by_what_is_raised_in_its_own_code_only(self) -> None:
         async def tells() -> None:
-            tell_running_task()
+            notify_running_task()
 
         async def awaits_it() -> None:
             await tells()
@@ -130,11 +129,11 @@ class TaskTests(SynchronousTestCase):
             await Deferred.fromCoroutine(tells())
 
         async def calls_it() -> None:
-            await call(tell_running_task)
+            await call(notify_running_task)
 
-        told = [self.task(each()).told for each in (tells, awaits_it, starts_it, calls_it)]
+        told = [self.task(each()).notified for each in (tells, awaits_it, starts_it, calls_it)]
         self.assertEqual(told, [True, True, False, False])
-        tell_running_task()  # Nobody is.
+        notify_running_task()  # Nobody is.
 
     def test_it_is_told_by_whatever_it_waited_for_when_all_are_told(self) -> None:
         for telling in (True, False):
@@ -145,9 +144,9 @@ class TaskTests(SynchronousTestCase):
                 await Deferred()
 
             task = self.task(waits())
-            self.writer.telling = telling
+            self.scope.notifying = telling
             wait.callback(None)
-            self.assertEqual(task.told, telling)
+            self.assertEqual(task.notified, telling)
 
     def test_cancelling_reaches_what_it_awaits(self) -> None:
         cancelled: list[object] = []

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.harness import Client, StreamTest
+from tests.server.responses import response_of
 from twistream import (
     ClientDisconnected,
     ContentLengthMismatch,
@@ -35,7 +36,7 @@ class BroadcastTest(StreamTest):
 
     async def handler(self, ctx: Context) -> None:
         self.contexts.append(ctx)
-        self.broadcast.add(ctx)
+        self.broadcast.add(response_of(ctx))
         await ctx.done()
 
     def join(
@@ -67,7 +68,7 @@ class DeliveryTests(BroadcastTest):
 
     def test_the_head_leaves_at_the_end_of_the_turn(self) -> None:
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
             ctx.header("X-After", "joining")
             await ctx.done()
 
@@ -97,8 +98,8 @@ class DeliveryTests(BroadcastTest):
         self.assertEqual(len(self.broadcast), 3)
         leaves.disconnect()
         self.send(b"x")
-        self.broadcast.discard(self.contexts[2])
-        self.broadcast.discard(self.contexts[2])
+        self.broadcast.discard(response_of(self.contexts[2]))
+        self.broadcast.discard(response_of(self.contexts[2]))
         self.assertEqual(len(self.broadcast), 1)
         self.assertEqual([c.read() for c in (stays, leaves, discarded)], [b"x", b"", b""])
 
@@ -118,7 +119,7 @@ class DeliveryTests(BroadcastTest):
 
     def test_messages_go_ahead_of_what_is_not_flushed_and_after_what_is(self) -> None:
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
             ctx.write("flushed first,")
             await ctx.flush()
             ctx.write("flushed later,")
@@ -172,7 +173,7 @@ class DeliveryTests(BroadcastTest):
         contexts: list[Context] = []
 
         async def handler(ctx: Context) -> None:
-            broadcast.add(ctx)
+            broadcast.add(response_of(ctx))
             contexts.append(ctx)
             await ctx.done()
 
@@ -258,11 +259,11 @@ class SlowMemberTests(BroadcastTest):
     def test_a_member_may_have_its_messages_kept_elsewhere_while_it_is_full(self) -> None:
         kept: list[bytes] = []
 
-        def keep(ctx: Context, frames: Any) -> None:
+        def keep(frames: Any) -> None:
             kept.extend(frame.data for frame in frames)
 
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx, keep)
+            self.broadcast.add(response_of(ctx), keep)
             await ctx.flush()
             await ctx.done()
 
@@ -278,12 +279,12 @@ class SlowMemberTests(BroadcastTest):
         self.assertEqual(client.read(), b"sent again")
 
     def test_a_keeper_that_fails_costs_its_own_stream_only(self) -> None:
-        def keep(ctx: Context, frames: Any) -> None:
+        def keep(frames: Any) -> None:
             raise GeneratorExit
 
         async def handler(ctx: Context) -> None:
             self.contexts.append(ctx)
-            self.broadcast.add(ctx, keep)
+            self.broadcast.add(response_of(ctx), keep)
             await ctx.done()
 
         broken, other = self.join(handler), self.join()
@@ -306,12 +307,12 @@ class KeepingTest(BroadcastTest):
         """
         self.kept: list[bytes] = []
 
-        def keep(ctx: Context, frames: Any) -> None:
+        def keep(frames: Any) -> None:
             self.kept.extend(frame.data for frame in frames)
 
         async def handler(ctx: Context) -> None:
             self.contexts.append(ctx)
-            self.broadcast.add(ctx, keep)
+            self.broadcast.add(response_of(ctx), keep)
             await ctx.done()
 
         client = self.join(handler)
@@ -390,14 +391,14 @@ class HeldTests(KeepingTest):
         (ctx,) = self.contexts
         self.send(b"sent ")
         self.clock.advance(0)
-        self.broadcast.hold(ctx)
+        self.broadcast.pause(response_of(ctx))
         self.send(b"small")
         self.clock.advance(0)
         self.send(*self.messages(3))
         self.clock.advance(0)
         self.assertEqual(client.read(), b"sent ")
         self.assertEqual(self.kept, [b"small", *self.messages(3)])
-        self.broadcast.release(ctx)
+        self.broadcast.resume(response_of(ctx))
         self.send(b"sent again")
         self.assertEqual(client.read(), b"sent again")
 
@@ -405,10 +406,10 @@ class HeldTests(KeepingTest):
         client = self.keeping()
         (ctx,) = self.contexts
         self.send(b"kept")
-        self.broadcast.hold(ctx)
+        self.broadcast.pause(response_of(ctx))
         self.clock.advance(0)
         self.send(b"sent")
-        self.broadcast.release(ctx)
+        self.broadcast.resume(response_of(ctx))
         self.assertEqual(client.read(), b"sent")
         self.assertEqual(self.kept, [b"kept"])
 
@@ -416,7 +417,7 @@ class HeldTests(KeepingTest):
         self.keeping()
         other = self.join()
         other.receive()
-        self.broadcast.hold(self.contexts[0])
+        self.broadcast.pause(response_of(self.contexts[0]))
         self.send(b"x")
         self.assertEqual(other.read(), b"x")
         self.assertEqual(self.kept, [b"x"])
@@ -424,14 +425,14 @@ class HeldTests(KeepingTest):
     def test_one_that_was_discarded_is_held_no_more(self) -> None:
         client = self.keeping()
         (ctx,) = self.contexts
-        self.broadcast.hold(ctx)
-        self.broadcast.discard(ctx)
-        self.broadcast.add(ctx)
+        self.broadcast.pause(response_of(ctx))
+        self.broadcast.discard(response_of(ctx))
+        self.broadcast.add(response_of(ctx))
         self.send(b"x")
         self.assertEqual(client.read(), b"x")
-        self.broadcast.hold(ctx)
+        self.broadcast.pause(response_of(ctx))
         client.disconnect()
-        self.assertEqual(self.broadcast._held, set())
+        self.assertEqual(self.broadcast._paused, set())
 
 
 class GatherTests(BroadcastTest):
@@ -443,7 +444,7 @@ class GatherTests(BroadcastTest):
         client = self.join()
         client.receive()
         self.send(b"early")
-        self.broadcast.gather()
+        self.broadcast.flush()
         self.assertTrue(client.take().endswith(b"early\r\n"))
         self.assertEqual(client.read(), b"early")
         self.clock.advance(1)
@@ -452,7 +453,7 @@ class GatherTests(BroadcastTest):
     def test_where_nothing_was_sent_nothing_happens(self) -> None:
         client = self.join()
         client.receive()
-        self.broadcast.gather()
+        self.broadcast.flush()
         self.assertEqual(client.take(), b"")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -460,7 +461,7 @@ class GatherTests(BroadcastTest):
         client = self.join()
         client.receive()
         self.send(b"one ")
-        self.broadcast.gather()
+        self.broadcast.flush()
         self.send(b"two ")
         self.send(b"three")
         self.assertFalse(client.take().endswith(b"three\r\n"))
@@ -471,7 +472,7 @@ class GatherTests(BroadcastTest):
         self.send(b"a")
         second = self.join()
         self.send(b"b")
-        self.broadcast.gather()
+        self.broadcast.flush()
         self.assertEqual((first.read(), second.read()), (b"ab", b"b"))
 
 
@@ -487,7 +488,7 @@ class OddOrderTests(BroadcastTest):
         async def late(ctx: Context) -> None:
             await ctx.flush()
             await gate
-            self.broadcast.add(ctx, lambda c, frames: kept.append(frames))
+            self.broadcast.add(response_of(ctx), kept.append)
             await ctx.done()
 
         self.join()
@@ -503,7 +504,9 @@ class OddOrderTests(BroadcastTest):
         async def discards(ctx: Context) -> None:
             await ctx.flush()
             self.contexts.append(ctx)
-            self.broadcast.add(ctx, lambda c, f: self.broadcast.discard(self.contexts[1]))
+            self.broadcast.add(
+                response_of(ctx), lambda f: self.broadcast.discard(response_of(self.contexts[1]))
+            )
             await ctx.done()
 
         first, second = self.join(discards), self.join()
@@ -517,13 +520,13 @@ class OddOrderTests(BroadcastTest):
         (ctx,) = self.contexts
         before = len(gc.get_referrers(self.broadcast))
         for _ in range(100):
-            self.broadcast.discard(ctx)
-            self.broadcast.add(ctx)
+            self.broadcast.discard(response_of(ctx))
+            self.broadcast.add(response_of(ctx))
         self.assertEqual(len(gc.get_referrers(self.broadcast)), before)
 
     def test_a_status_without_a_body_that_comes_after_joining(self) -> None:
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
             ctx.status_code(204)
             await ctx.done()
 
@@ -540,7 +543,7 @@ class OddOrderTests(BroadcastTest):
         async def late(ctx: Context) -> None:
             ctx.write("too long")
             self.contexts.append(ctx)
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
             ctx.header("Content-Length", "3")
             await ctx.done()
 
@@ -559,12 +562,12 @@ class BurstTests(BroadcastTest):
     def test_after_a_round_of_several_the_next_waits_for_an_eighth_of_its_time(self) -> None:
         sent: list[int] = []
 
-        def slow(ctx: Context, frames: Any) -> None:
+        def slow(frames: Any) -> None:
             sent.append(len(frames))
             self.clock.rightNow += 0.8
 
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx, slow)
+            self.broadcast.add(response_of(ctx), slow)
             await ctx.flush()
             await ctx.done()
 
@@ -598,8 +601,10 @@ class BurstTests(BroadcastTest):
             await self.handler(ctx)
 
         async def slow(ctx: Context) -> None:
-            self.broadcast.add(ctx, lambda c, frames: self.clock.advance(next(costs, 0.0)))
-            self.broadcast.hold(ctx)
+            self.broadcast.add(
+                response_of(ctx), lambda frames: self.clock.advance(next(costs, 0.0))
+            )
+            self.broadcast.pause(response_of(ctx))
             await ctx.done()
 
         costs = iter([0.8])
@@ -640,18 +645,18 @@ class MisuseTests(BroadcastTest):
 
     def test_one_cannot_join_twice(self) -> None:
         self.join()
-        self.assertRaises(ValueError, self.broadcast.add, self.contexts[0])
+        self.assertRaises(ValueError, self.broadcast.add, response_of(self.contexts[0]))
 
     def test_one_that_has_ended_cannot_join(self) -> None:
         client = self.join()
         client.disconnect()
-        self.assertRaises(ClientDisconnected, self.broadcast.add, self.contexts[0])
+        self.assertRaises(ClientDisconnected, self.broadcast.add, response_of(self.contexts[0]))
 
         def ends(ctx: Context) -> None:
             self.contexts.append(ctx)
 
         self.join(ends)
-        self.assertRaises(StreamFinished, self.broadcast.add, self.contexts[1])
+        self.assertRaises(StreamFinished, self.broadcast.add, response_of(self.contexts[1]))
 
     def test_a_message_past_the_declared_length_aborts_that_response(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -666,7 +671,7 @@ class MisuseTests(BroadcastTest):
 
     def test_a_handler_that_returns_ends_its_membership(self) -> None:
         def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
 
         client = self.join(handler)
         self.assertEqual(len(self.broadcast), 0)
@@ -676,7 +681,7 @@ class MisuseTests(BroadcastTest):
         gate: Deferred[None] = Deferred()
 
         async def handler(ctx: Context) -> None:
-            self.broadcast.add(ctx)
+            self.broadcast.add(response_of(ctx))
             await gate
             ctx.write("own")
 

@@ -132,7 +132,7 @@ class LogTests(StreamTest):
         def handler(ctx: Context) -> None:
             ctx.log.info("hello {name}", name="x")
             self.assertIs(ctx.log, ctx.log)
-            self.assertEqual(repr(ctx), "<Context GET />")
+            self.assertEqual(repr(ctx), "<Context GET / HEAD, 0 bytes written, 0 waiting>")
             self.context = ctx
 
         self.get(handler)

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.harness import Client, Headers, StreamTest
+from tests.server.responses import response_of
 from tests.server.sources import MadeUp
 from twistream import (
     BufferOverflow,
@@ -523,7 +524,7 @@ class EndTests(OutletTest):
             deferred = self.context.subscribe(self.source)
             deferred.addErrback(lambda failure: failure.trap(CancelledError))
             end(deferred)
-            self.assertEqual(self.context._ending.running, ())
+            self.assertEqual(response_of(self.context).observers._attached, ())
 
     def test_what_is_left_when_it_has_ended_needs_no_collecting(self) -> None:
         def outlets() -> int:

@@ -84,7 +84,7 @@ class Feed:
             self._turn.at_end(self._finish)
 
     def _finish(self) -> None:
-        self.broadcast.gather()
+        self.broadcast.flush()
         for follower in list(self._followers):
             if follower in self._followers:
                 follower.finish()

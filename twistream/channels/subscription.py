@@ -21,7 +21,7 @@ from twistream.channels.statistics import SubscriptionStatistics
 from twistream.channels.topic import Topic
 from twistream.errors import SlowConsumer
 from twistream.scheduling.turn import Turn
-from twistream.server.context import Context
+from twistream.server.base import BaseContext
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
 from twistream.wire.frames import SEND_SIZE, Batch, Frame
 from twistream.wire.messages import SEPARATOR, Gap, Reason, compound_id
@@ -92,7 +92,7 @@ class Subscription:
         return f"<Subscription of {self.context!r} to {names}>"
 
     @property
-    def context(self) -> Context:
+    def context(self) -> BaseContext:
         """
         The context of its stream.
         """
@@ -143,7 +143,7 @@ class Subscription:
         if self._detached:
             return
         self._detached = True
-        self._feed.broadcast.discard(self.context)
+        self._feed.broadcast.discard(self._outlet.response)
         self._feed.leave(self)
         for topic in self._topics:
             topic.remove(self)
@@ -175,11 +175,11 @@ class Subscription:
         position = compound_id(cursor)
         if position != self._last_event_id:
             self._tell(position)
-        self._feed.broadcast.add(self.context, self._take)
+        self._feed.broadcast.add(self._outlet.response, self._take)
         if self._filter is not None:
-            self._feed.broadcast.hold(self.context)
+            self._feed.broadcast.pause(self._outlet.response)
 
-    def _take(self, _: Context, frames: Sequence[Frame]) -> None:
+    def _take(self, frames: Sequence[Frame]) -> None:
         """
         Messages have gone round that are to be filtered, or that the client cannot take now.
         """
@@ -229,7 +229,7 @@ class Subscription:
     def _start_draining(self) -> None:
         self._draining_since = self._outlet.turn.clock.seconds()
         if self._cursor is None:
-            self._feed.broadcast.hold(self.context)
+            self._feed.broadcast.pause(self._outlet.response)
         Deferred.fromCoroutine(self._drain()).addErrback(self._drain_failed)
 
     async def _drain(self) -> None:
@@ -251,7 +251,7 @@ class Subscription:
         if self._finishing:
             self._outlet.finish()
         elif self._filter is None:
-            self._feed.broadcast.release(self.context)
+            self._feed.broadcast.resume(self._outlet.response)
 
     def _drain_failed(self, failure: Failure) -> None:
         self._fail(cast("BaseException", failure.value))
@@ -325,7 +325,7 @@ class Subscription:
             return False
         if self._policy == "catchup":
             # This one, and what comes after it, is in the history for the client to read later.
-            self._feed.broadcast.discard(self.context)
+            self._feed.broadcast.discard(self._outlet.response)
             self._last_event_id = delivery.before
             self._cursor = delivery.before.split(SEPARATOR)
             return False

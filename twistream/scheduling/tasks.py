@@ -1,20 +1,19 @@
 """
-Code that belongs to somebody else: coroutines under way, calls, cancellers.
+Task: a running coroutine that knows whether it has learned of the end of its response.
 
-A `Task` is a coroutine that knows whether it has been told of the end of its response.
-When a response ends from within the code that it belongs to (a handler that calls
-``abort()``, a flush where no body may be), that code is just running. Twisted cannot
-cancel what runs, and what has been told of the end already must not be cancelled on top
-of it while it cleans up.
+A response may end from within the code that it belongs to: a handler calls ``abort()``, or
+flushes where no body is allowed. That code is running at this moment, and running code cannot
+be cancelled. If it meets the error itself, it must not be cancelled on top of that while
+it cleans up; if it does not, it is cancelled in the next turn.
+
+Layer: scheduling. A task knows its response only as a `Scope`.
 """
 
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from twisted.internet import defer
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
@@ -27,53 +26,86 @@ from twisted.python.failure import Failure
 
 from twistream.errors import StreamClosed
 
-if TYPE_CHECKING:
-    from twistream.server.response.writer import ResponseWriter
-
 _log = Logger()
 _NOTHING = object()
+
+_running: "Task | None" = None
+"""
+The task whose coroutine is on the stack, the innermost if there are several.
+"""
+
+_probe: ContextVar[object] = ContextVar("twistream-probe")
+
+
+class Scope(Protocol):
+    """
+    What a task works for.
+
+    Attributes:
+        err: Why it ended, or None.
+        notifying: It has ended and is firing the Deferreds of those who wait.
+    """
+
+    @property
+    def err(self) -> BaseException | None: ...
+
+    @property
+    def notifying(self) -> bool: ...
+
+
+class Awaiting(Protocol):
+    """
+    A handler or a loop that waits for a Deferred.
+
+    Attributes:
+        pending: The Deferred; None if it is not known yet, or nothing is pending any more.
+    """
+
+    @property
+    def pending(self) -> Deferred[Any] | None: ...
 
 
 class Task(Deferred[Any]):
     """
-    Runs a coroutine, from now on. It is the Deferred of the coroutine's result.
+    Runs a coroutine, starting at once. It is the Deferred of the coroutine's result.
 
-    It does what `Deferred.fromCoroutine` does, for a third of the memory, and whoever
+    It does the work of `Deferred.fromCoroutine` in a third of the memory, and a caller that
     cancels it waits for the coroutine to end.
 
     Attributes:
-        running: It is on the stack.
-        told: It has learnt of the end of the response: an exception was raised in it, or
-            what it waited for was a matter of the end.
+        running: Its coroutine is on the stack.
+        notified: It has learned of the end of its scope: an exception was raised in it, or it
+            was waiting for something that fired because of the end.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], writer: "ResponseWriter") -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
         super().__init__()
         self._coroutine = coroutine
-        self._variables = copy_context()
-        self._waits_for: Deferred[Any] | None = None
-        self._result: object = _NOTHING  # Of a wait that was over before it began.
-        self._writer = writer
+        self._context = copy_context()
+        self._awaited: Deferred[Any] | None = None
+        self._result: object = _NOTHING  # The result of a wait that was over at once.
+        self._scope = scope
         self.running = False
-        self.told = False
-        self._drive(None)
+        self.notified = False
+        self._resume(None)
 
     def cancel(self) -> None:
         """
-        Cancel what the coroutine waits for. How it ends is its own affair.
+        Cancel what the coroutine awaits. The coroutine decides how it ends.
         """
-        if self._waits_for is not None:
-            self._waits_for.cancel()
+        if self._awaited is not None:
+            self._awaited.cancel()
         elif self.called:
             super().cancel()
 
-    def _drive(self, result: object) -> None:
+    def _resume(self, result: object) -> None:
         """
-        Resume the coroutine, until it waits for something that has not come yet.
+        Run the coroutine until it awaits something that has not happened yet.
         """
-        coroutine, run = self._coroutine, self._variables.run
+        global _running
+        coroutine, run = self._coroutine, self._context.run
         while True:
-            self.running = True
+            outer, _running, self.running = _running, self, True
             try:
                 if isinstance(result, Failure):
                     awaited = run(result.throwExceptionIntoGenerator, coroutine)
@@ -82,66 +114,80 @@ class Task(Deferred[Any]):
             except StopIteration as stop:
                 result = stop.value
                 break
-            except BaseException:  # noqa: BLE001 - Deferreds take any exception, so does this
+            except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a Task
                 result = Failure()
                 break
             finally:
-                self.running = False
+                _running, self.running = outer, False
             if not isinstance(awaited, Deferred):
-                result = awaited  # As Twisted has it.
+                result = awaited  # What Twisted does with foreign awaitables.
                 continue
-            awaited.addBoth(self._came)
+            awaited.addBoth(self._received)
             if self._result is _NOTHING:
-                self._waits_for = awaited
+                self._awaited = awaited
                 return
             result, self._result = self._result, _NOTHING
         self.callback(result)
 
-    def _came(self, result: object) -> None:
-        self.told |= self._writer.telling
+    def _received(self, result: object) -> None:
+        self.notified |= self._scope.notifying
         if isinstance(result, Failure):
-            self.told |= result.value is self._writer.err
-        if self._waits_for is None:
+            self.notified |= result.value is self._scope.err
+        if self._awaited is None:
             self._result = result
         else:
-            self._waits_for = None
-            self._drive(result)
+            self._awaited = None
+            self._resume(result)
+
+    def runs_in_current_context(self) -> bool:
+        """
+        Whether the code that calls this runs in the task's own context.
+
+        Coroutines that a task starts with `Deferred.fromCoroutine` or ``inlineCallbacks`` run in
+        copies of its context: what is set in a copy cannot be seen here.
+        """
+        mark = object()
+        token = _probe.set(mark)
+        try:
+            return self._context.get(_probe) is mark
+        finally:
+            _probe.reset(token)
 
 
-def tell_running_task() -> None:
+def notify_running_task() -> None:
     """
-    Mark the task whose own code is running as told.
+    Mark the running task as notified, if it is its own code that calls this.
 
-    What somebody has called, or a coroutine that was started beside the task, is not its
-    own code.
+    A callback, and a coroutine that was started beside the task, are not its own code.
     """
-    frame = sys._getframe(1)  # noqa: SLF001 - in Python's documentation, in spite of its name
-    while frame.f_back is not None:
-        frame = frame.f_back
-        ours = _OWNERS.get(frame.f_code)
-        if ours is not None:
-            if ours:
-                frame.f_locals["self"].told = True
-            return
+    task = _running
+    if task is not None and task.runs_in_current_context():
+        task.notified = True
 
 
-def tells_of_the_end(failure: Failure) -> bool:
+def is_end(failure: Failure) -> bool:
     """
-    Whether it is the end of a response, as such or wrapped by what waits for several.
+    Whether the failure is the end of a response, as such or inside of the errors that
+    `gatherResults` and the like make.
     """
     error = failure.value
     if isinstance(error, FirstError):
-        return tells_of_the_end(error.subFailure)
+        return is_end(error.subFailure)
     if isinstance(error, FailureGroup):
-        return all(map(tells_of_the_end, error.failures))
+        return all(map(is_end, error.failures))
     return isinstance(error, StreamClosed | CancelledError)
 
 
 def call(function: Callable[..., object], *args: object) -> Deferred[Any]:
     """
-    Call what may raise, return a Deferred, or be ``async``.
+    Call a function that may raise, return a Deferred, or be ``async``.
     """
-    return maybeDeferred(_adapted, function, *args)
+    global _running  # noqa: PLW0603 - a callback is not the code of the task that caused it
+    outer, _running = _running, None
+    try:
+        return maybeDeferred(_adapted, function, *args)
+    finally:
+        _running = outer
 
 
 def _adapted(function: Callable[..., object], *args: object) -> object:
@@ -152,42 +198,33 @@ def _adapted(function: Callable[..., object], *args: object) -> object:
 
 
 async def _awaited(awaitable: Awaitable[object]) -> object:
-    # `aclose()` of an async generator is awaitable, and no coroutine.
+    # ``aclose()`` of an async generator is awaitable, but not a coroutine.
     return await awaitable
-
-
-_OWNERS = {
-    Task._drive.__code__: True,  # noqa: SLF001 - of this module
-    call.__code__: False,
-    vars(defer)["_inlineCallbacks"].__code__: False,
-}
-"""
-What runs code, and whether it is a task that does.
-"""
 
 
 def is_running(deferred: Deferred[Any] | None) -> bool:
     """
-    Whether it is a task whose code is on the stack.
+    Whether it is a task whose coroutine is on the stack.
     """
     return isinstance(deferred, Task) and deferred.running
 
 
-def cancel_unless_told(deferred: Deferred[Any]) -> None:
+def cancel_unless_notified(awaiting: Awaiting) -> None:
     """
-    Cancel it, unless it is a task that has learnt of the end.
+    Cancel what it waits for, unless that is a task that has learned of the end.
 
-    Nobody can look into what is no task.
+    What other Deferreds have learned cannot be seen, so they are cancelled.
     """
-    if not (isinstance(deferred, Task) and deferred.told):
-        cancel(deferred)
+    pending = awaiting.pending
+    if pending is not None and not (isinstance(pending, Task) and pending.notified):
+        cancel(pending)
 
 
 def cancel(deferred: Deferred[Any]) -> None:
     """
-    Cancel what may be somebody else's, and let no failure of that come further.
+    Cancel a Deferred that may belong to somebody else; log a failure of its canceller.
     """
     try:
         deferred.cancel()
-    except Exception:  # noqa: BLE001 - a canceller is somebody else's code
+    except Exception:  # noqa: BLE001 - a canceller may raise anything
         _log.failure("a canceller failed")

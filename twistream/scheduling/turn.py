@@ -1,12 +1,14 @@
 """
-Turns of the reactor, and the time slice that all streams of a clock share.
+Turn: the current turn of the reactor, and the time slice that all streams have in it.
 
-A Deferred that has already fired never gives way to the reactor, so a loop that awaits
-such Deferreds would keep every other client waiting. Whoever works in a loop asks its
-`Turn` for leave to go on, and if there is none, goes on in a later turn. What is better
-done once for a turn than once for a message asks to be called at the turn's end.
+Share: the part of that slice that one stream may use.
 
-This module knows nothing of HTTP.
+A Deferred that has already fired never yields to the reactor, so a loop that awaits such
+Deferreds would starve every other client. Code that loops asks its `Turn` whether it may go
+on; if not, it continues in a later turn. Work that costs less when it is done once for many
+messages is scheduled for the end of the turn.
+
+Layer: scheduling. It imports only the timer wheel and knows no HTTP.
 """
 
 from collections import deque
@@ -21,30 +23,40 @@ from twistream.scheduling.wheel import TimerWheel
 
 SLICE = 0.01
 """
-Seconds of work in one turn, for all streams together; what Twisted's Cooperator takes.
+Seconds of work in one turn, for all streams together: the slice of Twisted's Cooperator.
+"""
+
+_MIN_SHARE = 0.0005
+"""
+Seconds that a stream may go on in a turn, however much of it others have used.
+"""
+
+_MAX_STEPS = 256
+"""
+Steps that one stream may take in a turn without a pause. Time alone would not do: a test's
+clock stands still. That many messages take less than a millisecond.
 """
 
 _AFTER_THIS_INSTANT = 1e-9
 """
-Seconds. Nothing beside a real reactor's clock, but more than zero for a
-`twisted.internet.task.Clock`, whose ``advance`` would never return from an endless
-stream that asked for another turn at the same instant.
+Seconds. A real reactor's clock does not notice it. A `twisted.internet.task.Clock` does: with
+zero, its ``advance`` would never return from an endless stream that asks for turn after turn.
 """
 
 
 class Turn:
     """
-    The current turn of one clock: its number, its slice, and what waits for its end.
+    The current turn of one clock: its number, its time slice, and the calls due at its end.
 
-    A turn that does work ends in a ``callLater(0)`` that all streams share. Asked for
-    while the reactor handles I/O, that comes before the next poll; asked for in a delayed
-    call, after one more.
+    A turn in which work is done ends in a ``callLater(0)`` that all streams share. If the
+    turn begins while the reactor handles I/O, that call runs before the next poll; if it
+    begins in a delayed call, one poll later.
 
     Attributes:
         clock: The clock.
-        began: The time when the current turn began.
-        ends: The time when the slice of the current turn ends.
-        timers: The timers of its streams, which may be a little late.
+        began: The time at which the current turn began, in seconds.
+        ends: The time at which the slice of the current turn ends, in seconds.
+        timers: The timers of the streams, which may fire a little late.
     """
 
     __slots__ = (
@@ -61,8 +73,8 @@ class Turn:
     )
 
     _log = Logger()
-    # Weak in the Turn and keyed by the clock's identity: a Turn holds its clock, so while
-    # an entry lives no other clock can have that identity.
+    # Weak values, keyed by the clock's identity: a Turn holds its clock, so while an entry
+    # lives, no other clock can have that identity.
     _turns: ClassVar[WeakValueDictionary[int, "Turn"]] = WeakValueDictionary()
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -79,7 +91,7 @@ class Turn:
     @classmethod
     def of(cls, clock: IReactorTime) -> "Turn":
         """
-        The one Turn of this clock.
+        Return the one Turn of this clock.
         """
         turn = cls._turns.get(id(clock))
         if turn is None:
@@ -88,7 +100,7 @@ class Turn:
 
     def enter(self) -> int:
         """
-        The number of the current turn, which changes with every turn that does work.
+        Return the number of the current turn. Every turn in which work is done has its own.
         """
         if not self._scheduled and not self._running:
             self._begin()
@@ -97,14 +109,14 @@ class Turn:
 
     def at_end(self, call: Callable[[], object]) -> None:
         """
-        Call `call` at the end of the current turn, in the order of asking.
+        Run `call` at the end of the current turn. Calls run in the order of scheduling.
         """
         self.enter()
         self._due.append(call)
 
     def soon(self, call: Callable[[], object]) -> None:
         """
-        Call `call` in a later turn, in the order of asking, as soon as a slice has room.
+        Run `call` in a later turn, once its slice has time. Calls run in order.
         """
         self.enter()
         self._ready.append(call)
@@ -112,7 +124,7 @@ class Turn:
     @property
     def is_ending(self) -> bool:
         """
-        Whether what is due at a turn's end, or in a slice, is being called.
+        Whether the calls of a turn's end, or those of a slice, are running.
         """
         return self._running
 
@@ -131,7 +143,7 @@ class Turn:
         try:
             self._end()
             self._begin()
-            # What these calls ask for in their turn belongs to the next one.
+            # Calls that are scheduled from here on belong to the next turn.
             for _ in range(len(self._ready)):
                 self._call(self._ready.popleft())
                 if self.clock.seconds() >= self.ends:
@@ -143,7 +155,7 @@ class Turn:
                 self._schedule(_AFTER_THIS_INSTANT)
 
     def _end(self) -> None:
-        # As above: what these ask for in their turn has to wait for another end.
+        # Calls that these schedule for a turn's end wait for the next end.
         due, self._due = self._due, []
         for call in due:
             self._call(call)
@@ -151,5 +163,46 @@ class Turn:
     def _call(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except BaseException:  # noqa: BLE001 - of a stream, and must not stop the others
-            self._log.failure("a call of a turn failed")
+        except BaseException:  # noqa: BLE001 - one stream's failure must not stop the others
+            self._log.failure("a scheduled call failed")
+
+
+class Share:
+    """
+    The part of each turn that one stream may use.
+    """
+
+    __slots__ = ("_seen", "_steps", "_turn", "_until")
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._seen = 0
+        self._steps = 0
+        self._until = 0.0
+
+    def enter(self, now: float) -> bool:
+        """
+        Take part in the current turn. Returns whether it is a new one for this stream.
+
+        Args:
+            now: The time, in seconds.
+        """
+        number = self._turn.enter()
+        if self._seen == number:
+            return False
+        self._seen = number
+        self._steps = 0
+        # In a crowded turn every stream has a little time all the same: to go on in another
+        # turn would cost as much.
+        self._until = max(self._turn.ends, now + _MIN_SHARE)
+        return True
+
+    def may_go_on(self, now: float) -> bool:
+        """
+        Count a step. Returns whether another may follow in this turn.
+
+        Args:
+            now: The time, in seconds.
+        """
+        self._steps += 1
+        return self._steps < _MAX_STEPS and now < self._until

@@ -1,8 +1,10 @@
 """
-The Deferreds of one response that handler code may be waiting on.
+Waits: the Deferreds of one response on which handler code may be waiting.
 
 Every one of them fires: with its result, with the reason why the response ended, or
-with `CancelledError` if somebody cancels it while the response goes on.
+with `CancelledError` if it is cancelled while the response goes on.
+
+Layer: scheduling, at the bottom.
 """
 
 from collections.abc import Callable, Generator
@@ -18,12 +20,12 @@ _Release: TypeAlias = Callable[[Deferred[None]], object]
 
 class _QuietAtTheEnd(DebugInfo):
     """
-    Drops the complaint about an unhandled error where the error is the end of a stream.
+    Suppresses "Unhandled error in Deferred" where the error is the end of a stream.
 
-    A handler may flush without keeping the Deferred. That the response ended meanwhile
-    is told to the handler elsewhere, and is no news for the log; nor that a length did
-    not fit, which is told at the end if it does not fit then. Any other error that ends
-    up unhandled in the same Deferred is reported as ever.
+    A handler may call ``flush()`` and drop the Deferred. If the response ends meanwhile,
+    the handler learns of it elsewhere, and the log does not need it; nor does it need a
+    length mismatch, which is reported at the end of the body. Any other error that stays
+    unhandled in the same Deferred is reported as usual.
     """
 
     def __del__(self) -> None:
@@ -35,17 +37,17 @@ class _QuietAtTheEnd(DebugInfo):
 
 def fail_quietly(deferred: Deferred[None], error: BaseException) -> None:
     """
-    Fail `deferred` in such a way that nothing is logged if nobody looks.
+    Fail `deferred` without a log entry if nobody handles the error.
     """
-    deferred._debugInfo = _QuietAtTheEnd()  # noqa: SLF001 - Deferred offers no other way
+    deferred._debugInfo = _QuietAtTheEnd()  # noqa: SLF001 - Deferred has no public way
     deferred.errback(Failure(error))
 
 
 class FailedWait(Deferred[None]):
     """
-    A Deferred that has failed, and logs nothing if nobody looks.
+    A Deferred that has already failed, and logs nothing if nobody handles the error.
 
-    An ``await`` of it raises without a word to whoever drives the coroutine.
+    Awaiting it raises at once, without giving the Deferred to the driver of the coroutine.
     """
 
     def __init__(self, error: BaseException, on_await: Callable[[], object]) -> None:
@@ -70,16 +72,17 @@ class Waits:
     __slots__ = ("_open", "_reason")
 
     def __init__(self) -> None:
-        # None until somebody waits, which in most responses nobody does.
+        # None until somebody waits, which never happens in most responses.
         self._open: dict[Deferred[None], _Release | None] | None = None
         self._reason: BaseException | None = None
 
     def add(self, release: _Release | None = None) -> Deferred[None]:
         """
-        A new Deferred.
+        Return a new Deferred.
 
         Args:
-            release: Called with it if it ends without `fire`, to give back what it waited for.
+            release: Called with the Deferred if it fires by anything but `fire`, to free
+                whatever would have fired it.
         """
         deferred: Deferred[None] = Deferred(self._cancelled)
         if self._open is None:
@@ -89,7 +92,7 @@ class Waits:
 
     def __len__(self) -> int:
         """
-        How many have not fired.
+        The number of Deferreds that have not fired.
         """
         return len(self._open or ())
 
@@ -103,17 +106,17 @@ class Waits:
 
     def will_fail_with(self, reason: BaseException) -> None:
         """
-        From now on whoever cancels one of these makes it fail with `reason`.
+        From now on, a Deferred of this set that is cancelled fails with `reason`.
         """
         self._reason = reason
 
     def fail_all(self, reason: BaseException) -> None:
         """
-        Fail all that remain, those too that are added meanwhile.
+        Fail all Deferreds that remain, including those that are added meanwhile.
         """
         self._reason = reason
         while self._open:
-            # By a copy: the first key of a dict that shrinks from the front is slow to find.
+            # A copy: finding the first key of a dict that shrinks from the front is slow.
             for deferred in list(self._open):
                 if deferred in self._open:
                     self._fail(deferred, reason)

@@ -1,9 +1,11 @@
 """
-TimerWheel: the timers of many streams, which may be a little late, on few delayed calls.
+TimerWheel: coarse timers of many streams on few delayed calls.
 
-A stream that is idle, or stuck, needs somebody to look at it now and then. Ten thousand
-of them would be ten thousand delayed calls in the reactor's heap; here those that are
-due at about the same time share one.
+An idle or stalled stream needs a check now and then. Ten thousand streams would put ten
+thousand delayed calls into the reactor's heap. Here, timers that are due at about the same
+time share one.
+
+Layer: scheduling, at the bottom.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from twisted.logger import Logger
 
 class Timer:
     """
-    A call that is due. Made by `TimerWheel.later`.
+    A scheduled call. `TimerWheel.later` makes it.
     """
 
     __slots__ = ("_bucket", "call")
@@ -27,14 +29,14 @@ class Timer:
 
     def cancel(self) -> None:
         """
-        Do not make the call, if it has not been made.
+        Drop the call, if it has not run yet.
         """
         self._bucket.remove(self)
 
 
 class _Bucket:
     """
-    The timers that are due at one time.
+    The timers that are due at the same time.
     """
 
     __slots__ = ("_due", "_wheel", "delayed", "timers")
@@ -55,19 +57,19 @@ class _Bucket:
 
     def _run(self) -> None:
         self._wheel.forget(self._due)
-        # By a copy, because a call may cancel others; those are not called any more.
+        # A copy, because a call may cancel other timers; those must not run any more.
         for timer in list(self.timers):
             if timer in self.timers:
                 del self.timers[timer]
                 try:
                     timer.call()
-                except BaseException:  # noqa: BLE001 - of a stream, and must not stop the others
+                except BaseException:  # noqa: BLE001 - one stream's failure must not stop the others
                     self._log.failure("a timer failed")
 
 
 class TimerWheel:
     """
-    Calls what is due, at most an eighth of its delay late, and never early.
+    Runs each call at most an eighth of its delay late, and never early.
     """
 
     __slots__ = ("_buckets", "clock")
@@ -78,10 +80,10 @@ class TimerWheel:
 
     def later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """
-        Call `call` in `seconds`, which are more than 0.
+        Run `call` after `seconds`, which must be more than 0.
         """
-        # The next multiple of a power of two, which is from a sixteenth to an eighth of
-        # the delay. Powers of two are exact, so equal times are equal keys.
+        # Round up to a multiple of a power of two that is a sixteenth to an eighth of the
+        # delay. Powers of two are exact, so equal times are equal keys.
         step = 2.0 ** (frexp(seconds)[1] - 4)
         due = ceil((self.clock.seconds() + seconds) / step) * step
         bucket = self._buckets.get(due)
@@ -91,6 +93,6 @@ class TimerWheel:
 
     def forget(self, due: float) -> None:
         """
-        The bucket of this time is empty, or just being emptied.
+        Drop the bucket of this time: it is empty, or its timers are running.
         """
         del self._buckets[due]

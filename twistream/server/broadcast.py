@@ -1,12 +1,13 @@
 """
-Broadcast: the same messages to many responses, for the price of one send each.
+Broadcast: the same messages to many responses, at the cost of one send for each.
 
-A message is encoded once and framed once for each framing in use, however many get it.
-What is sent within one turn of the reactor goes round at the turn's end: it leaves each
-response's socket in one send, without a trip through the poller, and members that stand
-at the same place share the joined bytes. A member that is slow costs the others nothing.
+A message is encoded once, and framed once for each framing in use, for all members. The
+messages of one turn are sent at its end: one send to each socket, without a trip through the
+poller, of bytes that the members share. A slow member does not delay the others.
 
-This is no channel: it has no history, no ids and no names. Channels are built on it.
+It has no history, no ids and no names: channels are built on it.
+
+Layer: server.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,19 +18,21 @@ from twisted.logger import Logger
 
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
 from twistream.scheduling.turn import Turn
-from twistream.server.context import Context
+from twistream.server.response.response import Response
 from twistream.server.response.writer import ResponseWriter
 from twistream.wire.frames import SEND_SIZE, Batch, Frame
 
-_JOIN_SHARE = 1 / 8
+_COALESCE_SHARE = 1 / 8
 """
-Of the time that it took to send several messages to all: for so long after it those that
-come next wait for one another. Whoever is served last waits that much longer, and a burst
-is sent in one round instead of two. An eighth is what publishers need to answer a round,
-as measured, and little beside the round.
+After a round of several messages, the next round waits for this share of the time that the round
+took. The messages of a burst are then sent in one round instead of two. An eighth is what
+publishers need to answer a round, as measured, and adds little to the round.
 """
 
-OnFull: TypeAlias = Callable[[Context, Sequence[Frame]], object]
+OnFull: TypeAlias = Callable[[Sequence[Frame]], object]
+"""
+Takes the messages that a member does not get now, because its connection is full or it is paused.
+"""
 
 
 class Broadcast:
@@ -38,12 +41,11 @@ class Broadcast:
     """
 
     __slots__ = (
+        "_coalesce_for",
         "_frames",
-        "_held",
-        "_joined",
-        "_joins_for",
+        "_late",
         "_members",
-        "_on_full",
+        "_paused",
         "_round_ended",
         "_turn",
     )
@@ -53,19 +55,18 @@ class Broadcast:
     def __init__(self, clock: IReactorTime) -> None:
         """
         Args:
-            clock: That of the responses.
+            clock: The clock of the responses.
         """
         self._turn = Turn.of(clock)
-        # By their writers: where there are thousands, each object that is touched for each
-        # of them costs as much as a call.
-        self._members: dict[ResponseWriter, Context] = {}
-        self._on_full: dict[ResponseWriter, OnFull] = {}
-        self._held: set[ResponseWriter] = set()
+        # Keyed by their writers: with thousands of members, every object that is touched for
+        # each of them costs as much as a call.
+        self._members: dict[ResponseWriter, _Member] = {}
+        self._paused: set[ResponseWriter] = set()
         self._frames: list[Frame] = []
         self._round_ended = 0.0
-        self._joins_for = 0.0
-        # Where among these those begin that joined since the first of them.
-        self._joined: dict[ResponseWriter, int] = {}
+        self._coalesce_for = 0.0
+        # For members that joined after the first of these frames: the index of their first.
+        self._late: dict[ResponseWriter, int] = {}
 
     def __len__(self) -> int:
         """
@@ -73,126 +74,151 @@ class Broadcast:
         """
         return len(self._members)
 
-    def add(self, context: Context, on_full: OnFull | None = None) -> None:
+    def add(self, response: Response, on_full: OnFull | None = None) -> None:
         """
-        From now on `context` gets what is sent, until it is over or discarded.
+        Send every message to `response` from now on, until it is over or discarded.
 
-        Its head leaves at the end of this turn at the latest. Each message is a chunk of
-        its own. It goes ahead of what the handler has written and not flushed; what the
-        handler flushes before the round that brings the message goes ahead of that.
-        Where no body may be, the response is complete. A message that does not fit a
-        declared ``Content-Length`` aborts the response.
+        Its head is sent at the end of this turn at the latest. Each message is a chunk of its
+        own. It goes out before what the handler has written and not flushed, and after what the
+        handler flushes before the round. Where no body is allowed, the response is complete. A
+        message that does not fit a declared ``Content-Length`` aborts the response.
 
         Args:
-            on_full: Called with the context and the messages, instead of sending them,
-                while the client's connection takes no more, and while the member is held.
-                If it raises, that is logged
-                and the response aborted. Without it they are buffered up to
+            on_full: Called with the messages, instead of sending them, while the client's
+                connection is full or the member is paused. If it raises, the error is logged
+                and the response aborted. Without it, messages are queued up to
                 ``max_buffered``; past that the client is cut with `SlowConsumer`.
 
         Raises:
-            StreamClosed: The response is over.
+            StreamClosed: The response ended early.
             StreamFinished: It ended in good order.
             ValueError: It is a member already.
         """
-        writer = context._writer  # noqa: SLF001 - one layer, two modules
+        writer = response.writer
         if writer in self._members:
-            msg = f"{context!r} is a member already"
+            msg = "the response is a member already"
             raise ValueError(msg)
-        if not writer.begin_body():
+        if not response.life.ended and not response.admits_body():
             return
-        self._members[writer] = context
-        if on_full is not None:
-            self._on_full[writer] = on_full
+        response.open_soon()
+        member = self._members[writer] = _Member(self, response, on_full)
         if self._frames:
-            self._joined[writer] = len(self._frames)
-        context.on_close(self.discard)
+            self._late[writer] = len(self._frames)
+        response.observers.attach(member)
 
-    def discard(self, context: Context) -> None:
+    def discard(self, response: Response) -> None:
         """
-        `context` gets nothing more, also of what was sent before. It need not be a member.
+        Send nothing more to `response`, messages of this turn included. It need not be a member.
         """
-        context._ending.forget_on_close(self.discard)  # noqa: SLF001 - as above
-        writer = context._writer  # noqa: SLF001 - as above
-        self._members.pop(writer, None)
-        self._on_full.pop(writer, None)
-        self._held.discard(writer)
-        self._joined.pop(writer, None)
+        writer = response.writer
+        member = self._members.pop(writer, None)
+        if member is not None:
+            response.observers.detach(member)
+            self._paused.discard(writer)
+            self._late.pop(writer, None)
 
-    def hold(self, context: Context) -> None:
+    def pause(self, response: Response) -> None:
         """
-        From now on the member's messages all go to its `on_full`, until it is released.
+        From now on, give all messages of this member to its `on_full`.
         """
-        self._held.add(context._writer)  # noqa: SLF001 - as above
+        self._paused.add(response.writer)
 
-    def release(self, context: Context) -> None:
+    def resume(self, response: Response) -> None:
         """
-        The member's messages are sent to it again.
+        Send this member's messages to it again.
         """
-        self._held.discard(context._writer)  # noqa: SLF001 - as above
+        self._paused.discard(response.writer)
 
     def send(self, frame: Frame) -> None:
         """
         Send one message to all who are members now.
 
-        It goes round at the end of this turn, or a little later in a burst: a member whose
-        handler ends before that does not get it.
+        It is sent at the end of this turn, or a little later in a burst. A member whose handler
+        ends before that does not receive it.
         """
         if self._members:
             self._frames.append(frame)
             if len(self._frames) == 1:
-                self._gather_soon()
+                self._flush_soon()
 
-    def _gather_soon(self) -> None:
-        wait = self._round_ended + self._joins_for - self._turn.clock.seconds()
+    def _flush_soon(self) -> None:
+        wait = self._round_ended + self._coalesce_for - self._turn.clock.seconds()
         if wait > 0:
-            wait = min(wait, self._joins_for)  # The clock may have been put back.
-            self._turn.clock.callLater(wait, self.gather)
+            wait = min(wait, self._coalesce_for)  # The clock may have been set back.
+            self._turn.clock.callLater(wait, self.flush)
         else:
-            self._turn.at_end(self.gather)
+            self._turn.at_end(self.flush)
 
-    def gather(self) -> None:
+    def flush(self) -> None:
         """
-        Send what came since the last round, now. Must not be called by an `on_full`.
+        Send the messages since the last round now. An `on_full` must not call this.
         """
         if not self._frames:
-            return  # Gone round already, before its time.
+            return  # They were sent early.
         self._turn.enter()
         began = self._turn.clock.seconds()
         batch = Batch(self._frames)
-        joined, self._frames, self._joined = self._joined, [], {}
-        late = {start: Batch(batch.frames[start:]) for start in set(joined.values())}
+        late, self._frames, self._late = self._late, [], {}
+        parts = {start: Batch(batch.frames[start:]) for start in set(late.values())}
         members = self._members
-        # By a copy, because one that is cut is discarded.
+        # A copy, because a member that is cut is discarded.
         for writer in list(members):
             if writer not in members:
-                continue  # One that was served before has discarded it.
-            part = late[joined[writer]] if writer in joined else batch
+                continue  # Discarded by a member that was served before.
+            part = parts[late[writer]] if writer in late else batch
             if part.frames:
                 self._serve(writer, part)
         if len(batch.frames) > 1:
             self._round_ended = self._turn.clock.seconds()
-            self._joins_for = (self._round_ended - began) * _JOIN_SHARE
+            self._coalesce_for = (self._round_ended - began) * _COALESCE_SHARE
 
     def _serve(self, writer: ResponseWriter, batch: Batch) -> None:
         try:
-            if writer in self._held:
-                self._on_full[writer](self._members[writer], batch.frames)
-            elif (writer.full or batch.size > SEND_SIZE) and writer in self._on_full:
-                self._serve_in_parts(writer, batch)
+            if writer in self._paused or writer.full or batch.size > SEND_SIZE:
+                self._serve_slowly(writer, batch)
             else:
                 writer.deliver(batch)
         except BufferOverflow as err:
-            writer.cut(SlowConsumer({"queued": err.buffered, "limit": err.limit}))
+            queued = {"queued": err.buffered, "limit": err.limit}
+            self._members[writer].response.cut(SlowConsumer(queued))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("a message of a broadcast failed")
-            writer.abort(StreamAborted(type(err).__name__))
+            self._members[writer].response.abort(StreamAborted(type(err).__name__))
 
-    def _serve_in_parts(self, writer: ResponseWriter, batch: Batch) -> None:
-        on_full, context, served = self._on_full[writer], self._members[writer], 0
+    def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:
+        """
+        Serve a member that is paused or full, or that may become full within the batch.
+        """
+        on_full, served = self._members[writer].on_full, 0
+        if on_full is None:
+            writer.deliver(batch)
+            return
         for part in batch.parts:
-            if writer.full:
-                on_full(context, batch.frames[served:])
+            if writer in self._paused or writer.full:
+                on_full(batch.frames[served:])
                 return
             writer.deliver(part)
             served += len(part.frames)
+
+
+class _Member:
+    """
+    A member, attached to its response for as long as it is one.
+
+    Attributes:
+        on_full: See `Broadcast.add`.
+        response: The response.
+    """
+
+    __slots__ = ("_broadcast", "on_full", "response")
+
+    def __init__(self, broadcast: Broadcast, response: Response, on_full: OnFull | None) -> None:
+        self._broadcast = broadcast
+        self.response = response
+        self.on_full = on_full
+
+    def stop(self, _: BaseException) -> None:
+        """
+        The response is over.
+        """
+        self._broadcast.discard(self.response)

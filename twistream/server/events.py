@@ -1,13 +1,15 @@
 """
-EventStream: a `Context` that speaks Server-Sent Events (WHATWG HTML 9.2).
+EventStream: one response as a stream of Server-Sent Events (WHATWG HTML 9.2).
 
-The bytes of an event are made in ``wire``; here are the head, the sending, and the
-keep-alive.
+The bytes of an event are made in ``wire``. Here are the head, the sending, and the pings that
+keep a silent stream alive.
+
+Layer: server, above `base`.
 """
 
 import re
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.web.http import NO_CONTENT
@@ -15,26 +17,25 @@ from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
 from twistream.scheduling.wheel import Timer
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
+from twistream.server.base import BaseContext
+from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.response.response import Response
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
 from twistream.wire.sse import ServerSentEvent
-
-if TYPE_CHECKING:
-    from twistream.server.context import Context
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 _HEADERS = {
     b"Content-Type": EVENTS.media_type,
-    # A proxy must neither keep it nor hold it back to compress it.
+    # A proxy must neither store it nor buffer it to compress it.
     b"Cache-Control": b"no-cache, no-transform",
     b"X-Accel-Buffering": b"no",
 }
 
-_DUST = 1e-3
+_TOLERANCE = 1e-3
 """
-Seconds that a ping may come early, so that it need not be waited for twice.
+Seconds that a ping may be early, so that one wait is enough.
 """
 
 _PING = ServerSentEvent(comment="ping")
@@ -43,19 +44,22 @@ _PING_BATCH = Batch([Frame(_PING.encode())])
 
 class EventStream:
     """
-    One response as a stream of events. Made by ``Context.sse``.
+    One response as a stream of events. ``Context.sse`` makes it.
 
-    What its methods return and raise once the response is over is as for a `Context`.
+    Once the response is over, its methods raise and its Deferreds fail like those of the
+    `Context`.
 
     Attributes:
-        context: The context.
-        last_event_id: That of the context.
+        context: The context that made it.
+        last_event_id: The id of the last event that the client has received, or None: see
+            ``Context.last_event_id``.
     """
 
     __slots__ = (
         "_opening",
         "_outlet",
         "_ping",
+        "_response",
         "_timer",
         "_writer",
         "context",
@@ -64,29 +68,31 @@ class EventStream:
 
     def __init__(
         self,
-        context: "Context",
+        context: BaseContext,
+        response: Response,
         *,
         ping: float | None,
         retry: float | None,
         allow_origin: str | Collection[str] | None,
     ) -> None:
         self._ping = _checked_ping(ping)
-        # Goes ahead of what is sent in this turn, and with the head at its end at the latest.
+        # Sent before the first event of this turn, or with the head at its end.
         self._opening = b"" if retry is None else ServerSentEvent(retry_ms=_ms(retry)).encode()
         origins = _checked_origins(allow_origin)
         self.context = context
-        self.last_event_id = context.last_event_id
-        self._writer = context._writer  # noqa: SLF001 - one layer, two modules
+        self.last_event_id = last_event_id(context.request)
+        self._response = response
+        self._writer = response.writer
         self._timer: Timer | None = None
         self._outlet: Outlet | None = None
-        head = self._writer.open_head
+        head = response.open_head
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
             _allow(context.request, origins)
         if not self._opening:
-            self._writer.open_soon()
-        self._writer.turn.at_end(self._begin)
+            response.open_soon()
+        response.turn.at_end(self._begin)
 
     def send(
         self,
@@ -99,20 +105,26 @@ class EventStream:
         Send one event.
 
         Args:
-            data: A str is sent as it is, but each kind of line end in it arrives as LF;
-                anything else as compact JSON.
-            event: Its name; a browser takes ``message`` where there is none.
-            id: What the client sends as ``Last-Event-ID`` when it comes again.
-            retry: Seconds that the client is to wait before it comes again.
+            data: A str is sent unchanged, except that every kind of line end in it arrives as
+                LF. Anything else is sent as compact JSON.
+            event: Its name; a browser uses ``message`` if there is none.
+            id: What the client sends as ``Last-Event-ID`` when it reconnects.
+            retry: Seconds that the client waits before it reconnects.
 
         Returns:
-            As ``Context.flush``.
+            Fires when more may be written, like the Deferred of ``Context.flush``. Fails with
+            the reason if the response is over, and with `ResponseComplete` where no body is
+            allowed.
 
         Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: JSON, or UTF-8, cannot hold the data.
-            TypeError: Event or id is no str, or retry no number.
-            ValueError: Event or id has CR, LF or NUL; or retry is negative, NaN, infinite
-                or over thirty years. Otherwise as ``Context.write``.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+            TypeError: Event or id is not a str, or retry is not a number.
+            ValueError: Event or id contains CR, LF or NUL; or retry is negative, NaN, infinite
+                or over thirty years.
         """
         payload = encoded(data)
         message = ServerSentEvent(
@@ -125,14 +137,17 @@ class EventStream:
 
     def comment(self, text: str) -> Deferred[None]:
         """
-        Send a comment, which clients pass over.
+        Send a comment, which clients ignore.
 
         Returns:
-            As ``Context.flush``.
+            Fires when more may be written, like the Deferred of ``Context.flush``.
 
         Raises:
-            EncodeError: UTF-8 cannot hold the text.
-            TypeError: It is no str. Otherwise as ``Context.write``.
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            EncodeError: UTF-8 cannot encode the text.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+            TypeError: It is not a str.
         """
         if not isinstance(text, str):
             msg = f"a comment is a str, not {type(text).__name__}"
@@ -141,17 +156,17 @@ class EventStream:
 
     def stop_reconnecting(self) -> None:
         """
-        Answer 204, at which a browser does not come again (WHATWG HTML 9.2.3).
+        Answer 204, at which a browser stops reconnecting (WHATWG HTML 9.2.3).
 
-        For a stream that has ended for good. A browser comes again after any other end, so
-        this is said when it does: in the turn of the reactor in which ``sse()`` was called,
-        because the head leaves at its end. Return from the handler after it.
+        For a stream that has ended for good: a browser reconnects after any other end. Call
+        this when it does, in the turn of the reactor in which ``sse()`` was called, because
+        the head is sent at its end. Then return from the handler.
 
         Raises:
-            HeadersSent: The head has left.
-            StreamClosed: The response ended before its head was sent.
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
         """
-        self._writer.open_head.status_code(NO_CONTENT)
+        self._response.open_head.status_code(NO_CONTENT)
 
     def subscribe(
         self,
@@ -162,51 +177,50 @@ class EventStream:
         max_queued: int = 2**20,
     ) -> Deferred[None]:
         """
-        Send the messages of `channels` as events: first what was missed, then what comes.
+        Send the messages of `channels` as events: those that the client missed, then new ones.
 
-        The event's id is the one that ``publish`` returned, or with several channels one
-        for all of them, from which a client goes on in each. Messages are in the order of
-        their channel, and none is skipped in silence: where some are missing, ``event: gap``
-        tells so, with ``{"requested", "resumed_from", "reason"}``, see
-        `twistream.wire.messages.Gap`.
+        The id of an event is the one that ``publish`` returned. With several channels it is one
+        id for all of them, and a client resumes in each. Messages keep the order of their
+        channel. Where some are missing, ``event: gap`` says so, with ``{"requested",
+        "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
 
         Args:
-            after: The id after which to start, or one for each of several channels. It goes
-                before `last_event_id`: for everything that is kept to those who come for
-                the first time, say ``after=events.last_event_id or channel.oldest``.
-                Without both it starts with what is published from now on. A channel that
-                an id does not name is new to the client, and starts so too.
-            filter: Called with each message, and says whether it is delivered. What it
-                raises ends the subscription. The id that a client goes on from moves on
-                past what was filtered away, but on lines of JSON.
-            on_slow: When more waits for the client than `max_queued`: ``"catchup"`` sends
-                the rest from the history when the client reads again (the default where
-                all channels have one); ``"disconnect"`` cuts it with `SlowConsumer` (the
-                default elsewhere); ``"latest"`` drops all but the newest message; ``"drop"``
-                drops what comes.
-            max_queued: Bytes that may wait for the client beside what its connection
-                holds; a mebibyte is some seconds of a network that works.
+            after: The id after which to start, or one for each of several channels. It takes
+                precedence over `last_event_id`: for everything that is kept to clients that
+                connect for the first time, pass ``after=events.last_event_id or
+                channel.oldest``. Without both, the stream starts with the next message that
+                is published. A channel that an id does not name is new to the client, and
+                starts there too.
+            filter: Called with each `Message`; a false result skips it. An exception ends the
+                subscription. A client that reconnects does not receive skipped messages again.
+            on_slow: What happens when more than `max_queued` bytes wait for the client:
+                ``"catchup"`` sends the rest from the history when the client reads again
+                (the default where all channels have one); ``"disconnect"`` cuts the client
+                with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
+                newest message; ``"drop"`` drops new messages.
+            max_queued: Bytes that may wait for the client besides what its connection holds.
+                A mebibyte is some seconds of a working network.
 
         Returns:
-            Succeeds when all channels have been closed and what they hold is delivered. If
-            that was nothing, and the handler then ends without having sent anything, the
-            response is a 204, as by `stop_reconnecting`. Fails if the response is over, and
-            with what `filter` raises. Where no body may be, it succeeds, and the response is
-            complete. Cancel it to unsubscribe.
+            Succeeds when all channels have been closed and their messages are delivered. If
+            there were none, and the handler then returns without having sent anything,
+            the response is a 204, as `stop_reconnecting` makes it. Fails with the reason if the
+            response is over, and with the error of `filter`. Where no body is allowed, it
+            succeeds at once, and the response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: UTF-8 cannot hold `after`.
-            RuntimeError: The stream has been subscribed before.
-            TypeError: An argument is of the wrong type, there is no channel, or `filter` is
-                a coroutine function.
-            ValueError: `on_slow` or `max_queued` cannot be; ``"catchup"`` without a history;
-                or a channel is there twice.
+            EncodeError: UTF-8 cannot encode `after`.
+            RuntimeError: The stream was subscribed before.
+            TypeError: An argument has the wrong type, there is no channel, or `filter` is a
+                coroutine function.
+            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is asked for
+                without a history; or a channel is given twice.
         """
-        outlet = Outlet(self.context, EVENTS, before=self._open)
-        deferred = outlet.subscribe(
-            channels,
-            SubscribeOptions(after=after, filter=filter, on_slow=on_slow, max_queued=max_queued),
+        outlet = Outlet(self.context, self._response, EVENTS, before=self._open)
+        options = SubscribeOptions(
+            after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
         )
+        deferred = outlet.subscribe(channels, options)
         self._outlet = outlet
         return deferred
 
@@ -224,26 +238,26 @@ class EventStream:
 
     def _begin(self) -> None:
         self._open()
-        if self._ping and not self._writer.ended:
-            self.context.on_close(self._stop)
-            self._look_in(self._ping)
+        if self._ping and not self._response.life.ended:
+            self._response.observers.on_close(self._stop)
+            self._check_in(self._ping)
 
-    def _look_in(self, seconds: float) -> None:
-        self._timer = self._writer.turn.timers.later(seconds, self._look)
+    def _check_in(self, seconds: float) -> None:
+        self._timer = self._response.turn.timers.later(seconds, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         writer = self._writer
-        left = self._ping + writer.last_sent - writer.turn.clock.seconds()
-        if left > _DUST:
-            self._look_in(left)
+        left = self._ping + writer.last_sent - self._response.turn.clock.seconds()
+        if left > _TOLERANCE:
+            self._check_in(left)
             return
-        self._look_in(self._ping)
-        # What waits for a client that takes nothing is what it is watched by.
-        if not (writer.full or writer.ended):
+        self._check_in(self._ping)
+        # Data is queued for a full connection, so the stall watch monitors this client.
+        if not (writer.full or self._response.life.ended):
             position = None if self._outlet is None else self._outlet.take_position()
             writer.deliver(_PING_BATCH if position is None else _ping_at(position))
 
-    def _stop(self, _: "Context") -> None:
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -282,7 +296,7 @@ def _allow(request: Request, origins: Collection[str]) -> None:
     if "*" in origins:
         headers.setRawHeaders(b"Access-Control-Allow-Origin", [b"*"])
         return
-    # The answer differs from one to the other, which caches must know.
+    # Tell caches that the answer depends on the origin.
     headers.addRawHeader(b"Vary", b"Origin")
     origin: bytes = request.getHeader(b"Origin") or b""
     if origin.decode("latin-1") in origins:

@@ -1,12 +1,14 @@
 """
-Outlet: one response, as the source of messages sees it that it is subscribed to.
+Outlet: one response, as the sources of messages see it that it is subscribed to.
 
-Sources are above this layer: channels are such sources. What they have to be is said here.
+A channel is a source. Sources are above this layer; the Protocols here say what they offer.
+
+Layer: server, above `base`.
 """
 
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from attrs import evolve, field, frozen
@@ -17,13 +19,13 @@ from twisted.web.server import Request
 from twistream.checks import check_count
 from twistream.errors import StreamClosed
 from twistream.scheduling.turn import Turn
-from twistream.scheduling.waits import fail_quietly
+from twistream.server.base import BaseContext
+from twistream.server.response.attachment import Attachment
+from twistream.server.response.phase import Phase
+from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
 from twistream.wire.messages import Format, compound_id
 from twistream.wire.render import encode_text
-
-if TYPE_CHECKING:
-    from twistream.server.context import Context
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
@@ -32,13 +34,13 @@ _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 Filter: TypeAlias = Callable[[Any], object]
 """
-Called with a message of the source, and says whether it is delivered.
+Called with a message of the source, and returns whether it is delivered.
 """
 
 
 def _one_id(after: str | Sequence[str] | None) -> str | None:
     """
-    One id for all channels, of which each may have been named.
+    One id for all channels.
     """
     if after is None:
         return None
@@ -76,9 +78,9 @@ class SubscribeOptions:
     How a stream follows what it is subscribed to. See ``EventStream.subscribe``.
 
     Attributes:
-        after: The id after which it starts; None for what comes from now on.
-        filter: Whether a message is delivered.
-        on_slow: What is done when the client is too slow; None is for the source to choose.
+        after: The id after which it starts; None to start with the next message.
+        filter: Decides whether a message is delivered.
+        on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
     """
 
@@ -90,12 +92,12 @@ class SubscribeOptions:
 
 class Subscription(Protocol):
     """
-    A source that is followed.
+    What a source makes of a stream that follows it.
     """
 
     def start(self) -> None:
         """
-        Send what was missed, and what comes. Called once.
+        Send the messages that were missed, then new ones. Called once.
         """
 
     def detach(self) -> None:
@@ -105,7 +107,7 @@ class Subscription(Protocol):
 
     def take_position(self) -> str | None:
         """
-        The id to go on from, if it is another one than the client was told; it is told now.
+        The id from which to resume, if the client does not know it yet; the caller sends it.
         """
 
 
@@ -118,48 +120,44 @@ class Source(Protocol):
         self, outlet: "Outlet", sources: "Sequence[Source]", options: SubscribeOptions
     ) -> Subscription:
         """
-        Follow all `sources`, of which this is the first. Nothing is sent before the start.
+        Follow all `sources`; this is the first of them. Nothing is sent before `start`.
 
         Raises:
-            TypeError: `sources` are not all of a kind.
-            ValueError: What is asked for cannot be.
+            TypeError: `sources` are of different kinds.
+            ValueError: The options do not fit the sources.
         """
 
 
-class Outlet:
+class Outlet(Attachment):
     """
     One response that is subscribed to sources.
 
     Attributes:
-        context: The context.
-        deferred: Fires when the subscription ends.
-        format: How its messages are written.
+        context: The context that subscribed it.
+        format: The format of its messages.
         turn: The turn of its clock.
     """
 
-    __slots__ = ("_before", "_ended", "_subscription", "_writer", "context", "deferred", "format")
+    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "turn")
 
     def __init__(
-        self, context: "Context", form: Format, before: Callable[[], object] | None = None
+        self,
+        context: BaseContext,
+        response: Response,
+        format: Format,  # noqa: A002 - what it is
+        before: Callable[[], object] | None = None,
     ) -> None:
         """
         Args:
             before: Called before the first batch is delivered.
         """
+        super().__init__(response)
         self.context = context
-        self.format = form
-        self.deferred: Deferred[None] = Deferred(self._cancelled)
-        self._writer = context._writer  # noqa: SLF001 - one layer, two modules
+        self.format = format
+        self.turn: Turn = response.turn
+        self._writer = response.writer
         self._subscription: Subscription | None = None
         self._before = before
-        self._ended = False
-
-    @property
-    def turn(self) -> Turn:
-        """
-        The turn of its clock.
-        """
-        return self._writer.turn
 
     @property
     def full(self) -> bool:
@@ -171,25 +169,25 @@ class Outlet:
     @property
     def backlog(self) -> int:
         """
-        Bytes that wait for the client in the connection, as far as can be seen.
+        The number of bytes that wait for the client in this process, as far as can be seen.
         """
         return self._writer.backlog
 
     def wait(self) -> Deferred[None] | None:
         """
-        What to wait for before the next batch is delivered; None is nothing.
+        What to wait for before the next batch is delivered; None for nothing.
 
-        Fails when the response is over.
+        The Deferred fails when the response is over.
         """
         return self._writer.wait_to_deliver()
 
     def deliver(self, batch: Batch) -> None:
         """
-        Send each message of a batch, now.
+        Send each message of a batch now.
 
         Raises:
-            BufferOverflow: More than ``max_buffered`` bytes wait, for who did not `wait`.
-            ContentLengthMismatch: They do not fit the declared ``Content-Length``.
+            BufferOverflow: More than ``max_buffered`` bytes are queued: call `wait` first.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
         """
         if self._before is not None:
             before, self._before = self._before, None
@@ -200,24 +198,17 @@ class Outlet:
         """
         End the response at once: what the client has not taken is lost.
         """
-        self._writer.cut(err)
+        self.response.cut(err)
 
     def finish(self) -> None:
         """
-        The sources have ended, and all is delivered.
+        The sources have ended, and everything is delivered.
         """
-        if not self._ended:
-            if not self._writer.head_sent:
-                # Should the handler have nothing to send, either.
-                self._writer.open_head.empty_status = NO_CONTENT
+        if not self.ended:
+            if not self.response.life.head_sent:
+                # In case the handler sends nothing either.
+                self.response.open_head.empty_status = NO_CONTENT
             self._end().callback(None)
-
-    def stop(self, reason: BaseException) -> None:
-        """
-        The response is over, or the subscription cannot go on, for this reason.
-        """
-        if not self._ended:
-            fail_quietly(self._end(), reason)
 
     def take_position(self) -> str | None:
         """
@@ -227,53 +218,39 @@ class Outlet:
 
     def subscribe(self, sources: Sequence[Source], options: SubscribeOptions) -> Deferred[None]:
         """
-        Have the response get what `sources` send. See ``EventStream.subscribe``.
+        Send the messages of `sources` to the response. See ``EventStream.subscribe``.
         """
         _check_sources(sources)
-        context, writer = self.context, self._writer
-        if context._subscribed:  # noqa: SLF001 - as above
-            # The ids of a stream stand for the same channels from its start to its end.
-            msg = "a stream is subscribed once in its life; name all channels in one call"
+        response = self.response
+        if response.subscribed:
+            # The ids of a stream mean the same channels from its start to its end.
+            msg = "a response is subscribed once; name all channels in one call"
             raise RuntimeError(msg)
-        if writer.ended:
-            return writer.failed_wait()
-        if writer.bodyless():
-            self._set_type()
-            writer.complete_without_body()
+        if response.life.ended:
+            return self._writer.failed_wait()
+        if response.life.phase is Phase.HEAD:
+            response.head.default(b"Content-Type", self.format.media_type)
+        if not response.admits_body():
             return succeed(None)
-        options = evolve(options, after=options.after or context.last_event_id)
-        self._subscription = sources[0].attach(self, sources, options)
-        context._subscribed = True  # noqa: SLF001 - as above
-        self._set_type()
-        writer.open_soon()
-        context._ending.running += (self,)  # noqa: SLF001 - as above
+        after = options.after or last_event_id(response.request)
+        subscription = sources[0].attach(self, sources, evolve(options, after=after))
+        self._subscription = subscription
+        response.subscribed = True
+        response.open_soon()
+        self._attach()
+        deferred = self.deferred
         try:
-            self._subscription.start()
+            subscription.start()
         except BaseException:
             self._end()
             raise
-        return self.deferred
+        return deferred
 
-    def _set_type(self) -> None:
-        if not self._writer.head_sent:
-            self._writer.open_head.default(b"Content-Type", self.format.media_type)
-
-    def _cancelled(self, _: Deferred[None]) -> None:
-        if self._ended:
-            return
-        if self._writer.err is not None:
-            self.stop(self._writer.err)
-        else:
-            self._end()  # Deferred.cancel fails it with CancelledError.
-
-    def _end(self) -> Deferred[None]:
-        self._ended = True
-        self.context._ending.forget(self)  # noqa: SLF001 - as above
+    def _release(self) -> None:
         subscription, self._subscription = self._subscription, None
-        self._before = None  # So that no cycle is left to collect.
+        self._before = None  # No reference cycle remains.
         if subscription is not None:
             subscription.detach()
-        return self.deferred
 
 
 def last_event_id(request: Request) -> str | None:

@@ -12,7 +12,8 @@ from typing import cast
 from twisted.python.usage import UsageError
 from twisted.web.resource import IResource
 
-from twistream.server.resource import Handler, StreamResource
+from twistream.server.exchange import Handler
+from twistream.server.resource import StreamResource
 from twistream.service.reasons import what_and_where
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)

@@ -1,15 +1,15 @@
 """
-SendWatch: cuts who takes nothing, and nobody else.
+StallWatch: cuts who takes nothing, and nobody else.
 """
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream.scheduling.turn import Turn
-from twistream.server.connection.stall import SendWatch
+from twistream.server.connection.stall import StallWatch
 
 
-class SendWatchTests(SynchronousTestCase):
+class StallWatchTests(SynchronousTestCase):
     """
     A client as a number that grows when it takes something.
     """
@@ -19,7 +19,7 @@ class SendWatchTests(SynchronousTestCase):
         self.taken = 0
         self.waiting = True
         self.timeouts: list[float] = []
-        self.watch = SendWatch(
+        self.watch = StallWatch(
             Turn.of(self.clock),
             8.0,
             lambda: (0, self.taken),

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.server import Request
 
 from tests.harness import Client, StreamTest
+from tests.server.responses import response_of
 from twistream import (
     BufferOverflow,
     ClientDisconnected,
@@ -22,7 +23,7 @@ from twistream import (
     StreamAborted,
     StreamFinished,
 )
-from twistream.server.response.writer import ResponseWriter
+from twistream.server.response.response import Response
 from twistream.wire.frames import Batch, Frame
 
 
@@ -369,7 +370,7 @@ class BackpressureTests(StreamTest):
         client.pause()
         for _ in range(100):
             contexts[0].write(b"x" * 20_000)
-        self.assertFalse(contexts[0]._writer.waits._open)
+        self.assertIsNone(contexts[0]._writer.waits)
 
 
 class SourceTests(StreamTest):
@@ -377,17 +378,16 @@ class SourceTests(StreamTest):
     What a source of messages asks of the response, and tells it.
     """
 
-    def opened(
-        self, use: Callable[[ResponseWriter], object] | None = None, **options: Any
-    ) -> Client:
+    def opened(self, use: Callable[[Response], object] | None = None, **options: Any) -> Client:
         """
         A client of a handler that waits.
         """
 
         async def handler(ctx: Context) -> None:
-            self.context, self.writer = ctx, ctx._writer
+            self.context, self.response = ctx, response_of(ctx)
+            self.writer = self.response.writer
             if use is not None:
-                use(self.writer)
+                use(self.response)
             await ctx.done()
 
         return self.get(handler, **options)
@@ -396,21 +396,21 @@ class SourceTests(StreamTest):
         self.writer.deliver(Batch([Frame(data)]))
 
     def test_the_head_can_be_had_leave_at_the_end_of_the_turn(self) -> None:
-        def use(writer: ResponseWriter) -> None:
-            writer.open_soon()
-            writer.open_soon()
+        def use(response: Response) -> None:
+            response.open_soon()
+            response.open_soon()
             self.context.header("X-After", "asking")
 
         client = self.opened(use)
         self.assertEqual(client.take(), b"")
         response = client.receive()
         self.assertEqual((response.status, response.header("X-After")), (200, "asking"))
-        self.writer.open_soon()
+        self.response.open_soon()
         self.assertEqual(client.read_raw(), b"")
 
     def test_where_no_body_may_be_that_head_is_all(self) -> None:
-        def use(writer: ResponseWriter) -> None:
-            writer.open_soon()
+        def use(response: Response) -> None:
+            response.open_soon()
             self.context.status_code(204)
 
         client = self.opened(use)
@@ -419,16 +419,16 @@ class SourceTests(StreamTest):
         self.assertIsInstance(self.context.err, ResponseComplete)
 
     def test_a_response_that_has_ended_has_no_head_to_leave(self) -> None:
-        client = self.opened(ResponseWriter.open_soon)
+        client = self.opened(Response.open_soon)
         client.disconnect()
         self.assertEqual(client.read_raw(), b"")
-        self.assertRaises(ClientDisconnected, self.writer.open_soon)
-        writers: list[ResponseWriter] = []
-        self.get(lambda ctx: writers.append(ctx._writer))
-        self.assertRaises(StreamFinished, writers[0].open_soon)
+        self.assertRaises(ClientDisconnected, self.response.open_soon)
+        responses: list[Response] = []
+        self.get(lambda ctx: responses.append(response_of(ctx)))
+        self.assertRaises(StreamFinished, responses[0].open_soon)
 
     def test_who_delivers_waits_while_the_connection_is_full(self) -> None:
-        client = self.opened(ResponseWriter.open_soon)
+        client = self.opened(Response.open_soon)
         client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
         client.pause()
@@ -442,7 +442,7 @@ class SourceTests(StreamTest):
             self.successResultOf(wait)
 
     def test_who_delivers_gives_way_when_its_share_of_a_turn_is_used_up(self) -> None:
-        client = self.opened(ResponseWriter.open_soon)
+        client = self.opened(Response.open_soon)
         client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
         client.clock.rightNow += 0.02
@@ -460,7 +460,7 @@ class SourceTests(StreamTest):
         self.assertIs(self.failureResultOf(wait).value, self.context.err)
 
     def test_the_backlog_is_what_was_written_and_what_waits(self) -> None:
-        client = self.opened(ResponseWriter.open_soon)
+        client = self.opened(Response.open_soon)
         client.receive()
         self.assertEqual(self.writer.backlog, 0)
         self.context.write("x" * 100)
@@ -488,7 +488,7 @@ class SourceTests(StreamTest):
         clock.advance(1)
         self.context.flush()
         self.assertEqual(self.writer.last_sent, 2.0)
-        self.writer.turn.enter()
+        self.response.turn.enter()
         self.deliver(b"y")
         self.assertEqual(self.writer.last_sent, 3.0)
         clock.advance(1)
@@ -500,7 +500,7 @@ class SourceTests(StreamTest):
         def step(ctx: Context) -> None:
             ctx.write("x")
 
-        client = self.opened(lambda writer: self.context.stream_writer(step, 1.0))
+        client = self.opened(lambda response: self.context.stream_writer(step, 1.0))
         client.clock.pump([0.5] * 5)
         self.assertEqual(self.writer.last_sent, 2.0)
 

@@ -1,9 +1,11 @@
 """
-HangupWatch: notices a client that left while nothing is read from it.
+HangupWatch: notices a client that disconnects while nothing is read from it.
 
 Twisted stops reading a connection when more than 16 KiB of further requests have come
-behind the one that is answered, and what is not read never ends. A client could leave so
-many bytes and go, and its stream would stay, with its socket, for ever.
+behind the one that it answers, and the end of a connection is only noticed by reading. A
+client could send that many bytes and disconnect, and its stream would live for ever.
+
+Layer: connection, at the bottom.
 """
 
 import select
@@ -13,19 +15,20 @@ from twisted.internet.abstract import FileDescriptor
 
 from twistream.scheduling.wheel import Timer, TimerWheel
 
-_BETWEEN_LOOKS = 5.0
+_BETWEEN_CHECKS = 5.0
 """
-Seconds. Nobody waits for it, and it costs a system call only where reading has stopped.
+Seconds. Nobody waits for the result, and a check costs a system call only where reading has
+stopped.
 """
 
-_HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere nobody can say.
+_HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux only.
 
 
 class HangupWatch:
     """
-    Stands before the producer that an `HTTPChannel` pauses when it wants to read no more.
+    Stands in front of the producer that an `HTTPChannel` pauses to stop reading.
 
-    It has a timer only while the producer is paused.
+    It has a timer only while that producer is paused.
     """
 
     __slots__ = ("_channel", "_gone", "_producer", "_socket", "_timer", "_timers")
@@ -37,17 +40,17 @@ class HangupWatch:
         self._timer: Timer | None = None
         self._gone = False
         self._producer = channel._networkProducer  # noqa: SLF001 - no public name
-        channel._networkProducer = self  # noqa: SLF001 - as above
-        if channel._waitingForTransport:  # noqa: SLF001 - as above
+        channel._networkProducer = self  # noqa: SLF001 - no public name
+        if channel._waitingForTransport:  # noqa: SLF001 - no public name
             # An earlier response has filled the connection, and may have stopped reading.
-            self._look_later()
+            self._check_later()
 
     def stop(self) -> None:
         """
-        Stand aside.
+        Give the producer back to the channel.
         """
-        self._forget_timer()
-        self._channel._networkProducer = self._producer  # noqa: SLF001 - as above
+        self._cancel_timer()
+        self._channel._networkProducer = self._producer  # noqa: SLF001 - no public name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -57,22 +60,22 @@ class HangupWatch:
         See `twisted.internet.interfaces.IPushProducer`.
         """
         if self._gone:
-            return  # Read on to the end, which is near: the kernel holds no more.
+            return  # Read to the end, which is near: the client sends nothing more.
         self._producer.pauseProducing()
-        self._look_later()
+        self._check_later()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
         See `twisted.internet.interfaces.IPushProducer`.
         """
-        self._forget_timer()
+        self._cancel_timer()
         self._producer.resumeProducing()
 
-    def _look_later(self) -> None:
+    def _check_later(self) -> None:
         if self._timer is None and _HANGUP:
-            self._timer = self._timers.later(_BETWEEN_LOOKS, self._look)
+            self._timer = self._timers.later(_BETWEEN_CHECKS, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         poll = select.poll()
         poll.register(self._socket.fileno(), _HANGUP)
@@ -80,9 +83,9 @@ class HangupWatch:
             self._gone = True
             self._producer.resumeProducing()
         else:
-            self._look_later()
+            self._check_later()
 
-    def _forget_timer(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

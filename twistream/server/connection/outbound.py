@@ -1,46 +1,41 @@
 """
 Outbound: the way of one response's bytes to its connection.
 
-An outbound is the only place that touches the transport. It knows the framing, holds
-what is framed until it is pushed, tells whether the connection is full, and ends a
-response in good order or so that the client sees it is incomplete. It does not know what
-a handler is, and it keeps no time: whoever owns it decides when to push, and watches for
-clients that take nothing.
+Only an outbound touches the transport. It knows the framing, keeps framed bytes until they
+are pushed, reports whether the connection is full, and ends a response in good order or so
+that the client sees it is incomplete. It does not know handlers, and it keeps no time: its
+owner decides when to push, and watches for stalled clients.
 
-Here is what the protocols have in common; each has a module of its own.
+This module has what the protocols have in common; `http1` and `http2` have the rest.
+
+Layer: connection, below the protocols.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
 from typing import Protocol
 
 from twisted.internet.interfaces import IPushProducer
-from twisted.web.http import Request
+from twisted.web.server import Request
 from zope.interface import implementer
 
 from twistream.scheduling.turn import Turn
+from twistream.server.connection.request import BorrowedRequest
 from twistream.server.connection.sockets import descriptor
 from twistream.wire.frames import Batch
 
 
-def refuse_write(*_args: object) -> None:
-    """
-    Stands in for ``request.write`` and ``request.finish`` while a handler has the request.
-
-    Raises:
-        RuntimeError: Always. Bytes that go past the context would break the framing.
-    """
-    msg = "use the context's write() and flush(); the request belongs to the stream"
-    raise RuntimeError(msg)
-
-
 class Owner(Protocol):
     """
-    Whose outbound it is.
+    The response that an outbound works for.
     """
 
-    def took_data(self) -> None:
+    def queued(self) -> None:
+        """
+        Some of what was sent is queued in this process.
+        """
+
+    def drained(self) -> None:
         """
         The connection was full, and takes more now.
         """
@@ -52,95 +47,101 @@ class Outbound(ABC):
     What the protocols have in common.
 
     Attributes:
-        started: The head is framed, held or sent, and can no longer change.
         full: The connection takes no more for now.
-        handed: How many bytes were handed to the connection so far.
-        held: How many bytes are framed and wait to be pushed.
-        joins: The end of a turn comes with the reactor of the connection. Not so on a clock
-            that somebody has put in the place of that.
+        handed: The number of bytes handed to the connection so far.
+        pending: The number of bytes that are framed and wait for a push.
+        coalesces: Whether messages may wait for the end of a turn. They may not on a clock that
+            replaces that of the connection's reactor: its turns end at other times.
     """
 
     __slots__ = (
-        "_kind",
+        "_borrowed",
         "_owner",
-        "_request",
         "_resumes",
         "_turn",
+        "coalesces",
         "full",
         "handed",
-        "held",
-        "joins",
-        "started",
+        "pending",
     )
 
     def __init__(self, request: Request, transport: object, turn: Turn, owner: Owner) -> None:
-        self._request = request
+        self._borrowed = BorrowedRequest(request)
         self._turn = turn
         self._owner: Owner | None = owner
         self._resumes = 0
-        self.started = False
         self.full = False
         self.handed = 0
-        self.held = 0
+        self.pending = 0
         socket = descriptor(transport)
         reactor: object = turn.clock if socket is None else socket.reactor
-        self.joins = reactor is turn.clock
-        # Sealed already, if a handler has handed it to another resource.
-        self._kind = getattr(request, "unsealed", type(request))
-        request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
+        self.coalesces = reactor is turn.clock
 
     @abstractmethod
-    def put(self, data: bytes, *, last: bool = False) -> None:
+    def start(self) -> None:
         """
-        Hold `data` as one frame of the body, after the head if that is not there yet.
-
-        Args:
-            last: Nothing will follow; after a `push`, `finish` is called.
+        Frame the head, as Twisted writes it. Called once, before anything else is framed.
         """
 
     @abstractmethod
-    def push(self) -> bool:
+    def put(self, data: bytes) -> None:
         """
-        Send what is held in one piece, and return whether some of it waits.
+        Frame `data` as one piece of the body: a chunk or a DATA frame. It waits for a push.
+        """
 
-        It is on the socket when this returns, where nothing can be overtaken.
+    def put_end(self) -> None:  # noqa: B027 - END_STREAM of HTTP/2 is sent by `finish`
+        """
+        Frame the end of the body. After a push, `finish` is called.
+        """
+
+    @abstractmethod
+    def push(self) -> None:
+        """
+        Send what is pending in one piece.
+
+        Where nothing can be overtaken, it is on the socket when this returns. What the socket
+        does not take is queued, and the owner is called.
         """
 
     def may_send(self) -> bool:
         """
-        Whether bytes may pass Twisted's buffer by, straight to the socket.
+        Whether bytes may bypass Twisted's buffer, straight to the socket.
         """
         return False
 
     @abstractmethod
-    def send_batch(self, batch: Batch) -> bool:
+    def send_batch(self, batch: Batch) -> None:
         """
-        As `put` for each message of `batch` and a `push`. Nothing may be held.
+        `put` each message of `batch`, and push. Nothing may be pending.
         """
 
-    def attend(self) -> None:  # noqa: B027 - not for every protocol
+    def watch_hangup(self) -> None:  # noqa: B027 - not needed on every protocol
         """
-        The response goes on when the reactor does: see to it that its client is missed.
+        The response outlives the call of its handler: notice when its client disconnects.
         """
+
+    def _report_queued(self) -> None:
+        if self._owner is not None:
+            self._owner.queued()
 
     def has_unsent(self) -> bool:
         """
-        Whether something waits for the client. Asked now and then, not for each message.
+        Whether bytes are queued for the client. Called now and then, not for each message.
         """
         return self.full or self.backlog() > 0
 
     @abstractmethod
     def backlog(self) -> int:
         """
-        How many bytes wait in this process, held or handed over.
+        The number of bytes that wait in this process, pending or handed over.
 
-        Where that cannot be seen it is an upper bound.
+        An upper bound where the transport does not show it.
         """
 
     @abstractmethod
     def progress(self) -> tuple[int, int]:
         """
-        A mark that becomes larger whenever the client has taken some of what was sent.
+        A mark that grows whenever the client has taken some of what was sent.
         """
 
     @abstractmethod
@@ -148,48 +149,43 @@ class Outbound(ABC):
         """
         End the connection or the stream so that the client sees it is incomplete.
 
-        What was sent is let through first. Returns whether this is done. Where it is
-        not, call again after a while, or `cut` to stop waiting.
+        What was sent before goes out first. Returns whether this is done. If not, call it
+        again after a while, or `cut` to stop waiting.
         """
 
     @abstractmethod
     def cut(self) -> None:
         """
-        As `abort`, but at once: what the client has not taken yet is lost.
+        Abort at once: what the client has not taken yet is lost.
         """
 
     @property
     def closes(self) -> bool:
         """
-        The connection closes after this response, and Twisted will not watch over it.
+        Whether the connection closes after this response, with nobody watching over it.
         """
         return False
 
-    def close_when_idle(self, still_moving: Callable[[], bool], seconds: float) -> None:
+    def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
         """
-        Watch over the connection, where it `closes` and everything has been sent.
-
-        Args:
-            still_moving: Asked every `seconds`. If it says no, the connection is cut.
+        See `BorrowedRequest.watch_close`. Called only where the connection `closes`.
         """
         raise NotImplementedError
 
     def finish(self) -> None:
         """
-        The response is complete: give the connection back to Twisted.
+        The response is complete: give the request back to Twisted.
 
         This may run the handler of the next request on this connection.
         """
-        request = self._request
-        request.__class__ = self._kind
-        request.unregisterProducer()
-        request.finish()
+        self._borrowed.finish()
 
     def release(self) -> None:
         """
         The response is over: give back what was taken from the connection.
         """
-        self._owner = None  # So that no cycle is left to collect.
+        self._owner = None  # No reference cycle remains.
+        self._borrowed.release()
 
     def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
@@ -205,32 +201,10 @@ class Outbound(ABC):
         if self.full:
             self.full = False
             if self._owner is not None:
-                self._owner.took_data()
+                self._owner.drained()
 
-    def stopProducing(self) -> None:  # noqa: B027, N802 - IPushProducer; not for subclasses
+    def stopProducing(self) -> None:  # noqa: B027, N802 - IPushProducer; nothing for subclasses to add
         """
         See `twisted.internet.interfaces.IPushProducer`.
         """
-        # The end of the request follows, and says it all.
-
-    def _write_head(self) -> None:
-        """
-        Let Twisted write the head, with all that it knows about heads.
-        """
-        self.started = True
-        request = self._request
-        self._kind.write(request, b"")
-        # Twisted has set a `write` of its own where no body may be, which breaks the seal.
-        vars(request).pop("write", None)
-
-
-@cache
-def _sealed(kind: type[Request]) -> type[Request]:
-    """
-    As `kind`, but its ``write`` and ``finish`` refuse.
-
-    A class, because two more attributes on a request may cost a kilobyte: where others
-    have not got them, its attributes can no longer share their names with those.
-    """
-    own = {"write": refuse_write, "finish": refuse_write, "unsealed": kind}
-    return type(kind.__name__, (kind,), own)
+        # The end of the request follows, and with it the reason.

@@ -1,17 +1,24 @@
 """
 What can be seen of the bytes that a transport has taken and the client has not.
+
+Layer: connection, at the bottom.
 """
 
 import struct
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import (
+    BufferingTLSTransport,
+    TLSMemoryBIOProtocol,
+    _AggregateSmallWrites,
+)
 
 try:
     from fcntl import ioctl
     from termios import TIOCOUTQ
-except ImportError:  # pragma: no cover - Windows does not tell how much the kernel holds
-    ioctl = None  # type: ignore[assignment]  # told apart where it is used
+except ImportError:  # pragma: no cover - Windows does not show how much the kernel holds
+    ioctl = None  # type: ignore[assignment]  # checked where it is used
 
 
 def descriptor(transport: object) -> FileDescriptor | None:
@@ -23,14 +30,14 @@ def descriptor(transport: object) -> FileDescriptor | None:
     return transport if isinstance(transport, FileDescriptor) else None
 
 
-def said_goodbye(transport: object) -> bool:
+def got_close_notify(transport: object) -> bool:
     """
-    Whether the client has ended TLS. What is written after that is thrown away.
+    Whether the client has ended TLS. Twisted drops what is written after that.
 
-    Twisted then waits for the producer to be done, which an endless stream never is.
+    It then waits for the producer to end, which an endless stream never does.
     """
     while isinstance(transport, ProtocolWrapper):
-        if getattr(transport, "_lostTLSConnection", False):
+        if isinstance(transport, TLSMemoryBIOProtocol) and transport._lostTLSConnection:  # noqa: SLF001 - no public name
             return True
         transport = transport.transport
     return False
@@ -38,14 +45,12 @@ def said_goodbye(transport: object) -> bool:
 
 def queued(transport: object) -> int:
     """
-    How many bytes wait in user space, in all layers of `transport`.
+    The number of bytes that wait in user space, in all layers of `transport`.
     """
     size = 0
     while isinstance(transport, ProtocolWrapper):
-        # What TLS cannot take while a handshake is under way.
-        size += sum(map(len, getattr(transport, "_appSendBuffer", ())))
-        aggregator = getattr(transport, "_aggregator", None)
-        size += sum(map(len, getattr(aggregator, "_buffer", ())))
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            size += _queued_by_tls(transport)
         transport = transport.transport
     if isinstance(transport, FileDescriptor):
         size += len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # noqa: SLF001 - no public name
@@ -54,9 +59,9 @@ def queued(transport: object) -> int:
 
 def in_kernel(socket: FileDescriptor) -> int:
     """
-    How many bytes the kernel has not delivered to the client's kernel yet.
+    The number of bytes that the kernel has not delivered to the client's kernel yet.
 
-    Zero where it cannot say.
+    Zero where the kernel does not show it.
     """
     if ioctl is None:  # pragma: no cover - Windows
         return 0
@@ -65,4 +70,17 @@ def in_kernel(socket: FileDescriptor) -> int:
     except (OSError, ValueError):
         return 0
     size: int = struct.unpack("i", answer)[0]
+    return size
+
+
+def _queued_by_tls(protocol: TLSMemoryBIOProtocol) -> int:
+    """
+    The number of bytes that TLS cannot take while a handshake is under way, or aggregates.
+    """
+    size = sum(map(len, protocol._appSendBuffer))  # noqa: SLF001 - no public name
+    if isinstance(protocol, BufferingTLSTransport):
+        aggregator = protocol._aggregator  # noqa: SLF001 - no public name
+        # It has another class once the connection is lost.
+        if isinstance(aggregator, _AggregateSmallWrites):
+            size += sum(map(len, aggregator._buffer))  # noqa: SLF001 - no public name
     return size

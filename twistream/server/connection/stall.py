@@ -1,7 +1,9 @@
 """
-SendWatch: notices a client that takes nothing while data waits for it.
+StallWatch: notices a client that takes nothing while data is queued for it.
 
-It keeps the time and nothing else. What waiting is, and what counts as progress, it asks.
+It only keeps the time. What "queued" and "progress" mean, its owner says.
+
+Layer: connection, at the bottom.
 """
 
 from collections.abc import Callable
@@ -12,16 +14,16 @@ from twistream.scheduling.wheel import Timer
 
 Mark: TypeAlias = tuple[int, int]
 
-_LOOKS = 8
+_CHECKS = 8
 """
-Looks in each timeout. With what the timers may be late, a client is cut at most a sixth of
-the timeout late.
+Checks in each timeout. With the lateness of timers, a client is cut at most a sixth of the
+timeout late.
 """
 
 
-class SendWatch:
+class StallWatch:
     """
-    A timer that exists only while it is needed.
+    Runs a timer only while there is something to watch.
     """
 
     __slots__ = (
@@ -44,9 +46,9 @@ class SendWatch:
     ) -> None:
         """
         Args:
-            seconds: For how long nothing may move.
-            progress: A mark that grows when the client takes something.
-            on_timeout: Called when it has not grown for so long.
+            seconds: How long the client may take nothing.
+            progress: Returns a mark that grows when the client takes something.
+            on_timeout: Called when the mark has not grown for `seconds`.
         """
         self.seconds = seconds
         self._turn = turn
@@ -59,17 +61,17 @@ class SendWatch:
 
     def start(self, waiting: Callable[[], bool]) -> None:
         """
-        Watch for as long as `waiting` says, asked now and then, that something waits.
+        Watch for as long as `waiting`, called at each check, returns that data is queued.
         """
         self._waiting = waiting
         if self._timer is None:
             self._since = self._turn.clock.seconds()
             self._mark = self._progress()
-            self._look_later()
+            self._check_later()
 
     def stop(self) -> None:
         """
-        Watch no more.
+        Stop watching.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -77,17 +79,17 @@ class SendWatch:
 
     def moved(self) -> bool:
         """
-        Whether the client took something since this was asked last, or since the start.
+        Whether the client has taken something since the last call, or since the start.
         """
         mark = self._progress()
         moved, self._mark = mark > self._mark, mark
         return moved
 
-    def _look_later(self) -> None:
+    def _check_later(self) -> None:
         left = self._since + self.seconds - self._turn.clock.seconds()
-        self._timer = self._turn.timers.later(min(self.seconds / _LOOKS, left), self._look)
+        self._timer = self._turn.timers.later(min(self.seconds / _CHECKS, left), self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if not self._waiting():
             return
@@ -97,4 +99,4 @@ class SendWatch:
         if now - self._since >= self.seconds:
             self._on_timeout()
         else:
-            self._look_later()
+            self._check_later()

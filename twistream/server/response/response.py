@@ -1,207 +1,393 @@
 """
-Ending: who is told when a response is over, and in which order.
+Response: one HTTP response, from its head to its end.
 
-That it is over is not decided here; the writer knows.
+`Context`, `EventStream`, `Outlet`, `Broadcast` and `Exchange` share it. It decides whether a
+body may begin, moves the response from phase to phase, ends it in good order or early, and cuts
+a client that takes nothing.
+
+Layer: response. Handlers, channels and formats are above it.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from functools import partial
+from typing import cast
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.server import Request, Site
 
 from twistream.errors import (
-    ClientDisconnected,
+    ContentLengthMismatch,
+    HeadersSent,
+    ResponseComplete,
     SendTimeout,
-    SlowConsumer,
+    StreamAborted,
     StreamClosed,
-    StreamFinished,
 )
-from twistream.scheduling.tasks import call, tells_of_the_end
-from twistream.scheduling.waits import Waits
+from twistream.scheduling.tasks import Awaiting, cancel, cancel_unless_notified, is_running
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.http1 import HTTP1Outbound
+from twistream.server.connection.http2 import HTTP2Outbound, is_http2
+from twistream.server.connection.outbound import Outbound
+from twistream.server.connection.stall import StallWatch
+from twistream.server.response.head import Head
+from twistream.server.response.observers import Observers
+from twistream.server.response.phase import Cause, Life, Phase
+from twistream.server.response.room import Room
 from twistream.server.response.writer import ResponseWriter
 
-if TYPE_CHECKING:
-    from twistream.server.context import Context
+_FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
+"""
+Seconds between checks whether the client has everything that was sent before a reset: from the
+time that a network takes to a time that nobody minds.
+"""
 
-Callback: TypeAlias = Callable[["Context"], object]
 
-
-class Cancellable(Protocol):
+class Response:
     """
-    A handler under way.
-    """
-
-    def cancel(self) -> None:
-        """
-        The response is over before its time, and the handler is not to go on.
-        """
-
-
-class Stoppable(Protocol):
-    """
-    What goes on for as long as the response does: a loop, a subscription.
-    """
-
-    def stop(self, reason: BaseException) -> None:
-        """
-        The response is over, for this reason.
-        """
-
-
-class Ending:
-    """
-    The end of one response, for all who wait for it.
+    One response.
 
     Attributes:
-        handler: What is to be cancelled when the client has left.
-        keep_running: The handler and its sleeps go on when the client has left.
-        running: The loops and subscriptions that go on.
+        head: Status and headers.
+        life: Its phase, and why it ended.
+        observers: Who is notified of its end.
+        request: The request that it answers.
+        room: Its limits.
+        subscribed: Whether it is, or has been, subscribed to channels.
+        turn: The turn of its clock.
+        writer: The buffer and the sending of its body.
     """
 
     __slots__ = (
-        "_err",
-        "_on_close",
-        "_on_connection_close",
-        "_over",
-        "_sleeps",
-        "_waiting",
-        "handler",
-        "keep_running",
-        "running",
+        "_out",
+        "_retry",
+        "_send_timeout",
+        "_stall_watch",
+        "head",
+        "life",
+        "observers",
+        "request",
+        "room",
+        "subscribed",
+        "turn",
+        "writer",
     )
 
-    def __init__(self, *, keep_running: bool) -> None:
-        self.handler: Cancellable | None = None
-        self.keep_running = keep_running
-        self._sleeps: Waits | None = None
-        self._err: StreamClosed | None = None
-        # Tuples, because most are empty or of one, and there are many streams.
-        self.running: tuple[Stoppable, ...] = ()
-        self._on_close: tuple[Callback, ...] = ()
-        self._on_connection_close: tuple[Callback, ...] = ()
-        self._over = False
-        self._waiting: list[Deferred[StreamClosed | None]] | None = None
-
-    @property
-    def sleeps(self) -> Waits:
-        """
-        The Deferreds of those who sleep.
-        """
-        if self._sleeps is None:
-            self._sleeps = Waits()
-        return self._sleeps
-
-    def forget(self, loop: Stoppable) -> None:
-        """
-        It has ended.
-        """
-        self.running = tuple(each for each in self.running if each is not loop)
-
-    def wait(self) -> Deferred[StreamClosed | None]:
-        """
-        A new Deferred that fires with ``err``. See ``Context.done``.
-        """
-        if self._over:
-            return succeed(self._err)
-        waiting: Deferred[StreamClosed | None] = Deferred(self._wait_cancelled)
-        if self._waiting is None:
-            self._waiting = []
-        self._waiting.append(waiting)
-        return waiting
-
-    def on_connection_close(self, context: "Context", callback: Callback) -> None:
-        """
-        See ``Context.on_connection_close``.
-        """
-        _check(callback)
-        if not self._over:
-            self._on_connection_close += (callback,)
-        elif _client_left(self._err):
-            self._tell(callback, context)
-
-    def on_close(self, context: "Context", callback: Callback) -> None:
-        """
-        See ``Context.on_close``.
-        """
-        _check(callback)
-        if not self._over:
-            self._on_close += (callback,)
-        else:
-            self._tell(callback, context)
-
-    def forget_on_close(self, callback: Callback) -> None:
-        """
-        Whoever registered `callback` with `on_close` does not need it any more.
-        """
-        self._on_close = tuple(each for each in self._on_close if each != callback)
-
-    def tell_all(self, context: "Context", writer: ResponseWriter) -> None:
-        """
-        The response is over.
-        """
-        err = self._err = writer.err
-        reason: Exception = StreamFinished() if err is None else err
-        sleeps = self._sleeps if err is None or not self.keep_running else None
-        # Whatever is cancelled from here on, because the handler is, fails with the reason.
-        writer.waits.will_fail_with(reason)
-        if sleeps is not None:
-            sleeps.will_fail_with(reason)
-        # What is told of the end is let go, so that no cycle is left to collect.
-        handler, self.handler = self.handler, None
-        if err is not None and not self.keep_running and handler is not None:
-            handler.cancel()
-        writer.telling = True
-        running, self.running = self.running, ()
-        for loop in running:
-            loop.stop(reason)
-        writer.waits.fail_all(reason)
-        if sleeps is not None:
-            sleeps.fail_all(reason)
-        writer.telling = False
-        self._over = True
-        left = self._on_connection_close if _client_left(err) else ()
-        for callback in left + self._on_close:
-            self._tell(callback, context)
-        self._on_connection_close = self._on_close = ()
-        writer.telling = True
-        waiting, self._waiting = self._waiting, None
-        for each in waiting or ():
-            # One that was told before may have cancelled it.
-            if not each.called:
-                each.callback(err)
-        writer.telling = False
-
-    def call(
-        self, function: Callable[..., object], complaint: str, context: "Context", *args: object
+    def __init__(
+        self,
+        request: Request,
+        turn: Turn,
+        *,
+        send_timeout: float,
+        max_buffered: int,
+        keep_running: bool,
     ) -> None:
         """
-        Call what is called because of the end, and let no failure of it come further.
+        Args:
+            request: A request to which nothing has been written.
+            send_timeout: Seconds for which a client may take nothing while data is queued.
+            max_buffered: Bytes that may be queued when more are written.
+            keep_running: The handler goes on when the client disconnects.
         """
-        call(function, *args).addErrback(self._complain, complaint, context)
+        self.request = request
+        self.turn = turn
+        self.life = Life()
+        self.head = Head(request)
+        self.room = Room(max_buffered)
+        self.observers = Observers(self.life, keep_running=keep_running)
+        self.subscribed = False
+        protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
+        self._out: Outbound = protocol(request, turn, self)
+        self.writer = ResponseWriter(
+            life=self.life,
+            head=self.head,
+            room=self.room,
+            out=self._out,
+            turn=turn,
+            begin_body=self.begin_body,
+        )
+        self._send_timeout = send_timeout
+        self._stall_watch: StallWatch | None = None  # Until something is queued.
+        self._retry: IDelayedCall | None = None
 
-    def _complain(self, failure: Failure, complaint: str, context: "Context") -> None:
-        # That the response is over is no failure of what is called when it is.
-        over = tells_of_the_end(failure) or failure.check(StreamFinished)
-        if not (self._over and over):
-            context.log.failure(complaint, failure)
+    @property
+    def waiting(self) -> int:
+        """
+        The number of bytes that wait for the client in this process.
+        """
+        return 0 if self.life.phase is Phase.OVER else self.writer.backlog
 
-    def _tell(self, callback: Callback, context: "Context") -> None:
-        self.call(callback, "a callback for the end of a stream failed", context, context)
+    # The head.
 
-    def _wait_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        if self._waiting is not None:
-            self._waiting.remove(waiting)
-        if self._err is not None:
-            # The handler is cancelled because of `err`, and this is where it asked for it.
-            waiting.callback(self._err)
+    @property
+    def open_head(self) -> Head:
+        """
+        The head, as long as it can change.
 
+        Raises:
+            HeadersSent: The head is sent.
+            StreamClosed: The response ended before its head was sent.
+        """
+        if self.life.head_sent:
+            raise HeadersSent
+        if self.life.ended:
+            self.life.refuse()
+        return self.head
 
-def _check(callback: Callback) -> None:
-    if not callable(callback):
-        msg = f"a callback is a function, not {type(callback).__name__}"
-        raise TypeError(msg)
+    def admits_body(self) -> bool:
+        """
+        Whether a body may begin or go on. The one place that decides this.
 
+        Where no body is allowed (HEAD, 204, 205, 304), this completes the response.
+        """
+        if self.life.phase is Phase.HEAD and self.head.bodyless():
+            self._end_without_body(ResponseComplete())
+        return not self.life.ended
 
-def _client_left(err: StreamClosed | None) -> bool:
-    return isinstance(err, ClientDisconnected | SendTimeout | SlowConsumer)
+    def begin_body(self) -> bool:
+        """
+        Frame the head, unless that has been done. Returns whether a body may follow.
+
+        Raises:
+            ContentLengthMismatch: More than the declared length has been written.
+        """
+        if self.admits_body() and self.life.phase is Phase.HEAD:
+            self.head.complete(None)
+            room = self.room
+            room.declared = self.head.declared
+            if room.declared is not None and room.written > room.declared:
+                raise ContentLengthMismatch(room.declared, room.written)
+            self._move(Cause.EMIT)
+            self._out.start()
+        return not self.life.ended
+
+    def open_soon(self) -> None:
+        """
+        Send the head at the end of this turn. Where no body is allowed, this completes it.
+
+        Raises:
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+        """
+        if self.life.ended:
+            self.life.refuse()
+        if not self.life.head_sent:
+            self.turn.at_end(self._open)
+
+    def _open(self) -> None:
+        try:
+            begins = self.begin_body()
+        except Exception as err:
+            self.abort(StreamAborted(type(err).__name__))
+            raise  # For the log of the turn.
+        if begins:
+            self.writer.push()
+
+    # The end in good order.
+
+    def end(self) -> None:
+        """
+        The body is complete.
+
+        Raises:
+            ContentLengthMismatch: It is not as long as declared.
+        """
+        life, head, out = self.life, self.head, self._out
+        if life.ended:
+            return
+        if head.empty_status and not (life.head_sent or self.room.written):
+            head.status_code(head.empty_status)
+        if life.phase is Phase.HEAD and head.bodyless():
+            self._end_without_body(None)
+            return
+        declared, written = head.declared, self.room.written
+        if declared is not None and written != declared:
+            raise ContentLengthMismatch(declared, written)
+        body = self.writer.take()
+        if life.phase is Phase.HEAD:
+            head.complete(len(body))
+            out.start()
+        if body:
+            out.put(body)
+        out.put_end()
+        self._move(Cause.END)
+        # Of several pipelined requests, the later ones are answered in that same end of a turn.
+        if out.handed or self.turn.is_ending or not out.may_send():
+            self._push_and_finish()
+        else:
+            # The response goes out in one piece. A send wakes up a client that has fallen
+            # asleep, so those of one turn cost least when they follow one another.
+            self.turn.at_end(self._push_and_finish)
+
+    def replace(self, status: int, content_type: str, body: bytes) -> None:
+        """
+        End with `body` instead of what was written. The head must not have been sent.
+        """
+        head = self.open_head
+        head.clear_for_page(status)
+        head.header("Content-Type", content_type)
+        head.header("X-Content-Type-Options", "nosniff")
+        self.writer.replace(body)
+        self.end()
+
+    def _end_without_body(self, err: StreamClosed | None) -> None:
+        # A handler that has returned may have written a body that is not sent; its length is
+        # known then.
+        length = self.room.written if err is None and self.room.written else None
+        self.head.complete_without_body(length)
+        self.writer.drop()
+        self._out.start()
+        self._out.put_end()
+        self._move(Cause.NO_BODY)
+        self.writer.push()
+        if self.life.phase is Phase.FINISHING:
+            self.life.err = err
+            self._finish()
+
+    def _push_and_finish(self) -> None:
+        if self.life.phase is not Phase.FINISHING:
+            return  # The connection was lost before the end of the turn.
+        self.writer.push()
+        # Twisted does not watch over a response that it takes for complete, so it stays
+        # open until the client has taken what is queued.
+        if self.life.phase is Phase.FINISHING and not self._out.full:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._move(Cause.DRAINED)
+        self._stop_watching()
+        out = self._out
+        out.release()
+        if out.closes:
+            watch = self._watch()
+            watch.moved()  # From here on.
+            out.watch_close(watch.moved, watch.seconds)
+        self.request.sentLength = self.room.written
+        out.finish()
+        self._notify()
+
+    # The early end.
+
+    def abort(self, err: StreamClosed) -> None:
+        """
+        End the response so that the client sees that it is incomplete.
+
+        What was not flushed is dropped; what was flushed goes out.
+        """
+        if self.life.ended:
+            return
+        self._fail(err, Cause.ABORT)
+        self.writer.push()
+        # `lost`, which the end of the connection calls, stops the watch.
+        self._watch().start(lambda: True)
+        self._let_through(_FIRST_RETRY)
+        self._notify()
+
+    def cut(self, err: StreamClosed) -> None:
+        """
+        Abort at once: what the client has not taken is lost.
+        """
+        phase = self.life.phase
+        if phase is Phase.OVER:
+            return
+        if phase is Phase.ABORTING:
+            self._move(Cause.CUT)
+            self._out.cut()
+        else:
+            self._fail(err, Cause.CUT)
+            self._out.cut()
+            self._notify()
+
+    def lost(self, reason: StreamClosed) -> None:
+        """
+        The connection is gone, or the client has reset the stream.
+        """
+        self._stop_watching()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._out.release()
+        phase = self.life.phase
+        if phase is Phase.ABORTING:
+            self._move(Cause.LOST)
+        elif phase is not Phase.OVER:
+            self._fail(reason, Cause.LOST)
+            self._notify()
+        if self.life.head_sent:
+            self.request.sentLength = self.room.written
+            # Twisted logs only the requests that were answered in good order.
+            cast("Site", self.request.site).log(self.request)
+
+    def _fail(self, err: StreamClosed, cause: Cause) -> None:
+        self.life.err = err
+        self._move(cause)
+        self.writer.drop()
+
+    def _let_through(self, delay: float) -> None:
+        self._retry = None
+        if not self._out.abort():
+            longer = min(2 * delay, _LAST_RETRY)
+            self._retry = self.turn.clock.callLater(delay, self._let_through, longer)
+        elif self.life.phase is Phase.ABORTING:
+            self._move(Cause.DRAINED)
+
+    # Notifications.
+
+    def cancel_pending(self, awaiting: Awaiting) -> None:
+        """
+        Cancel what a handler or a loop waits for: the one place that does.
+
+        Code that is running cannot be cancelled. Code that has ended the response itself may
+        be running too. Such code is cancelled in the next turn, unless it has met the error
+        by then.
+        """
+        pending = awaiting.pending
+        if pending is None or is_running(pending) or self.life.ended_from_within:
+            self.turn.soon(partial(cancel_unless_notified, awaiting))
+        else:
+            cancel(pending)
+
+    def outlive_call(self) -> None:
+        """
+        The response goes on after the call of its handler: notice when its client disconnects.
+        """
+        self._out.watch_hangup()
+
+    def queued(self) -> None:
+        """
+        See `twistream.server.connection.outbound.Owner`.
+        """
+        self.room.measure(self.writer)
+        self._watch().start(self._out.has_unsent)
+
+    def drained(self) -> None:
+        """
+        See `twistream.server.connection.outbound.Owner`.
+        """
+        if self.life.phase is Phase.FINISHING:
+            self._push_and_finish()
+        else:
+            self.writer.drained()
+
+    def _notify(self) -> None:
+        self.observers.notify(self.writer.waits)
+
+    def _move(self, cause: Cause) -> None:
+        self.life.move(cause)
+        self.writer.begin_body = None  # It has begun, or never will.
+
+    def _watch(self) -> StallWatch:
+        if self._stall_watch is None:
+            self._stall_watch = StallWatch(
+                self.turn, self._send_timeout, self._out.progress, self._time_out
+            )
+        return self._stall_watch
+
+    def _stop_watching(self) -> None:
+        if self._stall_watch is not None:
+            self._stall_watch.stop()
+            self._stall_watch = None
+
+    def _time_out(self) -> None:
+        if self.life.phase is Phase.OVER:
+            self._out.cut()  # The end of an aborted response that its client does not take.
+        else:
+            self.cut(SendTimeout(self._send_timeout))

@@ -1,0 +1,250 @@
+"""
+BaseContext: the loops of a response, its time, and its end, as its handler sees them.
+
+Layer: server, above `body`. `twistream.server.context` adds events and subscriptions, which
+themselves need this.
+"""
+
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from functools import partial
+from types import GeneratorType
+from typing import Any, Self
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from twistream.checks import check_seconds
+from twistream.errors import StopStream, StreamAborted, StreamClosed, StreamFinished
+from twistream.scheduling.tasks import call, is_end
+from twistream.server.body import Body, Item, encoded
+from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
+from twistream.server.response.response import Response
+
+
+class BaseContext(Body):
+    """
+    What the contexts of all handlers have in common.
+    """
+
+    __slots__ = ()
+
+    def stream_writer(
+        self,
+        writer: Callable[[Self], Deferred[Any] | Coroutine[Any, Any, Any] | None],
+        interval: float | None = None,
+    ) -> Deferred[None]:
+        """
+        Call `writer` with this context, again and again, each time followed by a flush.
+
+        Args:
+            writer: Writes one message. It may return a Deferred or a coroutine, and raises
+                `StopStream` to end the loop.
+            interval: Seconds from the start of one call to the start of the next; ticks that
+                are late are skipped. Without it, the loop is as fast as the client reads, and
+                yields to other streams. The first call happens at once.
+
+        Returns:
+            Succeeds when the writer raises `StopStream`; what it wrote before that is
+            flushed. Fails with any other error of the writer (what it wrote stays in the
+            buffer), with TypeError if it returns anything but None, a Deferred or a
+            coroutine, and with the reason when the response is over. Where no body is
+            allowed, it succeeds without a call, and the response is complete. Cancel it to
+            stop the loop.
+
+        Raises:
+            TypeError: The writer is not callable, or the interval is not a number.
+            ValueError: The interval is negative, NaN, infinite or over thirty years.
+        """
+        if not callable(writer):
+            msg = f"a writer is a function, not {type(writer).__name__}"
+            raise TypeError(msg)
+        seconds = None if interval is None else check_seconds("interval", interval)
+        if seconds is not None and seconds < SHORTEST_INTERVAL:
+            seconds = None
+        step = partial(writer, self)
+        return self._run(lambda response: StreamLoop(response, step, interval=seconds))
+
+    def stream(self, items: Iterable[Item] | AsyncIterable[Item]) -> Deferred[None]:
+        """
+        Write and flush each item of an iterable or async iterable.
+
+        Generators are closed on every way out; a pending ``__anext__`` is cancelled.
+
+        Returns:
+            Succeeds after the last item. Fails with an error of the iterable, with TypeError
+            for an item that is neither str nor bytes-like, and with the reason when the
+            response is over. Where no body is allowed, it succeeds at once, and the response
+            is complete. Cancel it to stop.
+
+        Raises:
+            TypeError: `items` is not iterable, or is itself a str or bytes-like.
+        """
+        # A generator is quick to recognise.
+        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
+            return self._stream_async(items)
+        if isinstance(items, Item):
+            msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
+            raise TypeError(msg)
+        iterator = iter(items)
+        close = partial(self._close, iterator, "close")
+        return self._run(lambda response: ItemLoop(response, iterator, _encoded_item, close), close)
+
+    def sleep(self, seconds: float) -> Deferred[None]:
+        """
+        Wait for `seconds` on `clock`.
+
+        Returns:
+            Fires after that time. Fails with the reason when the response is over, unless
+            its client disconnected and the resource has ``on_disconnect="continue"``.
+
+        Raises:
+            TypeError: It is not a number.
+            ValueError: It is negative, NaN, infinite or over thirty years.
+        """
+        delay = check_seconds("seconds", seconds)
+        response = self._response
+        observers = response.observers
+        if response.life.ended and not (observers.keep_running and self.is_cancelled):
+            return self._writer.failed_wait()
+        sleeps = observers.sleeps
+        delayed = self.clock.callLater(delay, lambda: sleeps.fire(wait))
+        wait = sleeps.add(release=lambda _: delayed.cancel())
+        return wait
+
+    @property
+    def err(self) -> StreamClosed | None:
+        """
+        Why the response ended early; None while it goes on, and after a good end.
+        """
+        return self._response.life.err
+
+    @property
+    def is_cancelled(self) -> bool:
+        """
+        Whether the response ended early.
+        """
+        return self._response.life.err is not None
+
+    def done(self) -> Deferred[StreamClosed | None]:
+        """
+        Wait for the end of the response.
+
+        Returns:
+            A new Deferred at each call. Fires with `err` when the response is over, at once if
+            it is over already. It never fails: a handler that is cancelled while it awaits
+            this gets `err` as the result.
+        """
+        return self._response.observers.done()
+
+    def on_connection_close(self, callback: Callable[[Self], object]) -> None:
+        """
+        Call `callback` with this context, once, if the client leaves before the end.
+
+        That is, if it disconnects or is cut because it reads too slowly. Callbacks run in
+        the order of their registration; at once, if the client has left already. A callback
+        may return a Deferred or a coroutine. Its errors are logged.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._response.observers.on_disconnect(self._checked(callback))
+
+    def on_close(self, callback: Callable[[Self], object]) -> None:
+        """
+        Call `callback` with this context, once, when the response is over in any way.
+
+        Callbacks run in the order of their registration, after those of
+        `on_connection_close`; at once, if the response is over already. A callback may return
+        a Deferred or a coroutine. Its errors are logged.
+
+        Raises:
+            TypeError: It is not callable.
+        """
+        self._response.observers.on_close(self._checked(callback))
+
+    def abort(self, reason: object = "") -> None:
+        """
+        End the response so that the client sees that it is incomplete.
+
+        What was not flushed is dropped; what was flushed is sent. `err` becomes a
+        `StreamAborted`. After the end, and after the handler has returned, this does nothing.
+
+        Args:
+            reason: For those who are notified: ``err.reason``, and a part of its text.
+        """
+        self._response.abort(StreamAborted(reason))
+
+    # Inside.
+
+    def _stream_async(self, items: AsyncIterable[Item]) -> Deferred[None]:
+        iterator, writer = aiter(items), self._writer
+
+        async def step() -> None:
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                raise StopStream from None
+            writer.write(_encoded_item(item))
+
+        close = partial(self._close, iterator, "aclose")
+        return self._run(
+            lambda response: StreamLoop(response, step, interval=None, close=close), close
+        )
+
+    def _run(
+        self,
+        make: Callable[[Response], StreamLoop],
+        close: Callable[[], object] | None = None,
+    ) -> Deferred[None]:
+        """
+        Make and start a loop, unless the response is over or allows no body.
+        """
+        response = self._response
+        ended = response.life.ended
+        if not ended and response.admits_body():
+            loop = make(response)
+            deferred = loop.deferred
+            loop.start()
+            return deferred
+        if close is not None:
+            close()
+        return self._writer.failed_wait() if ended else succeed(None)
+
+    def _close(self, iterator: object, method: str) -> None:
+        # Generators have the method; other iterators need not.
+        close = getattr(iterator, method, None)
+        if close is not None:
+            self._call(close, "an iterator failed to close")
+
+    def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
+        if not callable(callback):
+            msg = f"a callback is a function, not {type(callback).__name__}"
+            raise TypeError(msg)
+        return lambda: self._call(callback, "a callback for the end of a stream failed", self)
+
+    def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
+        """
+        Run a cleanup callable; log its failures instead of raising them.
+        """
+        call(function, *args).addErrback(self._complain, complaint)
+
+    def _complain(self, failure: Failure, complaint: str) -> None:
+        # At the end of a response, the end itself is no failure.
+        over = is_end(failure) or failure.check(StreamFinished)
+        if not (self._response.life.ended and over):
+            self.log.failure(complaint, failure)
+
+
+def _encoded_item(item: Item) -> bytes:
+    """
+    The bytes to send for what an iterator yields.
+    """
+    if isinstance(item, bytes):
+        return item
+    if isinstance(item, Deferred):
+        msg = (
+            "a generator handler yields str or bytes, not a Deferred; "
+            "use an async generator, or did you mean @inlineCallbacks?"
+        )
+        raise TypeError(msg)
+    return encoded(item)

@@ -1,0 +1,301 @@
+"""
+Body: what a handler puts into a response, which is its head and its body.
+
+Layer: server, below the contexts.
+"""
+
+from typing import TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.server import Request
+
+from twistream.server.response.response import Response
+from twistream.wire import fields, render
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+Item: TypeAlias = str | BytesLike
+
+
+class Body:
+    """
+    The head and the body of one response.
+
+    Attributes:
+        request: The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the
+            stream owns it.
+        clock: The `IReactorTime` of this response.
+    """
+
+    __slots__ = ("__weakref__", "_log", "_response", "_writer", "clock", "request")
+
+    def __init__(self, response: Response) -> None:
+        self.request: Request = response.request
+        self.clock: IReactorTime = response.turn.clock
+        self._response = response
+        self._writer = response.writer
+        self._log: Logger | None = None
+
+    def __repr__(self) -> str:
+        response = self._response
+        return (
+            f"<{type(self).__name__} {self.method} {self.path} {response.life.phase.name}, "
+            f"{response.room.written} bytes written, {response.waiting} waiting>"
+        )
+
+    @property
+    def method(self) -> str:
+        """
+        The method of the request, ``GET``.
+        """
+        return self.request.method.decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """
+        The path of the request as it was sent: percent-encoded, without the query.
+        """
+        return self.request.path.decode("latin-1")
+
+    @property
+    def log(self) -> Logger:
+        """
+        A `twisted.logger.Logger` whose events have this context as ``log_source``.
+        """
+        if self._log is None:
+            self._log = Logger(namespace="twistream", source=self)
+        return self._log
+
+    # The head.
+
+    def header(self, name: str | bytes, value: str | bytes) -> None:
+        """
+        Set a header of the response.
+
+        The protocol frames the body: ``Transfer-Encoding: chunked`` and ``Connection:
+        keep-alive`` are accepted and have no effect. ``Connection: close`` closes the connection
+        after the response. A ``Content-Length`` is enforced: see `write` and `flush`.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: Name or value is neither str nor bytes.
+            ValueError: The name is not a token, the value contains CR, LF or NUL, the
+                ``Content-Length`` is not a number, or the header belongs to the protocol.
+        """
+        self._response.open_head.header(name, value)
+
+    def add_header(self, name: str | bytes, value: str | bytes) -> None:
+        """
+        Add a value to a header, after the values that it has already.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: Name or value is neither str nor bytes.
+            ValueError: The name is not a token, the value contains CR, LF or NUL, the
+                ``Content-Length`` is not a number or differs from the one that is set, or the
+                header belongs to the protocol.
+        """
+        self._response.open_head.header(name, value, add=True)
+
+    def content_type(self, value: str) -> None:
+        """
+        Set the media type. Text types get ``charset=utf-8`` unless they name a charset.
+
+        The default is ``text/plain; charset=utf-8``.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: The value is not a str.
+            ValueError: It does not have the form ``type/subtype``.
+        """
+        if not isinstance(value, str):
+            msg = f"a media type is a str, not {type(value).__name__}"
+            raise TypeError(msg)
+        self._response.open_head.content_type(fields.with_charset(value))
+
+    def status_code(self, code: int) -> None:
+        """
+        Set the status. The default is 200.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: The code is not an int.
+            ValueError: It is not from 200 to 599.
+        """
+        self._response.open_head.status_code(code)
+
+    # The body.
+
+    def write(self, data: Item) -> int:
+        """
+        Append `data` to the buffer: a str as UTF-8, bytes unchanged (copied).
+
+        The buffer is sent by `flush`, or by itself when it is larger than 16 KiB.
+
+        Returns:
+            The number of bytes, so that ``print(file=ctx)`` and ``csv.writer(ctx)`` work.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: The str has a lone surrogate, which UTF-8 cannot encode.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+            TypeError: `data` is neither str nor bytes-like.
+        """
+        return self._writer.write(encoded(data))
+
+    def writef(self, format: str, *args: object) -> int:  # noqa: A002 - the name in logging
+        """
+        Write `format` with `args` filled in by ``%``; without args, `format` unchanged.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: The text has a lone surrogate, which UTF-8 cannot encode.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+            TypeError: Format and args do not fit.
+        """
+        return self.write(format % args if args else format)
+
+    def flush(self) -> Deferred[None]:
+        """
+        Send what was written as one chunk, and the head first if that has not been sent.
+
+        An empty buffer makes no chunk. On plain TCP, the first flush in a turn of the reactor
+        is on the socket when the call returns; later ones are sent together at the end of
+        the turn, each as a chunk of its own.
+
+        Returns:
+            Fires when more may be written: at once, when a full connection has drained, or in
+            the next turn of the reactor if this handler has had its share of this one. Fails
+            with the reason if the response is over, with `ResponseComplete` where no body
+            is allowed, and with `ContentLengthMismatch` if more was written than a
+            ``Content-Length`` that was set later.
+        """
+        return self._writer.flush()
+
+    def text(self, value: str) -> int:
+        """
+        Write plain text. Sets the type ``text/plain`` if none is set.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: The value is not a str, or has a lone surrogate.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+        """
+        return self._write_rendered(render.text(value))
+
+    def html(self, value: str) -> int:
+        """
+        Write HTML, unescaped. Sets the type ``text/html`` if none is set.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: The value is not a str, or has a lone surrogate.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+        """
+        return self._write_rendered(render.html(value))
+
+    def binary(self, value: BytesLike) -> int:
+        """
+        Write bytes. Sets the type ``application/octet-stream`` if none is set.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+            TypeError: The value is not bytes-like.
+        """
+        if isinstance(value, str):
+            msg = "binary() takes bytes, not str"
+            raise TypeError(msg)
+        return self._write_rendered(render.binary(bytes(memoryview(value))))
+
+    def json(self, value: object) -> int:
+        """
+        Write one JSON value. Sets the type ``application/json`` if none is set.
+
+        Besides the types of JSON it takes what msgspec takes: dataclasses, attrs classes,
+        ``msgspec.Struct``, datetimes, UUIDs, decimals, enums, sets and more.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: JSON cannot hold the value. Nothing of it is written.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+        """
+        return self._write_rendered(render.json(value))
+
+    def json_line(self, value: object) -> Deferred[None]:
+        """
+        Write and flush one line of JSON. Sets the type ``application/jsonl`` if none is set.
+
+        Takes the values that `json` takes.
+
+        Returns:
+            Fires when more may be written, like the Deferred of `flush`. Fails with the reason
+            if the response is over, and with `ResponseComplete` where no body is allowed.
+
+        Raises:
+            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
+            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
+            EncodeError: JSON cannot hold the value. Nothing of it is written.
+            StreamClosed: The response ended early.
+            StreamFinished: The response ended in good order.
+        """
+        self._write_rendered(render.json_line(value))
+        return self._writer.flush()
+
+    def _write_rendered(self, rendered: render.Rendered) -> int:
+        media_type, data = rendered
+        response = self._response
+        if not (response.life.head_sent or response.open_head.has_type()):
+            self.content_type(media_type)
+        return self._writer.write(data)
+
+
+def encoded(data: Item) -> bytes:
+    """
+    The bytes to send for what a handler writes.
+
+    Raises:
+        EncodeError: A str with a lone surrogate, which UTF-8 cannot encode.
+        TypeError: It is neither str nor bytes-like.
+    """
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, str):
+        return render.encode_text(data)
+    try:
+        return memoryview(data).tobytes()
+    except TypeError:
+        msg = f"write() takes str or bytes, not {type(data).__name__}"
+        raise TypeError(msg) from None

@@ -1,0 +1,188 @@
+"""
+Multiplexer: shares one HTTP/2 connection fairly among its streams.
+
+Layer: connection, below `http2`. It knows streams only as a `Sender`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from twistream.scheduling.turn import Turn
+from twistream.server.connection.sockets import got_close_notify
+from twistream.wire.frames import SEND_SIZE
+
+T = TypeVar("T")
+
+
+class FairQueue(Generic[T]):
+    """
+    Members that take turns. Each is in the queue at most once.
+    """
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: OrderedDict[T, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """
+        The number of members.
+        """
+        return len(self._members)
+
+    def __contains__(self, member: T) -> bool:
+        """
+        Whether it is in the queue.
+        """
+        return member in self._members
+
+    def __iter__(self) -> Iterator[T]:
+        """
+        The members, next first.
+        """
+        return iter(self._members)
+
+    def add(self, member: T) -> None:
+        """
+        Add a member at the end; one that is there keeps its place.
+        """
+        self._members.setdefault(member)
+
+    def pop(self) -> T:
+        """
+        Remove and return the next member.
+        """
+        return self._members.popitem(last=False)[0]
+
+    def discard(self, member: T) -> None:
+        """
+        Remove a member, if it is there.
+        """
+        self._members.pop(member, None)
+
+
+class Sender(Protocol):
+    """
+    A stream of the connection.
+    """
+
+    def send_frame(self) -> int:
+        """
+        Give one DATA frame to the connection, and return its size in bytes.
+        """
+
+    def wait_for_window(self) -> None:
+        """
+        Report that the stream is full, until a window opens.
+        """
+
+
+class Multiplexer:
+    """
+    What the streams of one connection share: whose turn it is, and the idle timeout.
+
+    While a stream is open, its connection is not idle, however silent it is: as on HTTP/1.1.
+
+    Attributes:
+        queue: The streams that have something to send and room in their own window.
+        handed: The number of bytes that all of them have handed to the connection.
+    """
+
+    __slots__ = ("_connection", "_open", "_timeout", "_turn", "_woken", "handed", "queue")
+
+    # One for each connection with open streams.
+    _of: ClassVar[dict[Any, "Multiplexer"]] = {}
+
+    def __init__(self, connection: Any, turn: Turn) -> None:
+        self.queue: FairQueue[Sender] = FairQueue()
+        self.handed = 0
+        self._connection = connection
+        self._turn = turn
+        self._open = 0
+        self._timeout: int | None = connection.timeOut
+        self._woken = False
+        connection.setTimeout(None)
+
+    @classmethod
+    def opened(cls, connection: Any, turn: Turn) -> "Multiplexer":
+        """
+        Return the multiplexer of this connection, for one more stream.
+        """
+        found = cls._of.get(connection)
+        if found is None:
+            found = cls._of[connection] = cls(connection, turn)
+        found._open += 1
+        return found
+
+    def closed(self) -> None:
+        """
+        One of the streams has ended.
+        """
+        self._open -= 1
+        if not self._open:
+            connection = self._connection
+            del self._of[connection]
+            if connection.transport.connected:
+                connection.setTimeout(self._timeout)
+
+    def pump(self) -> None:
+        """
+        Let the streams send one frame each, in turn, for as long as there is room.
+        """
+        queue, conn = self.queue, self._connection.conn
+        gathered = 0
+        while queue and not self._is_full() and conn.outbound_flow_control_window > 0:
+            gathered += queue.pop().send_frame()
+            if gathered > SEND_SIZE:
+                self._write()
+                gathered = 0
+        if gathered:
+            self._write()
+        for stream in queue:
+            stream.wait_for_window()
+        if queue and self._is_full():
+            self._pump_when_drained()
+
+    def pump_soon(self) -> None:
+        """
+        Pump in the next turn.
+        """
+        # Not now: Twisted may be iterating over its streams.
+        if not self._woken:
+            self._woken = True
+            self._turn.soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._woken = False
+        self.pump()
+
+    def _write(self) -> None:
+        connection = self._connection
+        connection.transport.write(connection.conn.data_to_send())
+        if got_close_notify(connection.transport):
+            connection.transport.unregisterProducer()
+
+    def _is_full(self) -> bool:
+        connection = self._connection
+        # Queued control frames may include the HEADERS of a stream.
+        return bool(
+            connection._consumerBlocked is not None  # noqa: SLF001 - no public name
+            or connection._bufferedControlFrames  # noqa: SLF001 - no public name
+        )
+
+    def _pump_when_drained(self) -> None:
+        blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
+        if blocked is None:
+            self.pump_soon()
+        elif not self._woken:
+            self._woken = True
+            blocked.addCallback(self._drained)
+
+    def _drained(self, result: object) -> object:
+        self._woken = False
+        transport = self._connection.transport
+        if got_close_notify(transport):
+            transport.unregisterProducer()
+        self.pump_soon()
+        return result

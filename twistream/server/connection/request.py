@@ -1,0 +1,194 @@
+"""
+BorrowedRequest: what a stream takes from a request of twisted.web, and gives back at its end.
+
+A request and its channel have one owner at a time. While a stream is open, the request
+refuses ``write`` and ``finish``, its producer is ours, and the channel's idle timeout and
+its reading are watched. All of that is private to Twisted in part; it stands here and in the
+other modules of this folder, and nowhere else.
+
+Layer: connection. It imports nothing of the server but the hang-up watch.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from types import MethodType
+from typing import Any, cast
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
+
+from twistream.scheduling.wheel import TimerWheel
+from twistream.server.connection.hangup import HangupWatch
+
+
+def is_disconnected(request: Request) -> bool:
+    """
+    Whether the client has disconnected already. ``notifyFinish`` would never fire then.
+    """
+    return bool(request._disconnected)  # noqa: SLF001 - no public name
+
+
+def remove_encoder(request: Request) -> bool:
+    """
+    Remove an encoder that Twisted has put on the request. Returns whether there was one.
+
+    Twisted's gzip encoder keeps the whole body back to compress it.
+    """
+    if request._encoder is None:  # noqa: SLF001 - no public name
+        return False
+    request._encoder = None  # noqa: SLF001 - no public name
+    request.responseHeaders.removeHeader(b"Content-Encoding")
+    return True
+
+
+class BorrowedRequest:
+    """
+    One request, for as long as a stream owns it.
+
+    Attributes:
+        request: The request.
+    """
+
+    __slots__ = ("_hangup", "_kind", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._hangup: HangupWatch | None = None
+        # Sealed already, if a handler has passed it on to another StreamResource.
+        self._kind: type[Request] = getattr(request, "unsealed", type(request))
+        request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
+
+    def write_head(self) -> None:
+        """
+        Let Twisted write the head, with everything it knows about heads.
+        """
+        request = self.request
+        self._kind.write(request, b"")
+        # Where no body is allowed, Twisted sets a `write` of its own on the request, which
+        # would break the seal.
+        vars(request).pop("write", None)
+
+    def record_head(self) -> bytes:
+        """
+        Return what `write_head` would write, without writing it.
+        """
+        channel: Any = self.request.channel
+        recorder = _HeadRecorder()
+        transport, channel.transport = channel.transport, recorder
+        try:
+            self.write_head()
+        finally:
+            channel.transport = transport
+        return b"".join(recorder.written)
+
+    def register(self, producer: IPushProducer) -> bool:
+        """
+        Register the producer of the body. Returns whether the connection is full already.
+        """
+        self.request.registerProducer(producer, True)  # noqa: FBT003 - Twisted's signature
+        channel = self.request.channel
+        # Full of earlier responses: Twisted reports only what happens after this.
+        return isinstance(channel, HTTPChannel) and bool(channel._waitingForTransport)  # noqa: SLF001 - no public name
+
+    def unregister(self) -> None:
+        """
+        Unregister the producer of the body.
+        """
+        self.request.unregisterProducer()
+
+    def watch_hangup(self, socket: FileDescriptor, timers: TimerWheel) -> None:
+        """
+        Notice a client that disconnects while Twisted does not read from it.
+        """
+        channel = self.request.channel
+        if isinstance(channel, HTTPChannel):
+            self._hangup = HangupWatch(channel, socket, timers)
+
+    @property
+    def closes(self) -> bool:
+        """
+        Whether the connection closes after this response. Twisted does not watch over it then.
+        """
+        channel = self.request.channel
+        return isinstance(channel, HTTPChannel) and not channel.persistent
+
+    def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
+        """
+        Cut a connection that `closes` if its client stops reading.
+
+        Twisted turns the channel's own timeout off while it handles a request, and on again
+        only if another request may follow. TLS then waits for the client's close_notify, and
+        TCP for its window, without a limit.
+
+        Args:
+            still_moving: Called every `seconds`. If it returns False, the connection is cut.
+        """
+        channel: Any = self.request.channel
+
+        def timed_out(channel: Any) -> None:
+            if still_moving():
+                channel.setTimeout(seconds)
+            else:
+                channel.forceAbortClient()
+
+        channel.timeoutConnection = MethodType(timed_out, channel)
+        channel.setTimeout(seconds)
+
+    def finish(self) -> None:
+        """
+        Complete the response and give the request back to Twisted.
+
+        This may run the handler of the next request on the connection.
+        """
+        request = self.request
+        request.__class__ = self._kind
+        request.unregisterProducer()
+        request.finish()
+
+    def release(self) -> None:
+        """
+        Stop the watch over a client that is not read from.
+        """
+        if self._hangup is not None:
+            self._hangup.stop()
+            self._hangup = None
+
+
+class _HeadRecorder:
+    """
+    Takes the place of the transport while Twisted writes a head.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def writeSequence(self, data: list[bytes]) -> None:  # noqa: N802 - ITransport
+        self.written.extend(data)
+
+
+def refuse_write(*_args: object) -> None:
+    """
+    Stands in for ``request.write`` and ``request.finish`` while a stream owns the request.
+
+    Raises:
+        RuntimeError: Always. Bytes that bypass the context would break the framing.
+    """
+    msg = "use the context's write() and flush(); the request belongs to the stream"
+    raise RuntimeError(msg)
+
+
+@cache
+def _sealed(kind: type[Request]) -> type[Request]:
+    """
+    A subclass of `kind` that refuses ``write`` and ``finish``.
+
+    A class, because two more attributes on one request may cost a kilobyte: its attributes
+    could no longer share their names with those of other requests.
+    """
+    own = {"write": refuse_write, "finish": refuse_write, "unsealed": kind}
+    return cast("type[Request]", type(kind.__name__, (kind,), own))

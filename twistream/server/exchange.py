@@ -1,0 +1,192 @@
+"""
+Exchange: one request on its way through a handler.
+
+It calls the handler, turns what the handler returns or raises into the end of the response, and
+cancels the handler when the response ends early.
+
+Layer: server, above `context`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from inspect import iscoroutine
+from types import GeneratorType
+from typing import Any, TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistream.errors import ClientDisconnected, HTTPError, StreamAborted
+from twistream.scheduling.tasks import Task, is_end
+from twistream.server.body import Item
+from twistream.server.context import Context
+from twistream.server.response.response import Response
+from twistream.wire import fields, render
+
+Handler: TypeAlias = Callable[
+    [Context],
+    Item
+    | Deferred[Any]
+    | Coroutine[Any, Any, Item | None]
+    | Iterator[Item]
+    | AsyncIterator[Item]
+    | None,
+]
+"""
+A function of one context: ``async def``, plain, one that returns a Deferred, a generator or an
+async generator.
+"""
+
+_ITERATORS = (GeneratorType, Iterator, AsyncIterator)
+"""
+Results that are streamed. The first is quick to recognise.
+"""
+
+_log = Logger()
+
+
+class Exchange:
+    """
+    One request and its handler.
+
+    Attributes:
+        pending: The Deferred of the handler, while it is under way.
+    """
+
+    __slots__ = ("_context", "_response", "pending")
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._context = Context(response)
+        self.pending: Deferred[Any] | None = None
+
+    def start(self, handler: Handler) -> None:
+        """
+        Call the handler.
+        """
+        context, response = self._context, self._response
+        response.observers.handler = self
+        try:
+            result: Any = handler(context)
+            if iscoroutine(result):
+                result = Task(result, response.life)
+            elif result is not None and isinstance(result, _ITERATORS):
+                result = context.stream(result)
+        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does this
+            self._failed(Failure())
+            return
+        if isinstance(result, Deferred):
+            self.pending = result
+            result.addBoth(self._ended)
+        else:
+            self._returned(result)
+
+    def refuse(self, methods: tuple[str, ...]) -> None:
+        """
+        Answer a request with a method that the handler does not support (RFC 9110 15.5.6).
+        """
+        self._context.header("Allow", ", ".join(methods))
+        self._failed(Failure(HTTPError(405, f"Only {', '.join(methods)} can be used here.")))
+
+    def outlive_call(self) -> None:
+        """
+        The handler has not ended with its call: notice when the client disconnects.
+        """
+        request = self._response.request
+        self._response.outlive_call()
+        request.notifyFinish().addErrback(self._lost)
+        # Ahead of the handler's own: by then, the context knows the reason.
+        request.notifications.insert(0, request.notifications.pop())
+
+    def cancel(self) -> None:
+        """
+        Cancel the handler, because the response ended early.
+        """
+        self._response.cancel_pending(self)
+
+    def _lost(self, failure: Failure) -> None:
+        context = self._context
+        was_over = context.err is not None
+        self._response.lost(ClientDisconnected(failure.value))
+        if not was_over:
+            _log.debug(
+                "{context}: {err} ({reason})",
+                context=repr(context),  # A log may keep its events for long.
+                err=str(context.err),
+                reason=failure.getErrorMessage(),
+            )
+
+    def _ended(self, result: object) -> None:
+        if isinstance(result, Failure):
+            self._failed(result)
+        else:
+            self._returned(result)
+
+    def _returned(self, result: object) -> None:
+        """
+        End the response after the handler has returned `result`.
+        """
+        self._forget_handler()
+        if self._context.err is not None:
+            return
+        try:
+            self._write_result(result)
+        except Exception:  # noqa: BLE001 - any error here is the handler's
+            self._failed(Failure())
+            return
+        try:
+            self._response.end()
+        except Exception as err:  # noqa: BLE001 - Twisted writes the head, with all that is on it
+            _log.failure("the end of {context} failed", context=repr(self._context))
+            self._response.abort(StreamAborted(err))
+
+    def _write_result(self, result: object) -> None:
+        if result is None:
+            return
+        if not isinstance(result, Item):
+            msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
+            raise TypeError(msg)
+        self._context.write(result)
+
+    def _failed(self, failure: Failure) -> None:
+        """
+        End the response after the handler has failed.
+        """
+        self._forget_handler()
+        context, response = self._context, self._response
+        if context.err is not None:
+            if not is_end(failure):
+                _log.failure(
+                    "the handler of {context} failed after the end", failure, context=repr(context)
+                )
+            self._drop_frames()
+            return
+        error, head_sent = failure.value, response.life.head_sent
+        if not isinstance(error, HTTPError) or head_sent:
+            _log.failure("the handler of {context} failed", failure, context=repr(context))
+        if head_sent:
+            response.abort(StreamAborted(type(error).__name__))
+        else:
+            self._send_page(error if isinstance(error, HTTPError) else HTTPError(500))
+        self._drop_frames()
+
+    def _send_page(self, error: HTTPError) -> None:
+        accepts = self._response.request.getHeader(b"Accept") or b""
+        media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
+        self._context.add_header("Vary", "Accept")
+        self._response.replace(error.status, fields.with_charset(media_type), body)
+
+    def _forget_handler(self) -> None:
+        """
+        The handler has ended: there is nothing to cancel.
+        """
+        self.pending = None
+        self._response.observers.handler = None
+        self._drop_frames()
+
+    def _drop_frames(self) -> None:
+        """
+        Break the cycle through the frames that the error has passed.
+        """
+        if self._context.err is not None:
+            self._context.err.__traceback__ = None

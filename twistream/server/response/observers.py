@@ -1,0 +1,183 @@
+"""
+Observers: who is notified when a response is over, and in which order.
+
+That it is over is decided by the response.
+
+Layer: response, below `twistream.server.response.response`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from twisted.internet.defer import Deferred, succeed
+
+from twistream.errors import (
+    ClientDisconnected,
+    SendTimeout,
+    SlowConsumer,
+    StreamClosed,
+    StreamFinished,
+)
+from twistream.scheduling.waits import Waits
+from twistream.server.response.phase import Life
+
+Callback: TypeAlias = Callable[[], object]
+"""
+Called at the end. It must not raise.
+"""
+
+
+class Cancellable(Protocol):
+    """
+    A handler that is under way.
+    """
+
+    def cancel(self) -> None:
+        """
+        The response ended early: cancel the handler.
+        """
+
+
+class Stoppable(Protocol):
+    """
+    A loop or a subscription.
+    """
+
+    def stop(self, reason: BaseException) -> None:
+        """
+        The response is over, for this reason.
+        """
+
+
+class Observers:
+    """
+    Everybody who waits for the end of one response.
+
+    Attributes:
+        handler: The handler, while it is under way.
+        keep_running: The handler and its sleeps go on when the client disconnects.
+    """
+
+    __slots__ = (
+        "_attached",
+        "_life",
+        "_notified",
+        "_on_close",
+        "_on_disconnect",
+        "_sleeps",
+        "_waiting",
+        "handler",
+        "keep_running",
+    )
+
+    def __init__(self, life: Life, *, keep_running: bool) -> None:
+        self._life = life
+        self.handler: Cancellable | None = None
+        self.keep_running = keep_running
+        self._sleeps: Waits | None = None
+        # Tuples, because most are empty or of one, and there are many streams.
+        self._attached: tuple[Stoppable, ...] = ()
+        self._on_close: tuple[Callback, ...] = ()
+        self._on_disconnect: tuple[Callback, ...] = ()
+        self._notified = False
+        self._waiting: list[Deferred[StreamClosed | None]] | None = None
+
+    @property
+    def sleeps(self) -> Waits:
+        """
+        The Deferreds of those who sleep.
+        """
+        if self._sleeps is None:
+            self._sleeps = Waits()
+        return self._sleeps
+
+    def attach(self, attached: Stoppable) -> None:
+        """
+        Stop `attached` when the response is over.
+        """
+        self._attached += (attached,)
+
+    def detach(self, attached: Stoppable) -> None:
+        """
+        It has ended.
+        """
+        self._attached = tuple(each for each in self._attached if each is not attached)
+
+    def done(self) -> Deferred[StreamClosed | None]:
+        """
+        A new Deferred that fires with the error of the response. See ``Context.done``.
+        """
+        if self._notified:
+            return succeed(self._life.err)
+        waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(waiting)
+        return waiting
+
+    def on_disconnect(self, callback: Callback) -> None:
+        """
+        Call `callback` if the client disconnects; at once if it has.
+        """
+        if not self._notified:
+            self._on_disconnect += (callback,)
+        elif _client_left(self._life.err):
+            callback()
+
+    def on_close(self, callback: Callback) -> None:
+        """
+        Call `callback` when the response is over; at once if it is.
+        """
+        if not self._notified:
+            self._on_close += (callback,)
+        else:
+            callback()
+
+    def notify(self, waits: Waits | None) -> None:
+        """
+        The response is over: notify everybody, once.
+
+        Args:
+            waits: The Deferreds of those who wait to send.
+        """
+        life = self._life
+        err = life.err
+        reason: Exception = StreamFinished() if err is None else err
+        sleeps = self._sleeps if err is None or not self.keep_running else None
+        open_waits = [each for each in (waits, sleeps) if each is not None]
+        # The handler is cancelled first. The wait of ours that it awaits fails with `reason`.
+        for each in open_waits:
+            each.will_fail_with(reason)
+        # Everything that is notified is dropped, so that no reference cycle remains.
+        handler, self.handler = self.handler, None
+        if err is not None and not self.keep_running and handler is not None:
+            handler.cancel()
+        life.notifying = True
+        attached, self._attached = self._attached, ()
+        for stoppable in attached:
+            stoppable.stop(reason)
+        for each in open_waits:
+            each.fail_all(reason)
+        life.notifying = False
+        self._notified = True
+        for callback in (self._on_disconnect if _client_left(err) else ()) + self._on_close:
+            callback()
+        self._on_disconnect = self._on_close = ()
+        life.notifying = True
+        waiting, self._waiting = self._waiting, None
+        for done in waiting or ():
+            # A callback may have cancelled it.
+            if not done.called:
+                done.callback(err)
+        life.notifying = False
+
+    def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
+        if self._waiting is not None:
+            self._waiting.remove(waiting)
+        if self._life.err is not None:
+            # The handler is cancelled because of this error, and awaits just that.
+            waiting.callback(self._life.err)
+
+
+def _client_left(err: StreamClosed | None) -> bool:
+    return isinstance(err, ClientDisconnected | SendTimeout | SlowConsumer)

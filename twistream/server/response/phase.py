@@ -1,0 +1,129 @@
+"""
+Phase: where a response is in its life, and the one table of the ways on from there.
+
+Layer: response, at the bottom.
+"""
+
+from enum import Enum
+from typing import NoReturn
+
+from twistream.errors import ResponseComplete, StreamAborted, StreamClosed, StreamFinished
+from twistream.scheduling.tasks import notify_running_task
+
+
+class Phase(Enum):
+    """
+    Where a response is in its life.
+    """
+
+    HEAD = "status and headers can change"
+    BODY = "the head is framed, and the body follows"
+    FINISHING = "the body is complete, and its last bytes are on their way"
+    ABORTING = "the response is incomplete, and its last bytes are on their way"
+    OVER = "nothing more is sent"
+
+
+class Cause(Enum):
+    """
+    What moves a response from one phase to the next.
+    """
+
+    EMIT = "emit"
+    END = "end"
+    NO_BODY = "no body"
+    ABORT = "abort"
+    DRAINED = "drained"
+    LOST = "lost"
+    CUT = "cut"
+
+
+_GOALS = {
+    Cause.EMIT: Phase.BODY,
+    Cause.END: Phase.FINISHING,
+    Cause.NO_BODY: Phase.FINISHING,
+    Cause.ABORT: Phase.ABORTING,
+    Cause.DRAINED: Phase.OVER,
+    Cause.LOST: Phase.OVER,
+    Cause.CUT: Phase.OVER,
+}
+
+_ALLOWED = {
+    Phase.HEAD: (Cause.EMIT, Cause.END, Cause.NO_BODY, Cause.ABORT, Cause.LOST, Cause.CUT),
+    Phase.BODY: (Cause.END, Cause.ABORT, Cause.LOST, Cause.CUT),
+    Phase.FINISHING: (Cause.DRAINED, Cause.LOST, Cause.CUT),
+    Phase.ABORTING: (Cause.DRAINED, Cause.LOST, Cause.CUT),
+    Phase.OVER: (),
+}
+
+TRANSITIONS = {
+    (phase, cause): _GOALS[cause] for phase, causes in _ALLOWED.items() for cause in causes
+}
+"""
+Every transition: the phase that follows a phase and a cause.
+"""
+
+_SENDS_HEAD = (Cause.EMIT, Cause.END, Cause.NO_BODY)
+
+
+class Life:
+    """
+    The life of one response: its phase, and why it ended.
+
+    It is the `twistream.scheduling.tasks.Scope` of the response's tasks.
+
+    Attributes:
+        err: Why the response ended early; None before that, and after a good end.
+        head_sent: The head is framed or sent, and can no longer change.
+        notifying: The Deferreds of those who wait for the end are firing.
+        phase: The phase.
+    """
+
+    __slots__ = ("err", "head_sent", "notifying", "phase")
+
+    def __init__(self) -> None:
+        self.err: StreamClosed | None = None
+        self.head_sent = False
+        self.notifying = False
+        self.phase = Phase.HEAD
+
+    def move(self, cause: Cause) -> None:
+        """
+        Go on to the next phase.
+
+        Raises:
+            AssertionError: The table has no such transition: a bug of this library.
+        """
+        phase = TRANSITIONS.get((self.phase, cause))
+        if phase is None:
+            msg = f"no transition from {self.phase.name} to {_GOALS[cause].name} by {cause.value!r}"
+            raise AssertionError(msg)
+        self.phase = phase
+        if cause in _SENDS_HEAD:
+            self.head_sent = True
+
+    @property
+    def ended(self) -> bool:
+        """
+        Whether nothing more can be written.
+        """
+        return self.phase is not Phase.BODY and self.phase is not Phase.HEAD
+
+    @property
+    def ended_from_within(self) -> bool:
+        """
+        Whether it ended early, by code of its own that is probably still running.
+        """
+        return isinstance(self.err, StreamAborted | ResponseComplete)
+
+    def error(self) -> Exception:
+        """
+        What is raised to those who use the response after its end.
+        """
+        return StreamFinished() if self.err is None else self.err.with_traceback(None)
+
+    def refuse(self) -> NoReturn:
+        """
+        Raise `error` to code that uses the response after its end.
+        """
+        notify_running_task()
+        raise self.error()
