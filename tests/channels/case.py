@@ -45,7 +45,7 @@ class ChannelTest(StreamTest):
         """
         A client on the hub's clock that has sent a request.
         """
-        return self.request(served, clock=self.clock, **options)
+        return self.start(served, clock=self.clock, **options)
 
     def resource(self, *channels: Channel, **options: Any) -> StreamResource:
         """

@@ -22,7 +22,7 @@ class StreamTest(SynchronousTestCase):
     """
     The base of tests that serve a handler, or a resource, at every path.
 
-    What a test serves is closed at its end. Options are those of `StreamResource`.
+    All connections are closed when the test ends. Options are those of `StreamResource`.
     """
 
     def serve(
@@ -49,7 +49,7 @@ class StreamTest(SynchronousTestCase):
         server = self.serve(served, **options)
         return server.connect_tcp() if tcp else server.connect()
 
-    def request(
+    def start(
         self,
         served: Served,
         method: str = "GET",
@@ -71,13 +71,13 @@ class StreamTest(SynchronousTestCase):
         """
         A client that has sent one GET request.
         """
-        return self.request(served, **options)
+        return self.start(served, **options)
 
     def answer(self, served: Served, method: str = "GET", **options: Any) -> Response:
         """
-        What has come of a response when the turn of its request ends.
+        A response, as far as it has arrived when the turn of its request ends.
         """
-        return self.request(served, method, **options).receive()
+        return self.start(served, method, **options).receive()
 
     def assert_complete(self, response: Response, body: bytes, status: int = 200) -> None:
         """
@@ -88,7 +88,7 @@ class StreamTest(SynchronousTestCase):
 
     def assert_after(self, client: Client, seconds: float, *chunks: bytes) -> None:
         """
-        These chunks come when so many seconds have passed, and nothing comes before.
+        These chunks arrive after so many seconds, and nothing arrives before.
         """
         early = seconds * 0.875
         client.clock.advance(early)
@@ -98,7 +98,7 @@ class StreamTest(SynchronousTestCase):
 
     def log_events(self) -> list[LogEvent]:
         """
-        A list that all log events are added to from now on.
+        A list to which all log events are added from now on.
         """
         events: list[LogEvent] = []
 

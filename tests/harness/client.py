@@ -29,13 +29,13 @@ class Client:
         client.clock.advance(1)
         client.read_chunks()       # [b"2"]
 
-    What was sent is seen when it is read, and not before. `take` reads what is there now;
-    the others let the reactor's turn end first, as a socket does. Bytes that answer no
-    request fail the test that reads them.
+    A response shows what was read, and nothing more. `take` reads what is there now. The
+    other methods let the reactor's turn end first: a server may send at its end what it has
+    gathered. Bytes that answer no request fail the test that reads them.
 
     Attributes:
-        clock: The server's.
-        site: The server's.
+        clock: The server's clock.
+        site: The server's site.
         wire: The connection.
         connected: This client has not closed the connection.
     """
@@ -50,14 +50,14 @@ class Client:
     @property
     def responses(self) -> list[Response]:
         """
-        Those to all requests so far, as far as they have been read.
+        The responses to all requests so far, as far as they have been read.
         """
         return self._received.all
 
     @property
     def response(self) -> Response:
         """
-        The one to the newest request, as far as it has been read.
+        The response to the newest request, as far as it has been read.
         """
         return self.responses[-1]
 
@@ -85,9 +85,9 @@ class Client:
     @property
     def writes(self) -> list[bytes]:
         """
-        What the server has written so far, call by call.
+        What the server has written so far, one item for each write. In memory only.
         """
-        assert isinstance(self.wire, MemoryWire), "writes can be told apart in memory only"
+        assert isinstance(self.wire, MemoryWire), "TCP does not show single writes"
         return self.wire.writes
 
     def request(
@@ -100,11 +100,15 @@ class Client:
         version: str = "1.1",
     ) -> Response:
         """
-        Send a request, and return its response, of which nothing has been read yet.
+        Send a request.
 
         Args:
-            headers: Besides `Host`, and `Content-Length` if there is a body.
+            headers: `Host` comes before them, and `Content-Length` after them if there is a
+                body.
             version: ``1.1`` or ``1.0``.
+
+        Returns:
+            The response. Nothing of it has been read.
         """
         fields = list(headers.items() if isinstance(headers, Mapping) else headers)
         if body:
@@ -115,13 +119,13 @@ class Client:
 
     def send(self, data: bytes) -> None:
         """
-        Send bytes as they are. Say with `expect` which requests are among them.
+        Send bytes as they are. Call `expect` once for each request among them.
         """
         self.wire.deliver(data)
 
     def expect(self, method: str = "GET") -> Response:
         """
-        Be ready for a response to a request that is sent as bytes.
+        Expect a response to a request that is sent as bytes.
         """
         self._received.expect(method)
         return self.response
@@ -131,7 +135,7 @@ class Client:
         Read what has arrived, at most `limit` bytes, in the middle of the reactor's turn.
 
         Returns:
-            The bytes, as they were on the wire. They are in the responses, too.
+            The bytes as they were on the wire. The responses have them, too.
         """
         data = self.wire.take(limit)
         self._received.feed(data)
@@ -182,32 +186,32 @@ class Client:
 
     def pause(self, after: int = 0) -> None:
         """
-        Stop reading: the server is told that the connection is full.
+        Make the connection full, as a client does that reads nothing. In memory only.
 
-        What it has written before, or writes all the same, can still be read, so that a test
-        sees it. The server goes on after `resume`.
+        Twisted pauses the server's producer until `resume`. A test can still read what the
+        server has written, and what it writes all the same.
 
         Args:
-            after: The connection is full only after so many further writes.
+            after: How many writes the connection takes before it is full.
         """
         self.wire.fill(after)
 
     def resume(self) -> None:
         """
-        Read again: the server is told that the connection takes more.
+        Let the connection take more: Twisted resumes the server's producer.
         """
         self.wire.drain()
 
     def poll(self) -> None:
         """
-        Over TCP: let the server's socket take some of what is queued for it.
+        Let the server's socket take some of the bytes that are queued for it. TCP only.
         """
         self._tcp.poll()
 
     @property
     def unsent(self) -> int:
         """
-        Over TCP: how many bytes the server has queued for its socket.
+        How many bytes the server has queued for its socket. TCP only.
         """
         return self._tcp.queued
 
@@ -250,9 +254,10 @@ class Server:
     A real `twisted.web.server.Site` without a reactor.
 
     Args:
-        resource: What it serves. One that is a leaf is served at every path.
-        clock: What it lives by. A test moves it.
-        timeout: After how many seconds the site closes a connection without a request.
+        resource: The root of the site. A leaf is served at every path.
+        clock: The clock of the site. By default one that stands still until a test moves it.
+        timeout: After how many seconds the site closes an idle connection. The default is
+            Twisted's own. With None nothing but the responses uses the clock.
 
     Attributes:
         site: The site.
@@ -274,12 +279,12 @@ class Server:
 
     def connect_tcp(self, kind: type[TCPServer] = TCPServer) -> Client:
         """
-        A connection over loopback, of which both ends are stepped by hand.
+        A connection over loopback. A test steps both ends by hand.
 
         Args:
             kind: The class of the server's transport.
         """
-        assert isinstance(self.clock, Steps), "a server of TCP makes its own clock"
+        assert isinstance(self.clock, Steps), "sockets need the default clock"
         return self._client(TCPWire(self.site, self.clock, kind))
 
     def close(self) -> None:

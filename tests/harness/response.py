@@ -1,5 +1,5 @@
 """
-Response: what a client has read of an answer, parsed by h11.
+Response: what a client has read of a response, parsed by h11.
 """
 
 import json
@@ -29,7 +29,7 @@ class Ending(Enum):
 
     COMPLETE = "complete"
     """
-    Its framing says that all of it has arrived.
+    All of it has arrived, by its framing.
     """
 
     TRUNCATED = "truncated"
@@ -58,7 +58,7 @@ class Response:
         headers: Pairs of a name and a value, as they were sent.
         informational: The status codes of 1xx responses that came first.
         body: The body, without the framing.
-        chunks: The chunks of a chunked body. One that was read in part is not among them.
+        chunks: The chunks of a chunked body that were read to their end.
         ending: Whether and how it has ended.
         last_event_id: What an EventSource would send to reconnect, after `new_events`.
     """
@@ -101,21 +101,21 @@ class Response:
     @property
     def complete(self) -> bool:
         """
-        All of it has arrived, as its framing says.
+        All of it has arrived, by its framing.
         """
         return self.ending is Ending.COMPLETE
 
     @property
     def truncated(self) -> bool:
         """
-        The server closed the connection too early, and in good order.
+        The server closed the connection, with FIN, before the response was complete.
         """
         return self.ending is Ending.TRUNCATED
 
     @property
     def aborted(self) -> bool:
         """
-        The server reset the connection too early.
+        The server reset the connection before the response was complete.
         """
         return self.ending is Ending.ABORTED
 
@@ -131,7 +131,7 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """
-        The value of a header that was sent at most once, or None.
+        The value of one header, or None. A header that was sent twice fails the test.
         """
         values = self.values(name)
         assert len(values) < 2, f"{name} was sent {len(values)} times: {values}"
@@ -233,12 +233,12 @@ class Response:
 
 class Responses:
     """
-    What comes back on one connection: responses in the order of their requests.
+    The responses on one connection, in the order of their requests.
 
     Bytes that answer no request raise an AssertionError.
 
     Attributes:
-        all: The responses, whether or not anything of them has come.
+        all: All responses that are expected or have arrived.
     """
 
     def __init__(self) -> None:
@@ -248,7 +248,7 @@ class Responses:
         self, method: str, path: str = "/", fields: Iterable[tuple[str, str | bytes]] = ()
     ) -> bytes:
         """
-        Be ready for one more response, and return the head of its request.
+        Expect one more response, and return the head of its request.
         """
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
         request = h11.Request(

@@ -1,8 +1,8 @@
 """
-Wires: what is between a client and a server in one process.
+Wires: the connections between a client and a server in one process.
 
-Nothing happens on them by itself. A test says when the server is given bytes, when the
-client reads, and when the connection is full or lost.
+Nothing happens on them by itself. A test decides when bytes are delivered, when the client
+reads, and when the connection is full or lost.
 """
 
 import socket
@@ -27,7 +27,7 @@ Seconds that a packet may take over loopback. In practice it is there at once.
 
 class Steps(Clock):
     """
-    A clock that is a reactor for sockets: it remembers who wants to write.
+    A clock that is also a reactor for sockets: it remembers which transports want to write.
 
     Attributes:
         writers: The transports that wait for their sockets.
@@ -52,12 +52,12 @@ class Steps(Clock):
 
 class MemoryWire(StringTransport):
     """
-    A connection in memory; for the server it is the transport.
+    A connection in memory. It is the server's transport.
 
     Attributes:
-        writes: What the server has written, call by call.
+        writes: What the server has written, one item for each write.
         closed: The server has closed the connection.
-        aborted: It did so with a reset.
+        aborted: The server has reset the connection.
     """
 
     aborted = False
@@ -80,7 +80,7 @@ class MemoryWire(StringTransport):
 
     def deliver(self, data: bytes) -> None:
         """
-        Give the server bytes from the client, whether or not it reads.
+        Deliver bytes to the server, even if it has stopped reading.
         """
         self.protocol.dataReceived(data)
 
@@ -94,7 +94,7 @@ class MemoryWire(StringTransport):
 
     def fill(self, after: int = 0) -> None:
         """
-        Tell the server that the connection takes no more, `after` so many further writes.
+        Make the connection full, `after` so many further writes.
         """
         self._fills_after = after
         if not after and self.producer is not None:
@@ -102,7 +102,7 @@ class MemoryWire(StringTransport):
 
     def drain(self) -> None:
         """
-        Tell the server that the connection takes more.
+        Let the connection take more.
         """
         self._fills_after = 0
         if self.producer is not None:
@@ -110,8 +110,10 @@ class MemoryWire(StringTransport):
 
     def lose(self, *, reset: bool = False) -> None:
         """
-        The client has closed the connection, with FIN or with RST.
+        The client closes the connection, with FIN or with RST.
         """
+        if not self.connected:
+            return
         self.connected, self.disconnected = False, True
         producer, self.producer = self.producer, None
         if producer is not None:
@@ -120,7 +122,7 @@ class MemoryWire(StringTransport):
 
     def half_close(self) -> None:
         """
-        The client has sent FIN, and still reads.
+        The client sends FIN, and still reads.
         """
         half_closeable = IHalfCloseableProtocol(self.protocol, None)
         if half_closeable is None:
@@ -153,10 +155,10 @@ class TCPWire:
     A connection over loopback, with a real socket at each end.
 
     Attributes:
-        socket: The client's.
-        transport: The server's, Twisted's own.
-        closed: The client has read the end of the connection.
-        aborted: It was a reset.
+        socket: The client's socket.
+        transport: The server's transport, one of Twisted's own.
+        closed: The client has read that the server closed the connection.
+        aborted: The client has read that the server reset the connection.
     """
 
     def __init__(self, site: Site, clock: Steps, kind: type[TCPServer] = TCPServer) -> None:
@@ -178,7 +180,7 @@ class TCPWire:
 
     def deliver(self, data: bytes) -> None:
         """
-        Give the server bytes from the client, past the sockets.
+        Deliver bytes to the server. They bypass the sockets.
         """
         self.protocol.dataReceived(data)
 
@@ -200,14 +202,14 @@ class TCPWire:
 
     def wait(self) -> bool:
         """
-        Let a packet arrive, and return whether there is something to read.
+        Wait for a packet, and return whether there is something to read.
         """
         return bool(select([self.socket], [], [], _PATIENCE)[0])
 
     @property
     def queued(self) -> int:
         """
-        How many bytes Twisted holds.
+        How many bytes Twisted has queued.
         """
         size: int = len(self.transport.dataBuffer) + self.transport._tempDataLen
         return size
@@ -223,13 +225,13 @@ class TCPWire:
                 writer.connectionLost(Failure(reason))
 
     def fill(self, after: int = 0) -> None:
-        raise NotImplementedError("over TCP a client is slow that does not read")
+        raise NotImplementedError("over TCP, make a client slow by not reading")
 
     drain = fill
 
     def lose(self, *, reset: bool = False) -> None:
         """
-        Close the client's socket, with FIN or with RST, and let the server notice.
+        Close the client's socket, with FIN or with RST. The server notices at once.
         """
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -238,7 +240,7 @@ class TCPWire:
 
     def half_close(self) -> None:
         """
-        Send FIN, and still read.
+        Send FIN, and still read. The server notices at once.
         """
         self.socket.shutdown(socket.SHUT_WR)
         self._notice()

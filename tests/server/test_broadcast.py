@@ -45,7 +45,7 @@ class BroadcastTest(StreamTest):
         method: str = "GET",
         **options: Any,
     ) -> Client:
-        return self.request(handler or self.handler, method, clock=self.clock, **options)
+        return self.start(handler or self.handler, method, clock=self.clock, **options)
 
     def send(self, *messages: bytes) -> None:
         for message in messages:

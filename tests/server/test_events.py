@@ -63,7 +63,7 @@ class EventsTest(StreamTest):
                 use(self.events)
             await ctx.done()
 
-        return self.request(
+        return self.start(
             handler,
             method,
             headers=headers,

@@ -22,7 +22,7 @@ class JoiningTest(StreamTest):
         """
         A client over TCP that has sent a request.
         """
-        return self.request(handler, version=version, tcp=True)
+        return self.start(handler, version=version, tcp=True)
 
     def chunks(self, client: Client) -> list[bytes]:
         """

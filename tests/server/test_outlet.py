@@ -50,7 +50,7 @@ class OutletTest(StreamTest):
                 use(ctx)
             await ctx.done()
 
-        return self.request(handler, method, headers=headers, **options)
+        return self.start(handler, method, headers=headers, **options)
 
     def subscribed(self, **options: Any) -> Client:
         """

@@ -495,7 +495,7 @@ class StreamTests(StreamTest):
                     ctx.abort()
                 return ctx.stream(items)
 
-            self.request(handler, method)
+            self.start(handler, method)
             self.assertEqual(closed, ["closed"])
 
     def test_a_generator_is_closed_when_it_yields_what_cannot_be_sent(self) -> None:

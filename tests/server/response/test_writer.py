@@ -629,7 +629,7 @@ class BodylessTests(StreamTest):
                 yield "x"
 
         for handler in (flushes, loops, loops_for_ever, writes, yields):
-            client = self.request(handler, "HEAD")
+            client = self.start(handler, "HEAD")
             response = client.receive()
             self.assert_complete(response, b"")
             self.assertIsNone(response.header("Content-Length"))
@@ -655,7 +655,7 @@ class BodylessTests(StreamTest):
                     ctx.write("x")
                 self.assertIs(ctx.err, err)
 
-        client = self.request(handler, "HEAD")
+        client = self.start(handler, "HEAD")
         self.assertEqual(len(errors), 1)
         self.assert_complete(client.receive(), b"")
 
@@ -703,7 +703,7 @@ class BodylessTests(StreamTest):
             with self.assertRaises(ResponseComplete):
                 await ctx.stream(items())
 
-        self.request(handler, "HEAD")
+        self.start(handler, "HEAD")
         self.assertEqual(results, [None])
 
     def test_a_handler_that_waits_for_something_else_is_ended(self) -> None:
@@ -713,7 +713,7 @@ class BodylessTests(StreamTest):
             await ctx.stream_writer(lambda w: None)
             await waits_for
 
-        client = self.request(handler, "HEAD")
+        client = self.start(handler, "HEAD")
         client.clock.advance(0)
         self.assertTrue(waits_for.called)
 
