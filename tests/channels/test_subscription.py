@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError
 
 from tests.channels.case import ChannelTest
 from tests.harness.reader import Reader, epoch, numbers
+from tests.server.responses import response_of
 from twistream import (
     Channel,
     ClientDisconnected,
@@ -197,7 +198,7 @@ class ReplayTests(ChannelTest):
             subscription.addErrback(ends.append)
             await ctx.sleep(1)
             subscription.cancel()
-            waiting.append(len(ctx._writer.waits or ()))
+            waiting.append(len(response_of(ctx).writer.waits or ()))
             await ctx.sleep(10)
 
         client = self.client(feed)
