@@ -204,7 +204,7 @@ class Client:
 
     def poll(self) -> None:
         """
-        Let the server's socket take some of the bytes that are queued for it. TCP only.
+        Let the server read its socket, and send some of what it has queued. TCP only.
         """
         self._tcp.poll()
 

@@ -27,21 +27,23 @@ Seconds that a packet may take over loopback. In practice it is there at once.
 
 class Steps(Clock):
     """
-    A clock that is also a reactor for sockets: it remembers which transports want to write.
+    A clock that is also a reactor for sockets: it remembers who wants to read and to write.
 
     Attributes:
-        writers: The transports that wait for their sockets.
+        readers: The transports that want to read.
+        writers: The transports that want to write.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.readers: set[Any] = set()
         self.writers: set[Any] = set()
 
     def addReader(self, reader: object) -> None:
-        pass
+        self.readers.add(reader)
 
     def removeReader(self, reader: object) -> None:
-        pass
+        self.readers.discard(reader)
 
     def addWriter(self, writer: object) -> None:
         self.writers.add(writer)
@@ -216,13 +218,12 @@ class TCPWire:
 
     def poll(self) -> None:
         """
-        Do what a reactor does for sockets that can be written to.
+        Do what a reactor does: read the server's socket and write to it, as far as it goes.
         """
-        for writer in list(self._clock.writers):
-            reason = writer.doWrite()
-            if reason is not None:
-                self._clock.removeWriter(writer)
-                writer.connectionLost(Failure(reason))
+        if self.transport in self._clock.writers:
+            self._report(self.transport.doWrite())
+        if self._is_readable(0):
+            self._report(self.transport.doRead())
 
     def fill(self, after: int = 0) -> None:
         raise NotImplementedError("over TCP, make a client slow by not reading")
@@ -231,7 +232,7 @@ class TCPWire:
 
     def lose(self, *, reset: bool = False) -> None:
         """
-        Close the client's socket, with FIN or with RST. The server notices at once.
+        Close the client's socket, with FIN or with RST. A server that reads notices at once.
         """
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -240,16 +241,24 @@ class TCPWire:
 
     def half_close(self) -> None:
         """
-        Send FIN, and still read. The server notices at once.
+        Send FIN, and still read. A server that reads notices at once.
         """
         self.socket.shutdown(socket.SHUT_WR)
         self._notice()
 
     def _notice(self) -> None:
-        if self.transport.connected and select([self.transport.socket], [], [], _PATIENCE)[0]:
-            reason = self.transport.doRead()
-            if reason is not None:
-                self.transport.connectionLost(Failure(reason))
+        if self._is_readable(_PATIENCE):
+            self._report(self.transport.doRead())
+
+    def _is_readable(self, seconds: float) -> bool:
+        reads = self.transport in self._clock.readers
+        return reads and bool(select([self.transport.socket], [], [], seconds)[0])
+
+    def _report(self, reason: Exception | None) -> None:
+        if reason is not None:
+            self._clock.removeReader(self.transport)
+            self._clock.removeWriter(self.transport)
+            self.transport.connectionLost(Failure(reason))
 
     def close(self) -> None:
         """
