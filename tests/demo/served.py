@@ -15,7 +15,7 @@ from twistream.demo import make_root
 @implementer(ILogObserver)
 class Lines:
     """
-    Gathers the lines that a log without debug lines shows.
+    Collects log messages above debug level.
     """
 
     def __init__(self, lines: list[str]) -> None:
@@ -28,12 +28,12 @@ class Lines:
 
 class DemoTest(StreamTest):
     """
-    The base of tests that ask the demo for something.
+    Base class for tests that send requests to the demo.
 
     Attributes:
-        clock: The demo's.
-        demo: The server of the demo.
-        lines: What it has logged.
+        clock: The demo's clock.
+        demo: The demo's server.
+        lines: Its log messages.
     """
 
     def setUp(self) -> None:
@@ -46,7 +46,7 @@ class DemoTest(StreamTest):
 
     def ask(self, path: str, method: str = "GET", headers: Headers = (), **body: Any) -> Client:
         """
-        A client that has sent the demo one request.
+        A client that has sent one request.
         """
         client = self.demo.connect()
         client.request(method, path, headers, **body)
@@ -54,12 +54,12 @@ class DemoTest(StreamTest):
 
     def reply(self, path: str, method: str = "GET", headers: Headers = (), **body: Any) -> Response:
         """
-        What the demo has sent in answer to one request.
+        The response to one request, as far as it was sent.
         """
         return self.ask(path, method, headers, **body).receive()
 
     def listen(self, path: str, after: str = "") -> Client:
         """
-        A client that asks for events, after an id if one is given.
+        A client that requests events, starting after an id if one is given.
         """
         return self.ask(path, headers={"Last-Event-ID": after} if after else {})

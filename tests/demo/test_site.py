@@ -1,5 +1,5 @@
 """
-The page's files and how they are served.
+The files of the pages, and how they are served.
 """
 
 import re
@@ -23,7 +23,7 @@ EVENTS = {"Accept": "text/event-stream"}
 
 class PageTests(DemoTest):
     """
-    The pages and the files that they load
+    The pages, and the files that they load
     """
 
     PAGES: ClassVar = {
@@ -43,7 +43,7 @@ class PageTests(DemoTest):
 
     def visit(self, path: str, method: str = "GET") -> Response:
         """
-        What a browser gets that is sent there.
+        The response to a browser that navigates there.
         """
         return self.reply(path, method, BROWSER)
 
@@ -58,7 +58,7 @@ class PageTests(DemoTest):
         served = sorted(name for name, _ in self.TYPES.values())
         self.assertEqual(sorted(FILES.listdir()), served)
 
-    def test_the_browser_is_told_to_ask_again_to_guess_nothing_and_to_load_only_from_here(
+    def test_headers_forbid_stale_copies_guessed_types_and_foreign_content(
         self,
     ) -> None:
         for path in self.TYPES:
@@ -75,7 +75,7 @@ class PageTests(DemoTest):
                 self.assertEqual(len(got.values(name)), 1, name)
                 self.assertEqual(head.values(name), got.values(name))
 
-    def test_all_that_the_pages_link_is_there(self) -> None:
+    def test_all_links_of_the_pages_lead_somewhere(self) -> None:
         common = {"demo.css", "icon.svg", "./", "events", "chat"}
         for path, own in {
             "/": {"demo.js", "numbers", "json", "clock"},
@@ -88,18 +88,18 @@ class PageTests(DemoTest):
             for link in links:
                 self.assertEqual(self.visit(f"/{link.removeprefix('./')}").status, 200, link)
 
-    def test_they_have_nothing_that_their_own_policy_forbids(self) -> None:
+    def test_they_contain_nothing_that_their_own_policy_forbids(self) -> None:
         for path in self.PAGES:
             page = self.visit(path).body.decode()
             self.assertNotRegex(page, r"<style|\sstyle=|\son\w+=|<script(?! src=)|https?://")
 
-    def test_without_javascript_they_say_so_and_name_the_line_for_curl(self) -> None:
+    def test_without_javascript_they_say_so_and_show_the_curl_command(self) -> None:
         for path in self.PAGES:
             page = self.visit(path).body.decode()
             self.assertRegex(page, r"<noscript>.*Without JavaScript this page cannot .*</noscript>")
             self.assertIn("<code>curl -N ", page)
 
-    def test_who_does_not_ask_for_html_gets_the_stream_in_place_of_the_page(self) -> None:
+    def test_clients_that_do_not_accept_html_receive_the_stream(self) -> None:
         for path in ("/events", "/chat"):
             for method in ("GET", "HEAD"):
                 for accept in ({}, {"Accept": "*/*"}, EVENTS):
@@ -108,7 +108,7 @@ class PageTests(DemoTest):
                     media_type = answer.header("content-type")
                     self.assertEqual(media_type, "text/event-stream; charset=utf-8")
 
-    def test_caches_are_told_that_the_two_differ(self) -> None:
+    def test_the_response_varies_with_accept(self) -> None:
         for path in ("/events", "/chat"):
             for headers in BROWSER, EVENTS:
                 self.assertEqual(self.reply(path, headers=headers).header("vary"), "Accept")
@@ -120,7 +120,7 @@ class PageTests(DemoTest):
         ):
             answer = self.reply(path)
             self.assertEqual(answer.status, 404, path)
-            self.assertIn(b"Look at /, /numbers, /json, /clock, /events and /chat.", answer.body)
+            self.assertIn(b"Try /, /numbers, /json, /clock, /events or /chat.", answer.body)
 
     def test_it_may_be_mounted_below_another_path(self) -> None:
         top = Resource()
@@ -144,7 +144,7 @@ class RootTests(DemoTest):
     def test_it_is_a_resource(self) -> None:
         verifyObject(IResource, make_root())
 
-    def test_it_is_a_new_one_each_time(self) -> None:
+    def test_each_call_creates_a_new_one(self) -> None:
         self.reply("/chat", "POST", body=b"hello")
         other = self.get(make_root(), clock=self.clock, path="/chat")
         self.assertNotIn(b"hello", other.read_raw())

@@ -1,5 +1,5 @@
 """
-What the streams of the demo send, when, and what they leave in the log.
+What the streams of the demo send and when, and what they log.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -34,14 +34,14 @@ class NumbersTests(DemoTest):
         self.assertEqual(response.header("content-type"), "text/html; charset=utf-8")
         self.assertEqual(response.header("transfer-encoding"), "chunked")
 
-    def test_a_client_that_leaves_early_leaves_one_line(self) -> None:
+    def test_a_client_that_disconnects_early_is_logged_in_one_line(self) -> None:
         client = self.ask("/numbers")
         client.clock.advance(1)
         client.disconnect()
         client.clock.advance(60)
         self.assertEqual(self.lines, ["stream: client disconnected"])
 
-    def test_each_client_gets_all_of_them(self) -> None:
+    def test_each_client_receives_all_of_them(self) -> None:
         for client in (self.ask("/numbers"), self.ask("/numbers")):
             self.assertEqual(client.read(), b"Message number 1<br>")
 
@@ -67,7 +67,7 @@ class JSONTests(DemoTest):
         response = self.reply("/json")
         self.assertEqual(response.header("content-type"), "application/jsonl")
 
-    def test_a_client_that_leaves_early_leaves_one_line(self) -> None:
+    def test_a_client_that_disconnects_early_is_logged_in_one_line(self) -> None:
         client = self.ask("/json")
         client.clock.advance(1)
         client.disconnect()
@@ -99,7 +99,7 @@ class ClockTests(DemoTest):
         response = self.reply("/clock")
         self.assertEqual(response.header("content-type"), "text/plain; charset=utf-8")
 
-    def test_a_client_that_leaves_ends_it_without_a_word(self) -> None:
+    def test_a_disconnect_ends_it_and_is_not_logged(self) -> None:
         client = self.ask("/clock")
         client.disconnect()
         client.clock.advance(0)
@@ -126,7 +126,7 @@ class PaceTests(DemoTest):
         client.clock.advance(interval)
         self.assertEqual(len(client.read_chunks()), 1)
 
-    def test_it_changes_the_pace(self) -> None:
+    def test_it_changes_the_interval(self) -> None:
         for stream in self.STREAMS:
             for value, interval in ("0.05", 0.05), ("2", 2), (".5", 0.5), ("60.0", 60):
                 client = self.ask(f"{stream}?interval={value}")
@@ -136,7 +136,7 @@ class PaceTests(DemoTest):
         for query in ("interval", "interval=", "a=1&interval", "interval&interval=1"):
             self.assertEqual(self.reply(f"/clock?{query}").status, 400, query)
 
-    def test_anything_else_is_a_bad_request_with_a_reason(self) -> None:
+    def test_other_values_are_a_bad_request_with_a_reason(self) -> None:
         for stream in self.STREAMS:
             for value in self.BAD:
                 answer = self.reply(f"{stream}?interval={value}")
@@ -146,16 +146,16 @@ class PaceTests(DemoTest):
                 self.assertLess(len(answer.body), 200)
         self.assertEqual(self.lines, [])
 
-    def test_the_reason_names_what_was_given_in_printable_characters(self) -> None:
+    def test_the_reason_quotes_the_value_in_printable_characters(self) -> None:
         for value, named in (
-            ("abc", b"'abc' is not."),
-            ("", b"'' is not."),
-            ("1%0A2", rb"'1\n2' is not."),
-            ("%FF", rb"'\\xff' is not."),
+            ("abc", b", not 'abc'."),
+            ("", b", not ''."),
+            ("1%0A2", rb", not '1\n2'."),
+            ("%FF", rb", not '\\xff'."),
         ):
             self.assertIn(named, self.reply(f"/clock?interval={value}").body)
 
-    def test_no_markup_gets_from_the_query_into_the_page(self) -> None:
+    def test_markup_in_the_query_is_escaped_on_the_page(self) -> None:
         answer = self.reply("/clock?interval=<script>", headers={"Accept": "text/html"})
         self.assertEqual(answer.header("content-type"), "text/html; charset=utf-8")
         self.assertIn(b"&#x27;&lt;script&gt;&#x27;", answer.body)
@@ -165,7 +165,7 @@ class PaceTests(DemoTest):
         for stream in self.STREAMS:
             answer = self.reply(f"{stream}?interval=1&interval=2")
             self.assertEqual(answer.status, 400)
-            self.assertIn(b"interval is given 2 times", answer.body)
+            self.assertIn(b"interval must be given once, not 2 times.", answer.body)
 
     def test_other_parameters_change_nothing(self) -> None:
         client = self.ask("/clock?pace=9&%FF=1")
@@ -177,7 +177,7 @@ class HeadTests(DemoTest):
     HEAD on a stream, and other methods.
     """
 
-    def test_it_has_the_head_at_once_and_nothing_else(self) -> None:
+    def test_it_is_answered_at_once_with_the_head_alone(self) -> None:
         for stream, media_type in (
             ("/numbers", "text/html; charset=utf-8"),
             ("/json", "application/jsonl"),
@@ -191,7 +191,7 @@ class HeadTests(DemoTest):
             self.assertEqual(client.read_raw(), b"")
         self.assertEqual(self.lines, [])
 
-    def test_a_bad_pace_is_a_bad_request_here_too(self) -> None:
+    def test_a_wrong_interval_is_a_bad_request_here_too(self) -> None:
         for stream in PaceTests.STREAMS:
             answer = self.reply(f"{stream}?interval=abc", "HEAD")
             self.assertEqual((answer.status, answer.body), (400, b""))
