@@ -5,9 +5,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from tests.demo.served import Client, DemoTest
-from tests.glue import Connection
-from twistream import Hub, ServerSentEvent, StreamResource
+from tests.demo.served import DemoTest
+from tests.harness import Client
+from twistream import Hub, ServerSentEvent
 from twistream.demo.chat import KEPT, LONGEST, Room
 
 
@@ -42,7 +42,7 @@ class ChatTest(DemoTest):
         return self.listen("/chat", after)
 
     def say(self, text: str) -> None:
-        self.assertEqual(self.answer("/chat", "POST", body=text.encode()).status, 204)
+        self.assertEqual(self.reply("/chat", "POST", body=text.encode()).status, 204)
 
 
 class MessageTests(ChatTest):
@@ -52,22 +52,23 @@ class MessageTests(ChatTest):
 
     def refused(self, body: bytes, reason: str) -> None:
         client = self.enter()
-        client.events()
-        answer = self.answer("/chat", "POST", body=body)
-        self.assertEqual((answer.status, answer.headers["content-type"][:10]), (400, "text/plain"))
+        client.read_events()
+        answer = self.reply("/chat", "POST", body=body)
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.header("content-type"), "text/plain; charset=utf-8")
         self.assertEqual(answer.body.decode(), f"400 Bad Request\n{reason}\n")
-        self.assertEqual(client.received(), b"")
-        client.leave()
+        self.assertEqual(client.read_raw(), b"")
+        client.disconnect()
 
     def test_all_clients_receive_it_at_once(self) -> None:
         clients = [self.enter() for _ in range(3)]
         for text in ("hello", "and again"):
             self.say(text)
-            self.assertEqual([said(client.events()) for client in clients], [[text]] * 3)
+            self.assertEqual([said(client.read_events()) for client in clients], [[text]] * 3)
 
     def test_it_is_sent_with_the_time_in_utc(self) -> None:
         self.say("hello")
-        message = self.enter().events()[0]
+        message = self.enter().read_events()[0]
         time = datetime.fromisoformat(json.loads(message.data or "")["time"])
         self.assertEqual(time.utcoffset(), timedelta(0))
         self.assertLess(abs(datetime.now(UTC) - time), timedelta(minutes=1))
@@ -78,27 +79,27 @@ class MessageTests(ChatTest):
             *("text/plain", "application/octet-stream", "application/json", "nonsense", ""),
             "application/x-www-form-urlencoded",
         ):
-            headers = [f"Content-Type: {media_type}"]
-            answer = self.answer("/chat", "POST", headers, body=b"a=1&b=%20")
+            headers = {"Content-Type": media_type}
+            answer = self.reply("/chat", "POST", headers, body=b"a=1&b=%20")
             self.assertEqual(answer.status, 204, media_type)
-            self.assertEqual(said(client.events()), ["a=1&b=%20"])
+            self.assertEqual(said(client.read_events()), ["a=1&b=%20"])
 
     def test_white_space_is_stripped_and_kept_within_the_text(self) -> None:
         client = self.enter()
         self.say(" \r\n\tone\n\ttwo  three\u3000\n")
-        self.assertEqual(said(client.events()), ["one\n\ttwo  three"])
+        self.assertEqual(said(client.read_events()), ["one\n\ttwo  three"])
 
     def test_what_looks_like_an_event_or_like_markup_is_text(self) -> None:
         client = self.enter()
         for text in ("data: x\n\nevent: presence\ndata: 99", "<b>bold</b>", "\u202e\u2028€\ufeff"):
             self.say(text)
-            self.assertEqual(said(client.events()), [text])
+            self.assertEqual(said(client.read_events()), [text])
 
     def test_it_has_at_most_4096_bytes(self) -> None:
         client = self.enter()
         for text in ("a" * LONGEST, "é" * (LONGEST // 2)):
             self.say(text)
-            self.assertEqual(said(client.events()), [text])
+            self.assertEqual(said(client.read_events()), [text])
         self.assertEqual(LONGEST, 4096)
         for body in (b"a" * 4097, b" " * 4097, b"\xff" * 1_000_000):
             self.refused(body, "The message is longer than 4096 bytes of UTF-8.")
@@ -117,7 +118,7 @@ class MessageTests(ChatTest):
             self.refused(f"a{control}b".encode(), reason)
 
     def test_a_browser_receives_the_error_as_a_page(self) -> None:
-        answer = self.answer("/chat", "POST", ["Accept: text/html"], b"")
+        answer = self.reply("/chat", "POST", {"Accept": "text/html"})
         self.assertEqual(answer.status, 400)
         self.assertIn(b"<p>The message is empty.", answer.body)
 
@@ -133,49 +134,50 @@ class ListenTests(ChatTest):
         client = self.enter()
         self.say("last")
         expected = [str(number) for number in range(3, KEPT + 3)]
-        self.assertEqual(said(client.events()), [*expected, "last"])
+        self.assertEqual(said(client.read_events()), [*expected, "last"])
         self.assertEqual(KEPT, 200)
 
     def test_a_client_that_reconnects_receives_missed_messages_once(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
-        client.leave()
+        after = last_id(client.read_events())
+        client.disconnect()
         self.say("two")
         again = self.enter(after)
         self.say("three")
-        self.assertEqual(said(again.events()), ["two", "three"])
+        self.assertEqual(said(again.read_events()), ["two", "three"])
 
     def test_a_client_without_a_message_can_resume_too(self) -> None:
         client = self.enter()
         # An id without data is not an event, but a browser stores it.
-        after = client.received().partition(b"id: ")[2].partition(b"\n")[0].decode()
-        client.leave()
+        client.read_events()
+        after = client.response.last_event_id
+        client.disconnect()
         self.say("one")
-        self.assertEqual(said(self.enter(after).events()), ["one"])
+        self.assertEqual(said(self.enter(after).read_events()), ["one"])
 
     def test_a_client_that_was_away_for_too_long_receives_a_gap(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
-        client.leave()
+        after = last_id(client.read_events())
+        client.disconnect()
         for number in range(KEPT + 1):
             self.say(str(number))
-        gap, first, *_ = self.enter(after).events()
+        gap, first, *_ = self.enter(after).read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "trimmed"))
         self.assertEqual(json.loads(first.data or "")["text"], "1")
 
     def test_an_id_of_another_process_receives_a_gap_and_the_history(self) -> None:
         self.say("one")
-        gap, first, *_ = self.enter("0123456789abcdef-7").events()
+        gap, first, *_ = self.enter("0123456789abcdef-7").read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "unknown"))
         self.assertEqual(json.loads(first.data or "")["text"], "one")
 
     def test_a_browser_reconnects_after_a_second(self) -> None:
-        self.assertIn(b"retry: 1000\n", self.enter().received())
+        self.assertIn(b"retry: 1000\n", self.enter().read())
 
     def test_nothing_remains_of_a_client_that_disconnects(self) -> None:
-        self.enter().leave()
+        self.enter().disconnect()
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.lines, [])
@@ -188,52 +190,52 @@ class PresenceTests(ChatTest):
 
     def test_all_clients_are_notified_when_one_connects_or_disconnects(self) -> None:
         first = self.enter()
-        self.assertEqual(counts(first.events()), [1])
+        self.assertEqual(counts(first.read_events()), [1])
         second = self.enter()
-        self.assertEqual(counts(second.events()), [2])
-        self.assertEqual(counts(first.events()), [2])
-        second.leave()
-        self.assertEqual(counts(first.events()), [1])
+        self.assertEqual(counts(second.read_events()), [2])
+        self.assertEqual(counts(first.read_events()), [2])
+        second.disconnect()
+        self.assertEqual(counts(first.read_events()), [1])
 
     def test_a_client_that_connects_as_another_disconnects_is_notified_too(self) -> None:
         first, second = self.enter(), self.enter()
-        first.events(), second.events()
-        second.leave()
+        first.read_events(), second.read_events()
+        second.disconnect()
         third = self.enter()
-        self.assertEqual(counts(third.events()), [2])
-        self.assertEqual(counts(first.events()), [])
+        self.assertEqual(counts(third.read_events()), [2])
+        self.assertEqual(counts(first.read_events()), [])
 
     def test_clients_that_only_look_or_post_are_not_counted(self) -> None:
         client = self.enter()
-        client.events()
-        self.answer("/chat", "HEAD")
-        self.answer("/chat", headers=["Accept: text/html"])
+        client.read_events()
+        self.reply("/chat", "HEAD")
+        self.reply("/chat", headers={"Accept": "text/html"})
         self.say("hello")
-        self.assertEqual(counts(client.events()), [])
+        self.assertEqual(counts(client.read_events()), [])
 
     def test_it_is_not_part_of_the_history(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
+        after = last_id(client.read_events())
         for _ in range(KEPT):
             other = self.enter()
-            self.assertEqual(last_id(client.events()), after)
-            other.leave()
-            client.events()
-        client.leave()
-        again = self.enter(after).events()
+            self.assertEqual(last_id(client.read_events()), after)
+            other.disconnect()
+            client.read_events()
+        client.disconnect()
+        again = self.enter(after).read_events()
         self.assertEqual((said(again), counts(again)), ([], [1]))
 
     def test_a_slow_client_has_one_number_queued_and_then_receives_the_current_one(
         self,
     ) -> None:
         slow = self.enter()
-        slow.events()
+        slow.read_events()
         slow.pause()
         for _ in range(100):
-            self.enter().received()
+            self.enter().receive()
         slow.resume()
-        self.assertEqual(counts(slow.events()), [2, 101])
+        self.assertEqual(counts(slow.read_events()), [2, 101])
 
 
 class RoomTests(DemoTest):
@@ -245,16 +247,15 @@ class RoomTests(DemoTest):
         super().setUp()
         self.hub = Hub()
         self.room = Room(self.hub)
-        self.client = Connection(StreamResource(self.room.listen), self.clock).request()
-        self.addCleanup(self.client.leave)
-        self.assertIn(b"event: presence\ndata: 1\n", self.client.received())
+        self.client = self.get(self.room.listen, clock=self.clock)
+        self.assertIn(b"event: presence\ndata: 1\n", self.client.read())
 
     def test_a_client_that_disconnects_is_forgotten(self) -> None:
-        self.client.leave()
+        self.client.disconnect()
         self.clock.advance(0)
         self.assertEqual(self.room._changes, set())
 
     def test_its_streams_end_cleanly_when_its_channel_is_closed(self) -> None:
         self.hub.close()
-        self.assertTrue(self.client.received().endswith(b"0\r\n\r\n"))
+        self.assertTrue(self.client.receive().complete)
         self.assertEqual(self.room._changes, set())

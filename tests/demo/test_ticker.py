@@ -5,7 +5,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from tests.demo.served import Client, DemoTest
+from tests.demo.served import DemoTest
+from tests.harness import Client
 from twistream import ServerSentEvent
 from twistream.demo.ticker import LINGER
 
@@ -36,8 +37,8 @@ class TickerTests(DemoTest):
         """
         client = self.listen("/events")
         self.wait(seconds)
-        last = client.events()[-1]
-        client.leave()
+        last = client.read_events()[-1]
+        client.disconnect()
         assert last.id is not None
         return last.id
 
@@ -47,14 +48,14 @@ class TickerTests(DemoTest):
     def test_there_is_a_tick_at_once_and_then_one_per_second(self) -> None:
         client = self.listen("/events")
         for number in range(1, 100):
-            [tick] = client.events()
+            [tick] = client.read_events()
             self.assertEqual(json.loads(tick.data or "")["number"], number)
             self.clock.advance(0.75)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
             self.clock.advance(0.25)
 
     def test_a_tick_has_the_time_in_utc(self) -> None:
-        [tick] = self.listen("/events").events()
+        [tick] = self.listen("/events").read_events()
         time = datetime.fromisoformat(json.loads(tick.data or "")["time"])
         self.assertEqual(time.utcoffset(), timedelta(0))
         self.assertLess(abs(datetime.now(UTC) - time), timedelta(minutes=1))
@@ -62,32 +63,32 @@ class TickerTests(DemoTest):
     def test_each_tick_has_its_own_id(self) -> None:
         client = self.listen("/events")
         self.wait(9)
-        self.assertEqual(len({event.id for event in client.events()}), 10)
+        self.assertEqual(len({event.id for event in client.read_events()}), 10)
 
     def test_all_clients_receive_the_same_ticks(self) -> None:
         first, second = self.listen("/events"), self.listen("/events")
-        first.events(), second.events()
+        first.read_events(), second.read_events()
         self.wait(3)
-        self.assertEqual(first.events(), second.events())
+        self.assertEqual(first.read_events(), second.read_events())
 
     def test_a_new_client_receives_live_ticks_only(self) -> None:
         self.listen_and_leave(5)
         client = self.listen("/events")
         self.wait(2)
-        self.assertEqual(numbers(client.events()), [7, 8])
+        self.assertEqual(numbers(client.read_events()), [7, 8])
 
     def test_a_client_that_reconnects_receives_missed_ticks_once(self) -> None:
         last = self.listen_and_leave(5)
         self.wait(3)
         again = self.listen_again(last)
         self.wait(2)
-        self.assertEqual(numbers(again.events()), [7, 8, 9, 10, 11])
+        self.assertEqual(numbers(again.read_events()), [7, 8, 9, 10, 11])
 
     def test_the_last_id_can_be_in_the_query(self) -> None:
         last = self.listen_and_leave(5)
         self.wait(3)
         client = self.ask(f"/events?last_event_id={last}")
-        self.assertEqual(numbers(client.events()), [7, 8, 9])
+        self.assertEqual(numbers(client.read_events()), [7, 8, 9])
 
     def test_it_ticks_for_a_minute_after_the_last_disconnect_and_then_stops(self) -> None:
         last = self.listen_and_leave(1)
@@ -97,42 +98,42 @@ class TickerTests(DemoTest):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(3600)
         # The ticks of that minute, and a new one.
-        self.assertEqual(numbers(self.listen_again(last).events()), list(range(3, 64)))
+        self.assertEqual(numbers(self.listen_again(last).read_events()), list(range(3, 64)))
 
     def test_it_ticks_as_long_as_a_client_is_connected(self) -> None:
         first, second = self.listen("/events"), self.listen("/events")
         self.wait(10)
-        first.leave()
-        second.events()
+        first.disconnect()
+        second.read_events()
         self.wait(2 * LINGER)
-        self.assertEqual(len(second.events()), 2 * LINGER)
+        self.assertEqual(len(second.read_events()), 2 * LINGER)
 
     def test_a_client_within_the_last_minute_makes_it_tick_for_another(self) -> None:
         self.listen_and_leave(1)
         self.wait(LINGER - 1)
         last = self.listen_and_leave(1)
         self.wait(LINGER)
-        self.assertEqual(len(numbers(self.listen_again(last).events())), LINGER)
+        self.assertEqual(len(numbers(self.listen_again(last).read_events())), LINGER)
 
     def test_a_client_that_was_away_for_too_long_receives_a_gap(self) -> None:
         last = self.listen_and_leave(1)
         self.listen("/events")
         self.wait(LINGER + 5)
-        gap, *rest = self.listen_again(last).events()
+        gap, *rest = self.listen_again(last).read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "trimmed"))
         self.assertEqual(len(numbers(rest)), LINGER)
 
     def test_an_id_of_another_process_receives_a_gap_and_the_history(self) -> None:
         self.listen_and_leave(2)
-        gap, *rest = self.listen_again("0123456789abcdef-7").events()
+        gap, *rest = self.listen_again("0123456789abcdef-7").read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "unknown"))
         self.assertEqual(numbers(rest), [1, 2, 3])
 
     def test_head_and_the_page_start_no_ticker(self) -> None:
-        self.assertEqual(self.answer("/events", "HEAD").status, 200)
-        self.assertEqual(self.answer("/events", headers=["Accept: text/html"]).status, 200)
+        self.assertEqual(self.reply("/events", "HEAD").status, 200)
+        self.assertEqual(self.reply("/events", headers={"Accept": "text/html"}).status, 200)
         self.wait(5)
-        self.assertEqual(numbers(self.listen("/events").events()), [1])
+        self.assertEqual(numbers(self.listen("/events").read_events()), [1])
 
     def test_a_browser_reconnects_after_a_second(self) -> None:
-        self.assertIn(b"retry: 1000\n", self.listen("/events").received())
+        self.assertIn(b"retry: 1000\n", self.listen("/events").read())

@@ -10,10 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.python.usage import UsageError
-from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
 
-from tests.glue import Connection
+from tests.harness import StreamTest
 from twistream import StreamResource
 from twistream.service.application import load_application
 
@@ -90,7 +89,7 @@ async def late():
 """
 
 
-class LoadTests(SynchronousTestCase):
+class LoadTests(StreamTest):
     """
     The current folder of each test has the module ``app``.
     """
@@ -112,7 +111,7 @@ class LoadTests(SynchronousTestCase):
         self.addCleanup(sys.modules.pop, name, None)
 
     def served(self, name: str) -> bytes:
-        return Connection(load_application(name)).request().body()
+        return self.answer(load_application(name)).body
 
     def error(self, name: str) -> str:
         return str(self.assertRaises(UsageError, load_application, name))
@@ -141,7 +140,7 @@ class LoadTests(SynchronousTestCase):
         ):
             resource = load_application(f"app:{name}")
             self.assertIsInstance(resource, StreamResource, name)
-            self.assertEqual(Connection(resource).request().body(), body, name)
+            self.assertEqual(self.answer(resource).body, body, name)
 
     def test_the_current_folder_comes_first(self) -> None:
         self.module("wave", "from app import page")  # also in the standard library

@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.application.app import ServerOptions
 from twisted.application.service import Application, IService, IServiceMaker
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import (
     ILogFilterPredicate,
     ILogObserver,
@@ -22,6 +22,7 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.harness import Client, MemoryWire, Response
 from twistream import service
 from twistream.service import Options, makeService
 from twistream.service.maker import without_debug
@@ -44,7 +45,7 @@ class Serving(SynchronousTestCase):
         self.options.parseOptions(["--app", f"{__name__}:handler", *arguments])
         return makeService(self.options)
 
-    def get(self) -> bytes:
+    def get(self) -> Response:
         """
         The response of the site that the service listens with.
         """
@@ -52,13 +53,9 @@ class Serving(SynchronousTestCase):
         # As a port does when it starts.
         site.doStart()
         self.addCleanup(site.doStop)
-        protocol = site.buildProtocol(None)
-        transport = StringTransport()
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        self.reactor.advance(0)
-        data: bytes = transport.value()
-        return data
+        client = Client(site, self.reactor, MemoryWire(site))
+        client.request(path="/path", headers={"Connection": "close"})
+        return client.receive()
 
 
 class ServiceTests(Serving):
@@ -71,7 +68,8 @@ class ServiceTests(Serving):
 
     def test_the_application_is_served(self) -> None:
         self.service().startService()
-        self.assertTrue(self.get().endswith(b"\r\n\r\nhello"))
+        response = self.get()
+        self.assertEqual((response.body, response.complete), (b"hello", True))
 
     def test_requests_are_not_logged_by_default(self) -> None:
         events: list[LogEvent] = []
