@@ -1,5 +1,6 @@
-# `make demo` serves the demo, `make test` runs every check, `make bench` measures. Each makes its
-# environment if it is missing: .venv for the first two, .venv-bench for the benchmarks.
+# `make demo` serves the demo, `make test` runs every check, and `make bench` runs the benchmarks.
+# Each creates its environment if it is missing and installs what it needs: .venv for the first
+# two, .venv-bench for the benchmarks.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,15 +12,15 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 
 .PHONY: help demo test bench bench-smoke format system-deps clean
 
 help:
-	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'
-	@echo 'make test         run the linter, the type checker, the layer checks and all tests'
-	@echo 'make bench        compare the speed of twistream with other servers: 35 minutes, on an idle machine'
-	@echo '                  (ARGS="--rounds 1 --only twelve" for less, ARGS=--help for all options,'
-	@echo '                  ARGS="--only forms --against PATH" to compare two checkouts)'
-	@echo 'make bench-smoke  run every benchmark at a tiny size and check every byte, in about two minutes'
-	@echo 'make format       format the code and fix what the linter can fix'
-	@echo 'make system-deps  install the programs that the tests need from outside PyPI (Debian, Ubuntu)'
-	@echo 'make clean        remove everything that these commands made'
+	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (for another address: LISTEN=tcp:8081)'
+	@echo 'make test         run the linter, the type checker, and all tests'
+	@echo 'make bench        compare twistream with other servers (35 minutes on an idle machine;'
+	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help;'
+	@echo '                  to compare two checkouts: ARGS="--only forms --against PATH")'
+	@echo 'make bench-smoke  run every benchmark at a tiny size and check every byte (two minutes)'
+	@echo 'make format       format the code'
+	@echo 'make system-deps  install the programs that the tests need (on Debian or Ubuntu)'
+	@echo 'make clean        remove everything that these commands created'
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/twistd -n --pidfile= twistream $(if $(LISTEN),--listen '$(LISTEN)')
@@ -51,7 +52,7 @@ $(BIN)/python:
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
-# An optimised Python, where there is one: figures of another build mean little.
+# Figures of a Python without optimisations mean little, so another one may be chosen.
 $(BENCH_BIN)/python:
 	@$(CHECK_PYTHON)
 	$$(scripts/bench-python '$(PYTHON)') -m venv $(BENCH_VENV)

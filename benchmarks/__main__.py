@@ -7,12 +7,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks.checkouts import HERE, THERE, checkouts
 from benchmarks.machine import NotMeasuredError
+from benchmarks.picture import picture
 from benchmarks.plots import draw
 from benchmarks.report import as_rst, comparison, warnings
 from benchmarks.results import Results
@@ -159,6 +161,8 @@ def _write(results: Results, folder: Path) -> None:
         sys.stdout.write(f"{comparison(results, HERE, THERE)}\n")
         return
     plots = draw(results, folder)
+    with suppress(ValueError):  # it needs figures that this run may not have
+        (folder / "picture.svg").write_text(picture(results), encoding="utf-8")
     (folder / "results.rst").write_text(as_rst(results, plots), encoding="utf-8")
     tell(f"written: {folder / 'results.rst'}")
 

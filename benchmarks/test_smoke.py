@@ -3,6 +3,7 @@ The smoke run: every scenario and every server at a tiny size. Run it with ``mak
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,9 +19,7 @@ from benchmarks.client import Client, check_response, fill_channel
 from benchmarks.fanout import Fanout, Streams
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
-from benchmarks.plots import draw
 from benchmarks.processes import ServerProcess, serving
-from benchmarks.report import as_rst
 from benchmarks.results import Results
 from benchmarks.scenarios import FORMS, SCENARIOS, percentile
 from benchmarks.servers import ROOT, SERVERS, Server
@@ -191,13 +190,16 @@ def test_two_checkouts_are_compared(tmp_path: Path) -> None:
     assert all(float(row.split()[-1]) > 0 for row in rows)
 
 
-def test_the_stored_report_is_that_of_the_stored_results(tmp_path: Path) -> None:
-    results = Results.load(STORED / "results.json")
-    plots = draw(results, tmp_path)
-    assert as_rst(results, plots) == (STORED / "results.rst").read_text()
-    assert {path.name for path in tmp_path.iterdir()} == {
-        path.name for path in STORED.glob("*.svg")
-    }
+def test_the_stored_report_and_plots_are_those_of_the_stored_results(tmp_path: Path) -> None:
+    assert main(["--report", str(STORED / "results.json"), "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in STORED.iterdir()}
+    for name in ("results.json", "results.rst", "picture.svg"):
+        assert (tmp_path / name).read_text() == (STORED / name).read_text()
+
+
+def test_the_readme_names_the_figure_that_its_picture_shows() -> None:
+    [rate] = re.findall(r"one core makes ([\d,]+) deliveries", (ROOT / "README.rst").read_text())
+    assert f">{rate}<" in (STORED / "picture.svg").read_text()
 
 
 def test_results_of_several_rounds_are_medians_and_ratios_within_rounds(tmp_path: Path) -> None:

@@ -21,18 +21,11 @@ Item: TypeAlias = str | BytesLike
 class Body:
     """
     The head and the body of one response.
-
-    Attributes:
-        request: The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the
-            stream owns it.
-        clock: The `IReactorTime` of this response.
     """
 
-    __slots__ = ("__weakref__", "_log", "_response", "_writer", "clock", "request")
+    __slots__ = ("__weakref__", "_log", "_response", "_writer")
 
     def __init__(self, response: Response) -> None:
-        self.request: Request = response.request
-        self.clock: IReactorTime = response.turn.clock
         self._response = response
         self._writer = response.writer
         self._log: Logger | None = None
@@ -43,6 +36,20 @@ class Body:
             f"<{type(self).__name__} {self.method} {self.path} {response.life.phase.name}, "
             f"{response.room.written} bytes written, {response.waiting} waiting>"
         )
+
+    @property
+    def request(self) -> Request:
+        """
+        The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the stream owns it.
+        """
+        return self._response.request
+
+    @property
+    def clock(self) -> IReactorTime:
+        """
+        The clock of this response.
+        """
+        return self._response.turn.clock
 
     @property
     def method(self) -> str:
@@ -293,7 +300,10 @@ def encoded(data: Item) -> bytes:
     if isinstance(data, bytes):
         return data
     if isinstance(data, str):
-        return render.encode_text(data)
+        try:
+            return data.encode()
+        except UnicodeEncodeError:
+            return render.encode_text(data)  # Raises an EncodeError that says what is wrong.
     try:
         return memoryview(data).tobytes()
     except TypeError:

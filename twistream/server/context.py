@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
-from twistream.server.response.response import Response
 from twistream.wire.messages import LINES
 
 
@@ -30,18 +29,9 @@ class Context(BaseContext):
     fail. If it ended early, the error is `err`, a `StreamClosed`: `ClientDisconnected`,
     `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended in good
     order, the error is `StreamFinished`.
-
-    Attributes:
-        request: The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the
-            stream owns it.
-        clock: The `IReactorTime` of this response.
     """
 
-    __slots__ = ("_is_event_stream",)
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response)
-        self._is_event_stream = False
+    __slots__ = ()
 
     @property
     def last_event_id(self) -> str | None:
@@ -87,13 +77,12 @@ class Context(BaseContext):
             ValueError: A time is negative, NaN, infinite or over thirty years; ping is under
                 a millisecond and not 0; or an origin has the wrong form.
         """
-        if self._is_event_stream or self._response.subscribed:
+        response = self._response
+        if response.is_event_stream or response.subscribed:
             msg = "call sse() once, before anything else makes a stream of this response"
             raise RuntimeError(msg)
-        events = EventStream(
-            self, self._response, ping=ping, retry=retry, allow_origin=allow_origin
-        )
-        self._is_event_stream = True
+        events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
+        response.is_event_stream = True
         return events
 
     def subscribe(
@@ -143,7 +132,7 @@ class Context(BaseContext):
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is asked for
                 without a history; or a channel is given twice.
         """
-        if self._is_event_stream:
+        if self._response.is_event_stream:
             msg = "this is a stream of events: call subscribe() on the object that sse() returned"
             raise RuntimeError(msg)
         outlet = Outlet(self, self._response, LINES)

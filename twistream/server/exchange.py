@@ -127,10 +127,12 @@ class Exchange:
         End the response after the handler has returned `result`.
         """
         self._forget_handler()
-        if self._context.err is not None:
+        if self._response.life.err is not None:
+            self._drop_frames()
             return
         try:
-            self._write_result(result)
+            if result is not None:
+                self._write_result(result)
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
             return
@@ -141,8 +143,6 @@ class Exchange:
             self._response.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:
-        if result is None:
-            return
         if not isinstance(result, Item):
             msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
             raise TypeError(msg)
@@ -182,11 +182,11 @@ class Exchange:
         """
         self.pending = None
         self._response.observers.handler = None
-        self._drop_frames()
 
     def _drop_frames(self) -> None:
         """
         Break the cycle through the frames that the error has passed.
         """
-        if self._context.err is not None:
-            self._context.err.__traceback__ = None
+        err = self._response.life.err
+        if err is not None:
+            err.__traceback__ = None

@@ -92,9 +92,12 @@ class StreamResource(Resource):
             return NOT_DONE_YET
         if remove_encoder(request):
             self._warn_of_encoder()
+        clock = self._clock or cast("Site", request.site).reactor
+        if self._turn is None or self._turn.clock is not clock:
+            self._turn = Turn.of(clock)
         response = Response(
             request,
-            self._turn_of(request),
+            self._turn,
             send_timeout=self._send_timeout,
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
@@ -107,12 +110,6 @@ class StreamResource(Resource):
         if not request.finished:
             exchange.outlive_call()
         return NOT_DONE_YET
-
-    def _turn_of(self, request: Request) -> Turn:
-        clock = self._clock or cast("Site", request.site).reactor
-        if self._turn is None or self._turn.clock is not clock:
-            self._turn = Turn.of(clock)
-        return self._turn
 
     def _warn_of_encoder(self) -> None:
         if not self._warned:

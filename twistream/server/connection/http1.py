@@ -12,9 +12,11 @@ from twisted.web.server import Request
 
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.outbound import Outbound, Owner
-from twistream.server.connection.sockets import descriptor, got_close_notify, in_kernel, queued
+from twistream.server.connection.sockets import got_close_notify, in_kernel, queued
 from twistream.wire.frames import Batch
 from twistream.wire.framing import LAST_CHUNK, chunk
+
+_EMPTY: list[bytes] = []  # Shared by all responses without pending frames, and never changed.
 
 
 class HTTP1Outbound(Outbound):
@@ -23,59 +25,50 @@ class HTTP1Outbound(Outbound):
     """
 
     __slots__ = (
-        "_channel",
         "_chunked",
         "_frames",
         "_registered",
-        "_socket",
         "_taken",
         "_taken_in",
         "_transport",
-        "_until_close",
     )
 
-    # Twisted's annotations know less of these than they are.
-    _channel: Any
-    _transport: Any
+    _transport: Any  # Twisted's annotations know too little of it.
 
     def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
         super().__init__(request, request.channel.transport, turn, owner)
-        self._channel = request.channel
         self._transport = request.channel.transport
-        self._socket = descriptor(self._transport)
         self._registered = False
-        self._frames: list[bytes] = []
+        self._frames = _EMPTY
         self._taken = 0
         self._taken_in = 0
         self._chunked = False
-        # Whether the body ends with the connection: neither chunks nor a length end it.
-        self._until_close = False
 
     def start(self) -> None:
         head = self._borrowed.record_head()
-        request = self._borrowed.request
-        self._chunked = bool(request.chunked)
-        self._until_close = not (
-            self._chunked or request.responseHeaders.hasHeader(b"Content-Length")
-        )
-        self._frames.append(head)
-        self.pending += len(head)
+        self._chunked = bool(self._borrowed.request.chunked)
+        self._frames = [head]
+        self.pending = len(head)
 
     def put(self, data: bytes) -> None:
         frame = chunk(data) if self._chunked else data
-        self._frames.append(frame)
+        if self.pending:
+            self._frames.append(frame)
+        else:
+            self._frames = [frame]
         self.pending += len(frame)
 
     def put_end(self) -> None:
         if self._chunked:
-            self._frames.append(LAST_CHUNK)
+            # The head or a chunk is pending, or everything has been pushed.
+            self._frames = [*self._frames, LAST_CHUNK]
             self.pending += len(LAST_CHUNK)
             self._borrowed.request.chunked = 0  # `finish` must not send another.
 
     def push(self) -> None:
         frames = self._frames
         data = frames[0] if len(frames) == 1 else b"".join(frames)
-        frames.clear()
+        self._frames = _EMPTY
         self.pending = 0
         self._send(data)
 
@@ -121,9 +114,9 @@ class HTTP1Outbound(Outbound):
             self._registered = True
             self.full |= self._borrowed.register(self)
         if got_close_notify(self._transport):
-            self._channel.loseConnection()
+            self._borrowed.request.channel.loseConnection()
             return
-        self._channel.write(data)
+        self._borrowed.request.channel.write(data)
         if self.has_unsent():
             self._report_queued()
 
@@ -145,7 +138,7 @@ class HTTP1Outbound(Outbound):
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         self._taken = self.handed
         if got_close_notify(self._transport):
-            self._channel.loseConnection()
+            self._borrowed.request.channel.loseConnection()
             return
         super().resumeProducing()
 
@@ -155,7 +148,7 @@ class HTTP1Outbound(Outbound):
         return (self._resumes, self.handed - queued(self._transport) - in_kernel(self._socket))
 
     def abort(self) -> bool:
-        if self._until_close:
+        if self.handed and self._ends_with_connection():
             # Only a reset differs from a good end here, and a reset drops what has not
             # reached the client yet.
             if self._socket is not None and (queued(self._transport) or in_kernel(self._socket)):
@@ -164,8 +157,15 @@ class HTTP1Outbound(Outbound):
         else:
             # The last chunk, or the rest of the Content-Length, is missing: FIN is enough.
             self._borrowed.unregister()
-            self._channel.loseConnection()
+            self._borrowed.request.channel.loseConnection()
         return True
+
+    def _ends_with_connection(self) -> bool:
+        """
+        Whether neither chunks nor a length end the body.
+        """
+        headers = self._borrowed.request.responseHeaders
+        return not self._chunked and not headers.hasHeader(b"Content-Length")
 
     def cut(self) -> None:
         self._transport.abortConnection()
@@ -179,5 +179,5 @@ class HTTP1Outbound(Outbound):
 
     def release(self) -> None:
         super().release()
-        self._frames.clear()
+        self._frames = _EMPTY
         self.pending = 0

@@ -24,7 +24,7 @@ from twisted.web.server import Request
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.multiplexer import Multiplexer
 from twistream.server.connection.outbound import Outbound, Owner
-from twistream.server.connection.sockets import descriptor, in_kernel, queued
+from twistream.server.connection.sockets import in_kernel, queued
 from twistream.wire.frames import Batch
 
 _FRAME_COST = 320
@@ -108,9 +108,8 @@ class HTTP2Outbound(Outbound):
         if self._waits_for_own_window():
             # What other streams of the connection move is no progress of this one.
             return (self.handed, 0)
-        transport = self._connection.transport
-        socket = descriptor(transport)
-        unsent = queued(transport) + (0 if socket is None else in_kernel(socket))
+        socket = self._socket
+        unsent = queued(self._connection.transport) + (0 if socket is None else in_kernel(socket))
         return (self._multiplexer.handed, -unsent)
 
     def abort(self) -> bool:

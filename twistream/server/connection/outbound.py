@@ -58,6 +58,7 @@ class Outbound(ABC):
         "_borrowed",
         "_owner",
         "_resumes",
+        "_socket",
         "_turn",
         "coalesces",
         "full",
@@ -73,7 +74,7 @@ class Outbound(ABC):
         self.full = False
         self.handed = 0
         self.pending = 0
-        socket = descriptor(transport)
+        self._socket = socket = descriptor(transport)
         reactor: object = turn.clock if socket is None else socket.reactor
         self.coalesces = reactor is turn.clock
 

@@ -1,8 +1,10 @@
 """
 Head: status and headers of one response, until they are sent.
 
-It knows which headers are a handler's to set, and which follow from the kind of the
-response. When the head is sent is the writer's decision, and how, the outbound's.
+It knows which headers a handler may set, and which follow from the kind of the response. The
+response decides when the head is sent, the outbound how.
+
+Layer: response, at the bottom.
 """
 
 from twisted.web.http import NO_CONTENT, NOT_MODIFIED, RESET_CONTENT
@@ -23,8 +25,8 @@ _FRAMING: dict[bytes, dict[bytes, bool]] = {
     b"upgrade": {},
 }
 """
-Headers that are the protocol's to send: the values that a handler may give all the same,
-and whether the connection closes after the response.
+Headers that the protocol sends itself: the values that a handler may set nevertheless, and
+whether the connection then closes after the response.
 """
 
 _OF_THE_BODY = (
@@ -42,25 +44,32 @@ _OF_THE_BODY = (
     "X-Accel-Buffering",
 )
 """
-What would be untrue of an error page that is sent instead of the body.
+Headers that describe the body, so they would be wrong on an error page sent in its place.
+"""
+
+
+_PLAIN_TEXT = with_charset("text/plain").encode()
+"""
+The default type. That of Twisted is HTML, in which a stranger's text may be a script.
 """
 
 
 class Head:
     """
-    The head of one response, on the way to its request.
+    The head of one response.
 
-    What somebody else has put on the request before is kept.
+    Headers that are on the request already, from other resources, are kept.
 
     Attributes:
         declared: The ``Content-Length`` that the body must have, if one is set.
-        empty_status: The status, if the body turns out to be empty; None for the same.
+        empty_status: The status to send instead if the body is empty; None to keep it.
+        request: The request.
     """
 
-    __slots__ = ("_close", "_request", "declared", "empty_status")
+    __slots__ = ("_close", "declared", "empty_status", "request")
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self.request = request
         self._close = False
         self.empty_status: int | None = None
         self.declared = _declared(request.responseHeaders)
@@ -74,17 +83,17 @@ class Head:
         if lowered in _FRAMING:
             allowed = _FRAMING[lowered]
             if encoded_value.lower() not in allowed:
-                msg = f"{name!r} is the protocol's to send, it cannot be {value!r}"
+                msg = f"the protocol sends {name!r} itself, so it cannot be set to {value!r}"
                 raise ValueError(msg)
             self._close |= allowed[encoded_value.lower()]
             return
         if lowered == b"content-length":
             length = content_length(encoded_value)
             if add and self.declared not in (None, length):
-                msg = f"Content-Length is {self.declared} already"
+                msg = f"Content-Length is already set to {self.declared}"
                 raise ValueError(msg)
             self.declared, add = length, False
-        headers = self._request.responseHeaders
+        headers = self.request.responseHeaders
         if add:
             headers.addRawHeader(encoded_name, encoded_value)
         else:
@@ -92,21 +101,21 @@ class Head:
 
     def content_type(self, value: str) -> None:
         """
-        Set the type of the body.
+        Set the media type of the body.
         """
-        self._request.responseHeaders.setRawHeaders(b"Content-Type", [field_value(value)])
+        self.request.responseHeaders.setRawHeaders(b"Content-Type", [field_value(value)])
 
     def default(self, name: bytes, value: bytes) -> None:
         """
         Set a header, unless it is set.
         """
-        _default(self._request.responseHeaders, name, value)
+        _default(self.request.responseHeaders, name, value)
 
     def has_type(self) -> bool:
         """
-        Whether the type of the body is set.
+        Whether the media type of the body is set.
         """
-        return self._request.responseHeaders.hasHeader(b"Content-Type")
+        return self.request.responseHeaders.hasHeader(b"Content-Type")
 
     def status_code(self, code: int) -> None:
         """
@@ -118,19 +127,19 @@ class Head:
         if not 200 <= code <= 599:
             msg = f"the final status of a response is 200 to 599, not {code}"
             raise ValueError(msg)
-        self._request.setResponseCode(int(code))
+        self.request.setResponseCode(int(code))
 
     def bodyless(self) -> bool:
         """
-        Whether this response may have no body.
+        Whether no body is allowed.
         """
-        return self._request.method == b"HEAD" or self._request.code in _NO_BODY
+        return self.request.method == b"HEAD" or self.request.code in _NO_BODY
 
     def clear_for_page(self, status: int) -> None:
         """
-        Make it the head of an error page: forget what was said of the body.
+        Make it the head of an error page, without the headers that describe the body.
         """
-        request = self._request
+        request = self.request
         request.setResponseCode(status)
         request.etag = request.lastModified = None
         for name in _OF_THE_BODY:
@@ -139,12 +148,12 @@ class Head:
 
     def complete(self, length: int | None) -> None:
         """
-        Add what the body asks for.
+        Add the headers of a response with a body.
 
         Args:
-            length: How long the body is; None while it is not known.
+            length: The length of the body in bytes; None while it is not known.
         """
-        headers = self._request.responseHeaders
+        headers = self.request.responseHeaders
         if length is None:
             self.declared = _declared(headers)
             _default(headers, b"X-Accel-Buffering", b"no")
@@ -152,39 +161,38 @@ class Head:
         else:
             headers.setRawHeaders(b"Content-Length", [b"%d" % length])
         if length != 0:
-            # Twisted's own default is HTML, where a stranger's text may be a script.
-            _default(headers, b"Content-Type", with_charset("text/plain").encode())
+            _default(headers, b"Content-Type", _PLAIN_TEXT)
         self._complete_framing()
 
     def complete_without_body(self, length: int | None) -> None:
         """
-        Add what a response without a body needs, take away what it may not have.
+        Add and remove headers for a response without a body.
 
         Args:
-            length: How long the body to GET would be; None if that is not known.
+            length: The length in bytes of the body that GET would get; None if not known.
         """
-        headers = self._request.responseHeaders
-        code = self._request.code
+        headers = self.request.responseHeaders
+        code = self.request.code
         if code == NO_CONTENT:
             headers.removeHeader(b"Content-Length")
             headers.removeHeader(b"Content-Type")
         elif code == RESET_CONTENT:
-            # Unlike the others it is framed as any response (RFC 9110 15.3.6).
+            # Unlike the others it is framed like a response with a body (RFC 9110 15.3.6).
             headers.setRawHeaders(b"Content-Length", [b"0"])
         elif code != NOT_MODIFIED:
-            # HEAD, which has the headers that GET would have (RFC 9110 9.3.2).
+            # HEAD: the headers that GET would have (RFC 9110 9.3.2).
             if length is None:
                 _default(headers, b"X-Content-Type-Options", b"nosniff")
             else:
                 _default(headers, b"Content-Length", b"%d" % length)
-            _default(headers, b"Content-Type", with_charset("text/plain").encode())
+            _default(headers, b"Content-Type", _PLAIN_TEXT)
         self._complete_framing()
 
     def _complete_framing(self) -> None:
-        request = self._request
-        # Twisted would send it beside a Content-Length: the shape of request smuggling.
+        request = self.request
+        # Twisted would send it together with a Content-Length: a request smuggling risk.
         request.responseHeaders.removeHeader(b"Transfer-Encoding")
-        # HTTP/2 has no such header, and shares the connection among streams.
+        # HTTP/2 has no such header: its streams share the connection.
         if self._close and request.clientproto != b"HTTP/2":
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
             request.channel.persistent = False

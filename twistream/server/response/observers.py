@@ -80,7 +80,7 @@ class Observers:
         self._on_close: tuple[Callback, ...] = ()
         self._on_disconnect: tuple[Callback, ...] = ()
         self._notified = False
-        self._waiting: list[Deferred[StreamClosed | None]] | None = None
+        self._waiting: tuple[Deferred[StreamClosed | None], ...] = ()
 
     @property
     def sleeps(self) -> Waits:
@@ -110,9 +110,7 @@ class Observers:
         if self._notified:
             return succeed(self._life.err)
         waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
-        if self._waiting is None:
-            self._waiting = []
-        self._waiting.append(waiting)
+        self._waiting += (waiting,)
         return waiting
 
     def on_disconnect(self, callback: Callback) -> None:
@@ -140,40 +138,48 @@ class Observers:
         Args:
             waits: The Deferreds of those who wait to send.
         """
-        life = self._life
-        err = life.err
-        reason: Exception = StreamFinished() if err is None else err
-        sleeps = self._sleeps if err is None or not self.keep_running else None
-        open_waits = [each for each in (waits, sleeps) if each is not None]
-        # The handler is cancelled first. The wait of ours that it awaits fails with `reason`.
-        for each in open_waits:
-            each.will_fail_with(reason)
-        # Everything that is notified is dropped, so that no reference cycle remains.
-        handler, self.handler = self.handler, None
-        if err is not None and not self.keep_running and handler is not None:
-            handler.cancel()
-        life.notifying = True
-        attached, self._attached = self._attached, ()
-        for stoppable in attached:
-            stoppable.stop(reason)
-        for each in open_waits:
-            each.fail_all(reason)
-        life.notifying = False
+        life, err = self._life, self._life.err
+        if err is not None or waits is not None or self._attached or self._sleeps is not None:
+            self._stop(StreamFinished() if err is None else err, waits)
         self._notified = True
         for callback in (self._on_disconnect if _client_left(err) else ()) + self._on_close:
             callback()
         self._on_disconnect = self._on_close = ()
+        waiting, self._waiting = self._waiting, ()
         life.notifying = True
-        waiting, self._waiting = self._waiting, None
-        for done in waiting or ():
+        for done in waiting:
             # A callback may have cancelled it.
             if not done.called:
                 done.callback(err)
         life.notifying = False
 
+    def _stop(self, reason: Exception, waits: Waits | None) -> None:
+        """
+        Cancel the handler, stop loops and subscriptions, and fail all waits.
+        """
+        life = self._life
+        sleeps = self._sleeps if life.err is None or not self.keep_running else None
+        # The handler is cancelled first. The wait of ours that it awaits fails with `reason`.
+        if waits is not None:
+            waits.will_fail_with(reason)
+        if sleeps is not None:
+            sleeps.will_fail_with(reason)
+        # Everything that is notified is dropped, so that no reference cycle remains.
+        handler, self.handler = self.handler, None
+        if life.err is not None and not self.keep_running and handler is not None:
+            handler.cancel()
+        life.notifying = True
+        attached, self._attached = self._attached, ()
+        for stoppable in attached:
+            stoppable.stop(reason)
+        if waits is not None:
+            waits.fail_all(reason)
+        if sleeps is not None:
+            sleeps.fail_all(reason)
+        life.notifying = False
+
     def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        if self._waiting is not None:
-            self._waiting.remove(waiting)
+        self._waiting = tuple(each for each in self._waiting if each is not waiting)
         if self._life.err is not None:
             # The handler is cancelled because of this error, and awaits just that.
             waiting.callback(self._life.err)

@@ -22,6 +22,8 @@ class Phase(Enum):
     ABORTING = "the response is incomplete, and its last bytes are on their way"
     OVER = "nothing more is sent"
 
+    __hash__ = object.__hash__  # That of Enum is written in Python, and slow.
+
 
 class Cause(Enum):
     """
@@ -35,6 +37,8 @@ class Cause(Enum):
     DRAINED = "drained"
     LOST = "lost"
     CUT = "cut"
+
+    __hash__ = object.__hash__
 
 
 _GOALS = {

@@ -2,8 +2,7 @@
 Response: one HTTP response, from its head to its end.
 
 `Context`, `EventStream`, `Outlet`, `Broadcast` and `Exchange` share it. It decides whether a
-body may begin, moves the response from phase to phase, ends it in good order or early, and cuts
-a client that takes nothing.
+body may begin, moves from phase to phase, ends in good order or early, and cuts a stalled client.
 
 Layer: response. Handlers, channels and formats are above it.
 """
@@ -34,6 +33,8 @@ from twistream.server.response.phase import Cause, Life, Phase
 from twistream.server.response.room import Room
 from twistream.server.response.writer import ResponseWriter
 
+_HEAD, _BODY, _FINISHING, _ABORTING, _OVER = Phase
+
 _FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
 """
 Seconds between checks whether the client has everything that was sent before a reset: from the
@@ -48,8 +49,8 @@ class Response:
     Attributes:
         head: Status and headers.
         life: Its phase, and why it ended.
+        is_event_stream: Whether ``sse()`` has made it a stream of events.
         observers: Who is notified of its end.
-        request: The request that it answers.
         room: Its limits.
         subscribed: Whether it is, or has been, subscribed to channels.
         turn: The turn of its clock.
@@ -62,9 +63,9 @@ class Response:
         "_send_timeout",
         "_stall_watch",
         "head",
+        "is_event_stream",
         "life",
         "observers",
-        "request",
         "room",
         "subscribed",
         "turn",
@@ -87,12 +88,12 @@ class Response:
             max_buffered: Bytes that may be queued when more are written.
             keep_running: The handler goes on when the client disconnects.
         """
-        self.request = request
         self.turn = turn
         self.life = Life()
         self.head = Head(request)
         self.room = Room(max_buffered)
         self.observers = Observers(self.life, keep_running=keep_running)
+        self.is_event_stream = False
         self.subscribed = False
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
@@ -109,11 +110,18 @@ class Response:
         self._retry: IDelayedCall | None = None
 
     @property
+    def request(self) -> Request:
+        """
+        The request that it answers.
+        """
+        return self.head.request
+
+    @property
     def waiting(self) -> int:
         """
         The number of bytes that wait for the client in this process.
         """
-        return 0 if self.life.phase is Phase.OVER else self.writer.backlog
+        return 0 if self.life.phase is _OVER else self.writer.backlog
 
     # The head.
 
@@ -138,7 +146,7 @@ class Response:
 
         Where no body is allowed (HEAD, 204, 205, 304), this completes the response.
         """
-        if self.life.phase is Phase.HEAD and self.head.bodyless():
+        if self.life.phase is _HEAD and self.head.bodyless():
             self._end_without_body(ResponseComplete())
         return not self.life.ended
 
@@ -149,7 +157,7 @@ class Response:
         Raises:
             ContentLengthMismatch: More than the declared length has been written.
         """
-        if self.admits_body() and self.life.phase is Phase.HEAD:
+        if self.admits_body() and self.life.phase is _HEAD:
             self.head.complete(None)
             room = self.room
             room.declared = self.head.declared
@@ -174,12 +182,11 @@ class Response:
 
     def _open(self) -> None:
         try:
-            begins = self.begin_body()
+            self.begin_body()
         except Exception as err:
             self.abort(StreamAborted(type(err).__name__))
             raise  # For the log of the turn.
-        if begins:
-            self.writer.push()
+        self.writer.push()
 
     # The end in good order.
 
@@ -193,16 +200,17 @@ class Response:
         life, head, out = self.life, self.head, self._out
         if life.ended:
             return
-        if head.empty_status and not (life.head_sent or self.room.written):
-            head.status_code(head.empty_status)
-        if life.phase is Phase.HEAD and head.bodyless():
-            self._end_without_body(None)
-            return
-        declared, written = head.declared, self.room.written
-        if declared is not None and written != declared:
-            raise ContentLengthMismatch(declared, written)
+        phase, written = life.phase, self.room.written
+        if phase is _HEAD:
+            if head.empty_status and not written:
+                head.status_code(head.empty_status)
+            if head.bodyless():
+                self._end_without_body(None)
+                return
+        if head.declared is not None and written != head.declared:
+            raise ContentLengthMismatch(head.declared, written)
         body = self.writer.take()
-        if life.phase is Phase.HEAD:
+        if phase is _HEAD:
             head.complete(len(body))
             out.start()
         if body:
@@ -229,8 +237,7 @@ class Response:
         self.end()
 
     def _end_without_body(self, err: StreamClosed | None) -> None:
-        # A handler that has returned may have written a body that is not sent; its length is
-        # known then.
+        # After a handler has returned, the length of the body that is not sent is known.
         length = self.room.written if err is None and self.room.written else None
         self.head.complete_without_body(length)
         self.writer.drop()
@@ -238,21 +245,21 @@ class Response:
         self._out.put_end()
         self._move(Cause.NO_BODY)
         self.writer.push()
-        if self.life.phase is Phase.FINISHING:
+        if self.life.phase is _FINISHING:
             self.life.err = err
             self._finish()
 
     def _push_and_finish(self) -> None:
-        if self.life.phase is not Phase.FINISHING:
+        if self.life.phase is not _FINISHING:
             return  # The connection was lost before the end of the turn.
         self.writer.push()
         # Twisted does not watch over a response that it takes for complete, so it stays
         # open until the client has taken what is queued.
-        if self.life.phase is Phase.FINISHING and not self._out.full:
+        if self.life.phase is _FINISHING and not self._out.full:
             self._finish()
 
     def _finish(self) -> None:
-        self._move(Cause.DRAINED)
+        self.life.move(Cause.DRAINED)
         self._stop_watching()
         out = self._out
         out.release()
@@ -262,7 +269,7 @@ class Response:
             out.watch_close(watch.moved, watch.seconds)
         self.request.sentLength = self.room.written
         out.finish()
-        self._notify()
+        self.observers.notify(self.writer.waits)
 
     # The early end.
 
@@ -279,22 +286,22 @@ class Response:
         # `lost`, which the end of the connection calls, stops the watch.
         self._watch().start(lambda: True)
         self._let_through(_FIRST_RETRY)
-        self._notify()
+        self.observers.notify(self.writer.waits)
 
     def cut(self, err: StreamClosed) -> None:
         """
         Abort at once: what the client has not taken is lost.
         """
         phase = self.life.phase
-        if phase is Phase.OVER:
+        if phase is _OVER:
             return
-        if phase is Phase.ABORTING:
-            self._move(Cause.CUT)
+        if phase is _ABORTING:
+            self.life.move(Cause.CUT)
             self._out.cut()
         else:
             self._fail(err, Cause.CUT)
             self._out.cut()
-            self._notify()
+            self.observers.notify(self.writer.waits)
 
     def lost(self, reason: StreamClosed) -> None:
         """
@@ -306,11 +313,11 @@ class Response:
             self._retry = None
         self._out.release()
         phase = self.life.phase
-        if phase is Phase.ABORTING:
-            self._move(Cause.LOST)
-        elif phase is not Phase.OVER:
+        if phase is _ABORTING:
+            self.life.move(Cause.LOST)
+        elif phase is not _OVER:
             self._fail(reason, Cause.LOST)
-            self._notify()
+            self.observers.notify(self.writer.waits)
         if self.life.head_sent:
             self.request.sentLength = self.room.written
             # Twisted logs only the requests that were answered in good order.
@@ -326,8 +333,8 @@ class Response:
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
             self._retry = self.turn.clock.callLater(delay, self._let_through, longer)
-        elif self.life.phase is Phase.ABORTING:
-            self._move(Cause.DRAINED)
+        elif self.life.phase is _ABORTING:
+            self.life.move(Cause.DRAINED)
 
     # Notifications.
 
@@ -362,23 +369,22 @@ class Response:
         """
         See `twistream.server.connection.outbound.Owner`.
         """
-        if self.life.phase is Phase.FINISHING:
+        if self.life.phase is _FINISHING:
             self._push_and_finish()
         else:
             self.writer.drained()
 
-    def _notify(self) -> None:
-        self.observers.notify(self.writer.waits)
-
     def _move(self, cause: Cause) -> None:
+        """
+        Go on from the head or the body.
+        """
         self.life.move(cause)
         self.writer.begin_body = None  # It has begun, or never will.
 
     def _watch(self) -> StallWatch:
         if self._stall_watch is None:
-            self._stall_watch = StallWatch(
-                self.turn, self._send_timeout, self._out.progress, self._time_out
-            )
+            progress, time_out = self._out.progress, self._time_out
+            self._stall_watch = StallWatch(self.turn, self._send_timeout, progress, time_out)
         return self._stall_watch
 
     def _stop_watching(self) -> None:
@@ -387,7 +393,7 @@ class Response:
             self._stall_watch = None
 
     def _time_out(self) -> None:
-        if self.life.phase is Phase.OVER:
+        if self.life.phase is _OVER:
             self._out.cut()  # The end of an aborted response that its client does not take.
         else:
             self.cut(SendTimeout(self._send_timeout))

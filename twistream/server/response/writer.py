@@ -1,8 +1,7 @@
 """
 ResponseWriter: the buffer of one response, flush, backpressure and pacing.
 
-It decides what is sent and when. How bytes travel is the outbound's job; whether a body may
-begin, and how it ends, the response's.
+It decides what is sent and when. The outbound knows how bytes travel, the response how it ends.
 
 Layer: response, below `twistream.server.response.response`.
 """
@@ -12,7 +11,6 @@ from enum import Enum
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
@@ -35,13 +33,9 @@ Seconds that a message of a loop waits for others to be sent with it. A send cos
 as the framing of ten messages, and no reader notices half a millisecond.
 """
 
-_DRAIN_INTERVAL = 0.01
-"""
-Seconds between checks of a connection that holds much of the limit and is not full. This
-happens only where the limit is small, and Twisted does not report the drain. As long as a slice.
-"""
+_HEAD, _BODY = Phase.HEAD, Phase.BODY
 
-_BODY = Phase.BODY
+_EMPTY: list[bytes] = []  # Shared by all empty buffers, and never changed.
 
 
 class Urgency(Enum):
@@ -100,7 +94,7 @@ class ResponseWriter:
         self._turn = turn
         self.begin_body: Callable[[], bool] | None = begin_body
         self.last_sent = 0.0
-        self._parts: list[bytes] = []
+        self._parts = _EMPTY
         self._size = 0
         self._pending_since: float | None = None
         self._waits: Waits | None = None
@@ -127,7 +121,10 @@ class ResponseWriter:
         if not size:
             return 0
         self._room.admit(size, self)
-        self._parts.append(data)
+        if self._size:
+            self._parts.append(data)
+        else:
+            self._parts = [data]
         self._size += size
         if self._size > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
             self._out.put(self.take())
@@ -147,7 +144,7 @@ class ResponseWriter:
         """
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
+        self._parts = _EMPTY
         self._size = 0
         return body
 
@@ -156,7 +153,7 @@ class ResponseWriter:
         Discard the buffer, as if it had not been written.
         """
         self._room.written -= self._size
-        self._parts.clear()
+        self._parts = _EMPTY
         self._size = 0
 
     def replace(self, body: bytes) -> None:
@@ -227,6 +224,28 @@ class ResponseWriter:
             room.measure(self)
         return self._out.full or room.left < 0
 
+    def send_at_once(self, batch: Batch) -> bool:
+        """
+        Deliver a batch if the body goes on, the connection is not full and nothing is pending.
+
+        Returns whether it was delivered. This is the one call for each member of a broadcast,
+        so it counts the bytes itself instead of calling `Room.admit`.
+        """
+        out, room = self._out, self._room
+        if (
+            self._life.phase is not _BODY
+            or out.full
+            or out.pending
+            or room.left < 0
+            or room.declared is not None
+        ):
+            return False
+        room.left -= batch.size
+        room.written += batch.size
+        self.last_sent = self._turn.began
+        out.send_batch(batch)
+        return True
+
     def deliver(self, batch: Batch) -> None:
         """
         Send each message of a batch as a chunk of its own, before what is in the buffer.
@@ -287,7 +306,7 @@ class ResponseWriter:
         The connection was full and takes more now: wake up those who wait for it.
         """
         waiting, self._waiting = self._waiting, None
-        for wait in list(waiting or ()):  # Whoever is woken up may wait again at once.
+        for wait in list(waiting or ()):  # A copy: whoever is woken up may wait again at once.
             self._add_waits().fire(wait)
 
     def failed_wait(self) -> Deferred[None]:
@@ -312,11 +331,11 @@ class ResponseWriter:
         """
         Set the limits of a body that is written before the head is sent.
         """
-        if self._life.phase is not Phase.HEAD:
+        if self._life.phase is not _HEAD:
             self._life.refuse()
         # The handler can still change both. Where no body is allowed, none is sent.
-        head = self._head
-        self._room.declared = None if head.bodyless() else head.declared
+        head, declared = self._head, self._head.declared
+        self._room.declared = None if declared is None or head.bodyless() else declared
 
     def _begins(self) -> bool:
         """
@@ -332,11 +351,8 @@ class ResponseWriter:
         if self._share.enter(now):
             self._pushed = False
         if out.pending:
-            if (
-                out.pending > SEND_SIZE
-                or (urgency is _NOW and not self._pushed)
-                or not out.coalesces
-            ):
+            first = urgency is _NOW and not self._pushed
+            if first or out.pending > SEND_SIZE or not out.coalesces:
                 self._pushed = True
                 self.push()
             elif self._pending_since is None:
@@ -355,16 +371,15 @@ class ResponseWriter:
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
-                return self._wait_for_room()
+                return room.wait(self, self._add_waits(), self._turn.clock)
         # A transport that shows nothing may not report that it is full, so it gets a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
             self.push()
         waits = self._add_waits()
-        wait = waits.add()
+        self._turn.soon(partial(waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
-        self._turn.soon(partial(waits.fire, wait))
         return wait
 
     def _add_waits(self) -> Waits:
@@ -383,18 +398,3 @@ class ResponseWriter:
     def _forget_wait(self, wait: Deferred[None]) -> None:
         if self._waiting is not None:
             self._waiting.pop(wait, None)
-
-    def _wait_for_room(self) -> Deferred[None]:
-        call: IDelayedCall
-        waits, clock = self._add_waits(), self._turn.clock
-
-        def check() -> None:
-            nonlocal call
-            if self.backlog <= self._room.limit // 2:
-                waits.fire(wait)
-            else:
-                call = clock.callLater(_DRAIN_INTERVAL, check)
-
-        call = clock.callLater(_DRAIN_INTERVAL, check)
-        wait = waits.add(release=lambda _: call.cancel())
-        return wait
