@@ -73,23 +73,27 @@ def _bars(results: Results, names: Sequence[str]) -> Figure | None:
     """
     A panel for each figure, with the best server on top.
     """
-    panels = [name for name in names if name in results.figures]
+    medians = {name: _medians(results, name) for name in names}
+    panels = [name for name in names if medians[name]]
     if not panels:
         return None
-    rows = max(len(results.servers_of(name)) for name in panels)
+    rows = max(map(len, medians.values()))
     figure = Figure(figsize=(4.9 * len(panels) + 0.6, 0.34 * rows + 1.25), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, results, name)
+        _panel(axes, results, name, medians[name])
     return figure
 
 
-def _panel(axes: Any, results: Results, name: str) -> None:
-    about = kind(name)
-    medians = {
+def _medians(results: Results, name: str) -> dict[str, float]:
+    return {
         server: spread.median
         for server in results.servers_of(name)
-        if (spread := results.spread(name, server, about.main))
+        if (spread := results.spread(name, server, kind(name).main))
     }
+
+
+def _panel(axes: Any, results: Results, name: str, medians: dict[str, float]) -> None:
+    about = kind(name)
     order = sorted(medians, key=lambda server: medians[server], reverse=not about.more_is_better)
     titles = [results.servers[server]["title"].partition(" (")[0] for server in order]
     colours = {OURS: _OURS, "twisted": _ON_TWISTED}
