@@ -4,12 +4,28 @@ Frame and Batch: messages that many responses get, framed once for all of them.
 
 from collections.abc import Iterator, Sequence
 
-from twistream.wire.framing import chunk
+LAST_CHUNK = b"0\r\n\r\n"
+"""
+The chunk of size zero and the empty trailer section that end a body (RFC 9112 7.1).
+"""
 
 SEND_SIZE = 64 * 1024
 """
 Bytes that are sent in one piece: what Twisted's transports take before they are full.
 """
+
+
+def chunk(data: bytes) -> bytes:
+    """
+    Frame `data` as one chunk (RFC 9112 7.1).
+
+    Raises:
+        ValueError: `data` is empty. A chunk of size zero would end the body.
+    """
+    if not data:
+        msg = "a chunk of size zero would end the body"
+        raise ValueError(msg)
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Frame:

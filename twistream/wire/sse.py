@@ -8,7 +8,7 @@ server and the client layer.
 from attrs import frozen
 
 from twistream.errors import LimitExceeded
-from twistream.wire.framing import LineSplitter
+from twistream.wire.lines import LineSplitter
 from twistream.wire.render import encode_text
 
 MAX_RETRY_MS = 2**63 - 1

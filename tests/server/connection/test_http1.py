@@ -16,9 +16,9 @@ from twisted.internet.tcp import Server
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.stepped import Other, Wire
-from tests.wire.test_framing import decoded
+from tests.wire.test_frames import decoded
 from twistream import Context, StreamFinished
-from twistream.wire.framing import chunk
+from twistream.wire.frames import chunk
 
 STEPS = st.lists(
     st.one_of(
