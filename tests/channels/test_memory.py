@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistream.channels.engine import Bounds, Page
 from twistream.channels.memory import PAGE_COUNT, PAGE_SIZE, MemoryEngine, MemoryLog
-from twistream.channels.message import Message
-from twistream.wire.messages import Reason
+from twistream.wire.messages import Message, Reason
 
 
 class Opened:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pytest_twisted import ensureDeferred
 
 from tests.e2e.net import Server, serving
-from tests.wire.test_framing import decoded
+from tests.wire.test_frames import decoded
 from twistream import Context
 
 DATA = st.one_of(

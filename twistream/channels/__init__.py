@@ -11,13 +11,13 @@ is), `mailbox` (what waits for a slow client), `message`, `statistics`.
 
 from twistream.channels.channel import Channel, Hub
 from twistream.channels.memory import MemoryEngine
-from twistream.channels.message import Message
 from twistream.channels.statistics import (
     ChannelStatistics,
     HubStatistics,
     SubscriptionStatistics,
 )
 from twistream.channels.subscription import Subscription
+from twistream.wire.messages import Message
 
 __all__ = (
     "Channel",

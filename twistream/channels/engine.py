@@ -12,8 +12,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from twistream.channels.message import Message
-from twistream.wire.messages import Payload, Reason
+from twistream.wire.messages import Message, Payload, Reason
 
 
 @frozen(kw_only=True)

@@ -6,11 +6,10 @@ A message is encoded for all of them once, and goes round in one broadcast.
 
 from typing import Protocol, TypeAlias
 
-from twistream.channels.message import Delivery, Message
 from twistream.channels.topic import Topic
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
-from twistream.wire.messages import Format, compound_id
+from twistream.wire.messages import Delivery, Format, Message, compound_id
 
 FeedKey: TypeAlias = tuple[tuple[Topic, ...], Format, Turn]
 

@@ -12,10 +12,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from twistream.channels.engine import Bounds, Page
-from twistream.channels.message import Message
 from twistream.scheduling.turn import Turn
 from twistream.scheduling.wheel import Timer
-from twistream.wire.messages import Payload, Reason
+from twistream.wire.messages import Message, Payload, Reason
 
 PAGE_COUNT = 128
 PAGE_SIZE = 64 * 1024

@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from twistream.channels.engine import Page
 from twistream.channels.feed import Feed
 from twistream.channels.mailbox import Hole, Mailbox
-from twistream.channels.message import Delivery, Message
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.channels.topic import Topic
 from twistream.errors import SlowConsumer
@@ -24,7 +23,7 @@ from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
 from twistream.wire.frames import SEND_SIZE, Batch, Frame
-from twistream.wire.messages import SEPARATOR, Gap, Reason, compound_id
+from twistream.wire.messages import SEPARATOR, Delivery, Gap, Message, Reason, compound_id
 
 _MOST_PARTS = 1_000
 """

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
-from twistream.channels.message import Message
 from twistream.scheduling.tasks import call
 from twistream.scheduling.turn import Turn
+from twistream.wire.messages import Message
 
 if TYPE_CHECKING:
     from twistream.channels.feed import Feed, FeedKey

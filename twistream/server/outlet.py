@@ -8,7 +8,7 @@ Layer: server, above `base`.
 
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from attrs import evolve, field, frozen
@@ -24,7 +24,7 @@ from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
-from twistream.wire.messages import Format, compound_id
+from twistream.wire.messages import Format, Message, compound_id
 from twistream.wire.render import encode_text
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
@@ -32,7 +32,7 @@ OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 
-Filter: TypeAlias = Callable[[Any], object]
+Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message of the source, and returns whether it is delivered.
 """
