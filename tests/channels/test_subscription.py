@@ -598,8 +598,8 @@ class SlowTests(ChannelTest):
             self.clock.advance(0)
         [end] = self.ends
         assert isinstance(end, SlowConsumer)
-        self.assertGreater(end.statistics["queued"], end.statistics["limit"])
-        self.assertEqual(end.statistics["limit"], 1_000)
+        self.assertGreater(end.queued, end.limit)
+        self.assertEqual(end.limit, 1_000)
         self.assertTrue(reader.connection.transport.aborted)
         self.assertEqual(len(other.read().events), 60)
         self.assertEqual((news.statistics().cut, news.subscriber_count), (1, 1))

@@ -20,7 +20,7 @@ from twistream import (
 )
 from twistream.server.outlet import Outlet
 from twistream.wire.frames import Batch, Frame
-from twistream.wire.messages import EVENTS, LINES
+from twistream.wire.messages import EVENTS, JSON_LINES
 
 
 class OutletTest(GlueTest):
@@ -122,7 +122,7 @@ class OptionsTests(OutletTest):
         self.open(lambda ctx: ctx.sse().subscribe(self.source))
         self.assertIs(self.source.outlet.format, EVENTS)
         client = self.open(lambda ctx: ctx.subscribe(self.source))
-        self.assertIs(self.source.outlet.format, LINES)
+        self.assertIs(self.source.outlet.format, JSON_LINES)
         self.assertIn(b"\r\nContent-Type: application/jsonl\r\n", client.received())
 
     def test_a_type_that_is_set_stays(self) -> None:
@@ -499,7 +499,7 @@ class EndTests(OutletTest):
         left: list[Context] = []
         client = self.open(lambda ctx: ctx.on_connection_close(left.append))
         deferred = self.context.subscribe(self.source)
-        err = SlowConsumer({"queued": 2, "limit": 1})
+        err = SlowConsumer(queued=2, limit=1)
         self.source.outlet.cut(err)
         self.assertIs(self.context.err, err)
         self.assertIs(self.failureResultOf(deferred).value, err)

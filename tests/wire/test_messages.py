@@ -13,7 +13,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.strategies import LINES as ONE_LINE
 from tests.strategies import TEXTS
 from twistream import EncodeError, EventDecoder, ServerSentEvent
-from twistream.wire.messages import EVENTS, LINES, Delivery, Events, Gap, Message, Payload, encoded
+from twistream.wire.messages import (
+    EVENTS,
+    JSON_LINES,
+    Delivery,
+    Events,
+    Gap,
+    Message,
+    Payload,
+    encoded,
+)
 
 GAP = Gap(requested="1-3", resumed_from="1-5", reason="trimmed")
 
@@ -69,7 +78,7 @@ class FormatTests(SynchronousTestCase):
 
     def test_the_types_of_their_streams(self) -> None:
         self.assertEqual(EVENTS.media_type, b"text/event-stream; charset=utf-8")
-        self.assertEqual(LINES.media_type, b"application/jsonl")
+        self.assertEqual(JSON_LINES.media_type, b"application/jsonl")
 
 
 class EventsTests(SynchronousTestCase):
@@ -122,35 +131,35 @@ class LinesTests(SynchronousTestCase):
             (b"5", "story", b'{"id":"1-4","event":"story","data":5}\n'),
             ("", "", b'{"id":"1-4","event":"","data":""}\n'),
         ):
-            self.assertEqual(LINES.message("1-4", payload, event), expected)
+            self.assertEqual(JSON_LINES.message("1-4", payload, event), expected)
 
     def test_what_looks_like_no_number_is_sent_all_the_same(self) -> None:
         for value in (None, {"a": None}, ["NaN"], "null", "-Infinity", {"nan": "Inf"}):
             for event in (None, "nan"):
-                line = json.loads(LINES.message("1-4", encoded(value), event))
+                line = json.loads(JSON_LINES.message("1-4", encoded(value), event))
                 self.assertEqual((line["data"], line.get("event")), (value, event))
 
     def test_the_value_of_an_enum_is_sent(self) -> None:
-        data = LINES.message("1-4", encoded(Kind.STORY), Kind.STORY)
+        data = JSON_LINES.message("1-4", encoded(Kind.STORY), Kind.STORY)
         self.assertEqual(json.loads(data), {"id": "1-4", "data": "story", "event": "story"})
 
     def test_a_gap_is_a_line_of_its_own_kind(self) -> None:
         for gap in (GAP, GAP_OF_SEVERAL):
-            data = LINES.gap(gap)
+            data = JSON_LINES.gap(gap)
             self.assertTrue(data.endswith(b"}\n"))
             self.assertEqual(json.loads(data), {"gap": as_json(gap)})
 
     def test_json_is_sent_as_it_was_encoded(self) -> None:
         for payload in (b"1e400", b'"\\u017c"', b"[1.0]"):
-            line = LINES.message("1-4", payload, None)
+            line = JSON_LINES.message("1-4", payload, None)
             self.assertEqual(line, b'{"id":"1-4","data":%b}\n' % payload)
 
     def test_a_position_cannot_be_said(self) -> None:
-        self.assertEqual(LINES.position("1-4"), b"")
+        self.assertEqual(JSON_LINES.position("1-4"), b"")
 
     @given(TEXTS, TEXTS | VALUES, st.none() | TEXTS)
     def test_what_is_sent_is_what_is_read(self, id_: str, value: Any, event: str | None) -> None:
-        data = LINES.message(id_, encoded(value), event)
+        data = JSON_LINES.message(id_, encoded(value), event)
         assert data.count(b"\n") == 1
         expected = {"id": id_, "data": value} | ({} if event is None else {"event": event})
         assert json.loads(data) == expected
@@ -231,13 +240,13 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(delivery.data, b"event: story\nid: 1-4,2-9\ndata: text\n\n")
 
     def test_it_is_encoded_once_for_each_format(self) -> None:
-        one, form = message(), Counted()
-        first, lines = one.encoded(form, one.id), one.encoded(LINES, one.id)
+        one, format_ = message(), Counted()
+        first, lines = one.encoded(format_, one.id), one.encoded(JSON_LINES, one.id)
         self.assertEqual(first, b"id: 1-4\ndata: text\n\n")
         self.assertEqual(lines, b'{"id":"1-4","data":"text"}\n')
-        self.assertIs(one.encoded(form, one.id), first)
-        self.assertIs(one.encoded(LINES, one.id), lines)
-        self.assertEqual(form.count, 1)
+        self.assertIs(one.encoded(format_, one.id), first)
+        self.assertIs(one.encoded(JSON_LINES, one.id), lines)
+        self.assertEqual(format_.count, 1)
 
     def test_for_streams_of_several_channels_it_has_their_id(self) -> None:
         one = message()

@@ -31,14 +31,14 @@ class Feed:
 
     Attributes:
         broadcast: The streams that get each message as it comes.
-        form: The format.
+        format: The format.
     """
 
-    __slots__ = ("_followers", "_key", "_topics", "_turn", "broadcast", "form")
+    __slots__ = ("_followers", "_key", "_topics", "_turn", "broadcast", "format")
 
     def __init__(self, key: FeedKey) -> None:
         self._key = key
-        self._topics, self.form, self._turn = key
+        self._topics, self.format, self._turn = key
         self.broadcast = Broadcast(self._turn.clock)
         self._followers: dict[Follower, None] = {}
 
@@ -73,7 +73,7 @@ class Feed:
             ids = [topic.log.last for topic in self._topics]
             after = compound_id(ids)
             ids[ids.index(message.id)] = message.previous
-            self.broadcast.send(Delivery(message, self.form, compound_id(ids), after))
+            self.broadcast.send(Delivery(message, self.format, compound_id(ids), after))
 
     def close_if_all_are_closed(self) -> None:
         """

@@ -199,7 +199,7 @@ class Subscription:
         """
         self._position = None
         self._passed_over = 0
-        if data := self._feed.form.position(position):
+        if data := self._feed.format.position(position):
             self._outlet.deliver(Batch([Frame(data)]))
 
     def _put(self, delivery: Delivery) -> bool:
@@ -303,7 +303,7 @@ class Subscription:
             if self._detached:
                 return
             if passes:
-                frames.append(Frame(message.encoded(self._feed.form, position)))
+                frames.append(Frame(message.encoded(self._feed.format, position)))
                 told = position
         if frames:
             self._outlet.deliver(Batch(frames))
@@ -320,7 +320,7 @@ class Subscription:
             for topic in self._topics:
                 topic.cut += 1
             waits = self._mailbox.size + size
-            self._outlet.cut(SlowConsumer({"queued": waits, "limit": self._mailbox.limit}))
+            self._outlet.cut(SlowConsumer(waits, self._mailbox.limit))
             return False
         if self._policy == "catchup":
             # This one, and what comes after it, is in the history for the client to read later.
@@ -395,4 +395,4 @@ class Subscription:
             reason=next(iter(reasons.values())),
             channels=names if len(self._topics) > 1 else None,
         )
-        return Frame(self._feed.form.gap(gap))
+        return Frame(self._feed.format.gap(gap))

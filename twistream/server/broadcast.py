@@ -179,8 +179,7 @@ class Broadcast:
             else:
                 writer.deliver(batch)
         except BufferOverflow as err:
-            queued = {"queued": err.buffered, "limit": err.limit}
-            self._members[writer].response.cut(SlowConsumer(queued))
+            self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("a message of a broadcast failed")
             self._members[writer].response.abort(StreamAborted(type(err).__name__))

@@ -144,7 +144,7 @@ class Outlet(Attachment):
         self,
         context: BaseContext,
         response: Response,
-        format: Format,  # noqa: A002 - what it is
+        format: Format,
         before: Callable[[], object] | None = None,
     ) -> None:
         """

@@ -108,7 +108,7 @@ class Events:
         return ServerSentEvent(id=id).encode()
 
 
-class Lines:
+class JSONLines:
     """
     JSON Lines: ``{"id": ..., "event": ..., "data": ...}`` and ``{"gap": {...}}``.
     """
@@ -130,7 +130,7 @@ class Lines:
         return b""
 
 
-EVENTS, LINES = Events(), Lines()
+EVENTS, JSON_LINES = Events(), JSONLines()
 
 
 class Message:
@@ -186,19 +186,19 @@ class Message:
         length = len(payload.encode()) if isinstance(payload, str) else len(payload)
         return length + (len(event.encode()) if event else 0)
 
-    def encoded(self, form: Format, id: str) -> bytes:
+    def encoded(self, format: Format, id: str) -> bytes:
         """
         It, in a format, with the id that a stream goes on from.
 
         With its own id, as for streams that follow its channel alone, it is encoded once.
         """
         if id != self.id:
-            return form.message(id, self.payload, self.event)
+            return format.message(id, self.payload, self.event)
         for known, encoded in self._encoded:
-            if known is form:
+            if known is format:
                 return encoded
-        encoded = form.message(id, self.payload, self.event)
-        self._encoded += ((form, encoded),)
+        encoded = format.message(id, self.payload, self.event)
+        self._encoded += ((format, encoded),)
         return encoded
 
 
@@ -214,8 +214,8 @@ class Delivery(Frame):
 
     __slots__ = ("before", "id", "message")
 
-    def __init__(self, message: Message, form: Format, before: str, id: str) -> None:
-        super().__init__(message.encoded(form, id))
+    def __init__(self, message: Message, format: Format, before: str, id: str) -> None:
+        super().__init__(message.encoded(format, id))
         self.message = message
         self.before = before
         self.id = id
