@@ -1,6 +1,6 @@
-# Three commands: `make demo` serves the demo, `make test` runs every check, `make bench`
-# measures. The first two make .venv if it is missing and install what they need; the last
-# has an environment of its own, .venv-bench, without what is there for tests.
+# `make demo` serves the demo, `make test` runs every check, and `make bench` runs the
+# benchmarks. The first two create .venv if it is missing and install what they need. The
+# benchmarks have their own environment, .venv-bench, without the packages for tests.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,13 +12,13 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 
 .PHONY: help demo test bench format system-deps clean
 
 help:
-	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (LISTEN=tcp:8081 to serve it elsewhere)'
-	@echo 'make test         lint, types, layers, and all tests'
-	@echo 'make bench        measure twistream beside other servers, in about 35 minutes on an idle machine'
-	@echo '                  (ARGS="--rounds 1 --only twelve" for less; ARGS=--help tells what there is)'
-	@echo 'make format       put the code into the form that lint asks for'
-	@echo 'make system-deps  install the programs from outside PyPI that the tests need (Debian, Ubuntu)'
-	@echo 'make clean        remove what these commands made'
+	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (for another address: LISTEN=tcp:8081)'
+	@echo 'make test         run the linter, the type checker, and all tests'
+	@echo 'make bench        compare twistream with other servers (35 minutes on an idle machine;'
+	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help)'
+	@echo 'make format       format the code'
+	@echo 'make system-deps  install the programs that the tests need (on Debian or Ubuntu)'
+	@echo 'make clean        remove everything that these commands created'
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/twistd -n --pidfile= twistream $(if $(LISTEN),--listen '$(LISTEN)')

@@ -1,8 +1,8 @@
 """
-A stream beside other resources, in a program that runs its own reactor.
+Serve a stream next to other resources, in a program that runs its own reactor.
 
-Run it with ``python embedded.py``, then ``curl -N http://127.0.0.1:8080/ticks``. An
-endpoint as first argument serves it elsewhere: ``python embedded.py tcp:8081``.
+Run ``python embedded.py``, then ``curl -N http://127.0.0.1:8080/ticks``. To listen on
+another address, pass a Twisted endpoint: ``python embedded.py tcp:8081``.
 """
 
 import sys
@@ -20,7 +20,7 @@ from twistream import Context, StreamResource
 
 async def ticks(ctx: Context):
     """
-    A handler may also be an async generator: each item is written and flushed.
+    A handler can be an async generator. Each item is written and flushed.
     """
     while True:
         yield f"{ctx.clock.seconds():.1f}\n"

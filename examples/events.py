@@ -1,8 +1,8 @@
 """
-Server-Sent Events: a countdown, and a client that comes again and goes on where it was.
+Server-Sent Events: a countdown that clients can resume after a disconnect.
 
-Run it with ``twistd -n twistream --app events:root`` in this folder, then
-``curl -N http://127.0.0.1:8080/``, and as a client that has the event with id 3:
+In this folder, run ``twistd -n twistream --app events:root``, then
+``curl -N http://127.0.0.1:8080/``. To resume after the event with id 3, run
 ``curl -N -H 'Last-Event-ID: 3' http://127.0.0.1:8080/``.
 """
 
@@ -14,7 +14,7 @@ IDS = {str(n) for n in range(10)}
 async def countdown(ctx: Context):
     events = ctx.sse(retry=1.0)
     last = events.last_event_id
-    left = int(last) if last in IDS else 10  # What a client says may be anything.
+    left = int(last) if last in IDS else 10  # The client may send anything.
     if left == 0:
         events.stop_reconnecting()
         return

@@ -1,9 +1,8 @@
 """
-A client that reads Server-Sent Events, and comes again as a browser does.
+A client that reads Server-Sent Events and reconnects as a browser does.
 
-Run it with ``python follow_events.py http://127.0.0.1:8080/``, while ``events.py`` is
-served there. It ends when the server says that the stream has ended for good. Needs
-``pip install treq``.
+Serve ``events.py``, and run ``python follow_events.py http://127.0.0.1:8080/``. The client
+exits when the server ends the stream for good. It needs ``pip install treq``.
 """
 
 import sys
@@ -27,7 +26,7 @@ async def follow(reactor, url):
     while True:
         decoder = EventDecoder()
 
-        def take(data, decoder=decoder):
+        def receive(data, decoder=decoder):
             for event in decoder.feed(data):
                 show(event)
 
@@ -38,10 +37,10 @@ async def follow(reactor, url):
             response = await treq.get(url, headers=headers, unbuffered=True)
             if response.code != 200:
                 return response.code
-            await treq.collect(response, take)
+            await treq.collect(response, receive)
         except (ConnectError, ResponseFailed) as err:
-            print(f"it broke off: {err}", file=sys.stderr)
-        # A stream that gave none leaves those of the stream before it in force.
+            print(f"connection lost: {err}", file=sys.stderr)
+        # If this stream set no id or retry, those of the previous stream remain valid.
         last_event_id = decoder.last_event_id or last_event_id
         if decoder.retry_ms is not None:
             retry = decoder.retry_ms / 1000
@@ -50,7 +49,7 @@ async def follow(reactor, url):
 
 async def main(reactor, url="http://127.0.0.1:8080/"):
     code = await follow(reactor, url)
-    print(f"it has ended: {code}")
+    print(f"the stream has ended: {code}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-The smallest application: a function of one context.
+The smallest application: a handler, which is a function that takes a context.
 
-Run it with ``twistd -n twistream --app handler_app:hello`` in this folder, then
+In this folder, run ``twistd -n twistream --app handler_app:hello``, then
 ``curl -N http://127.0.0.1:8080/``.
 """
 

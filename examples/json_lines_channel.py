@@ -1,10 +1,12 @@
 """
-A channel as lines of JSON, of which each client gets those that it asks for.
+A channel of temperatures, sent as JSON Lines and filtered for each client.
 
-Run it with ``twistd -n twistream --app json_lines_channel:root`` in this folder, then
-``curl -N http://127.0.0.1:8080/``, or ``curl -N http://127.0.0.1:8080/cellar`` for one
-place only, and tell a temperature with ``curl -d 12.5 http://127.0.0.1:8080/cellar``.
-``curl -N 'http://127.0.0.1:8080/?last_event_id=...'`` gives those after an id.
+In this folder, run ``twistd -n twistream --app json_lines_channel:root``. Then
+
+- read all temperatures with ``curl -N http://127.0.0.1:8080/``,
+- read those of one place with ``curl -N http://127.0.0.1:8080/cellar``,
+- publish one with ``curl -d 12.5 http://127.0.0.1:8080/cellar``,
+- resume after an id with ``curl -N 'http://127.0.0.1:8080/?last_event_id=...'``.
 """
 
 from twistream import HTTPError, Hub, StreamResource
@@ -13,26 +15,26 @@ hub = Hub()
 temperatures = hub.channel("temperatures", history=1000)
 
 
-async def read_or_tell(ctx):
+async def read_or_publish(ctx):
     place = ctx.path.strip("/")
     if ctx.method == "POST":
-        await tell(ctx, place)
+        await publish(ctx, place)
         return
 
-    def is_asked_for(message):
+    def is_requested(message):
         return place in ("", message.data["place"])
 
-    await ctx.subscribe(temperatures, filter=is_asked_for)
+    await ctx.subscribe(temperatures, filter=is_requested)
 
 
-async def tell(ctx, place):
+async def publish(ctx, place):
     try:
         celsius = float(ctx.request.content.read(100))
         published = temperatures.publish({"place": place, "celsius": celsius})
-    except (TypeError, ValueError) as err:  # JSON has no infinity: that is an EncodeError.
-        raise HTTPError(400, "A temperature is a number.") from err
+    except (TypeError, ValueError) as err:  # Infinity raises EncodeError, which is a TypeError.
+        raise HTTPError(400, "A temperature must be a number.") from err
     ctx.json({"id": await published})
     ctx.write("\n")
 
 
-root = StreamResource(read_or_tell, methods=("GET", "HEAD", "POST"))
+root = StreamResource(read_or_publish, methods=("GET", "HEAD", "POST"))

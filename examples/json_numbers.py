@@ -1,7 +1,7 @@
 """
-JSON values one by one, each on the wire as soon as it is written.
+JSON values one by one, each sent as soon as it is written.
 
-Run it with ``twistd -n twistream --app json_numbers:root`` in this folder, then
+In this folder, run ``twistd -n twistream --app json_numbers:root``, then
 ``curl -N http://127.0.0.1:8080/``.
 """
 

@@ -1,8 +1,8 @@
 """
-A stream as the answer of a Klein route, with what the route knows.
+A stream as the response of a Klein route, with the arguments of the route.
 
-Run it with ``twistd -n twistream --app klein_app:root`` in this folder, then
-``curl -N http://127.0.0.1:8080/countdown/3``. Needs ``pip install klein``.
+In this folder, run ``twistd -n twistream --app klein_app:root``, then
+``curl -N http://127.0.0.1:8080/countdown/3``. It needs ``pip install klein``.
 """
 
 from klein import Klein

@@ -1,10 +1,12 @@
 """
-A channel with a history: what one client publishes, all others get, and get again.
+A channel with a history: every client receives every message, and can resume.
 
-Run it with ``twistd -n twistream --app news:root`` in this folder, then open
-http://127.0.0.1:8080/ or ``curl -N http://127.0.0.1:8080/news``, and publish with
-``curl -d 'Rain' http://127.0.0.1:8080/publish``. Whoever comes again with an id,
-``curl -N -H 'Last-Event-ID: ...' http://127.0.0.1:8080/news``, gets what came after it.
+In this folder, run ``twistd -n twistream --app news:root``. Then
+
+- read the news at http://127.0.0.1:8080/ or with ``curl -N http://127.0.0.1:8080/news``,
+- publish with ``curl -d 'Rain' http://127.0.0.1:8080/publish``,
+- resume after an id with
+  ``curl -N -H 'Last-Event-ID: ...' http://127.0.0.1:8080/news``.
 """
 
 from twisted.web.resource import Resource
@@ -23,7 +25,7 @@ const add = text => {
 };
 const source = new EventSource("/news");
 source.addEventListener("story", e => add(JSON.parse(e.data).title));
-source.addEventListener("gap", e => add("Some news are missing: " + JSON.parse(e.data).reason));
+source.addEventListener("gap", e => add("Some news is missing: " + JSON.parse(e.data).reason));
 </script>
 """
 
@@ -43,9 +45,9 @@ async def publish(ctx):
     try:
         title = ctx.request.content.read(1000).decode().strip()
     except UnicodeDecodeError as err:
-        raise HTTPError(400, "A title is UTF-8.") from err
+        raise HTTPError(400, "A title must be UTF-8.") from err
     if not title:
-        raise HTTPError(400, "A title has at least one character.")
+        raise HTTPError(400, "A title must not be empty.")
     ctx.status_code(201)
     return await news.publish({"title": title}, event="story") + "\n"
 

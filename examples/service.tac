@@ -1,8 +1,8 @@
 """
-A stream as a service of a Twisted application.
+Serve a stream as a service of a Twisted application.
 
-Run it with ``twistd -ny service.tac`` in this folder, then
-``curl -N http://127.0.0.1:8080/``. The environment variable LISTEN serves it elsewhere.
+In this folder, run ``twistd -ny service.tac``, then ``curl -N http://127.0.0.1:8080/``. To
+listen on another address, set the environment variable LISTEN to a Twisted endpoint.
 """
 
 import os

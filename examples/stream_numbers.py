@@ -1,7 +1,7 @@
 """
-A message every half second, until the client leaves or the numbers are out.
+A message every half second, until the client disconnects or the numbers run out.
 
-Run it with ``twistd -n twistream --app stream_numbers:root`` in this folder, then
+In this folder, run ``twistd -n twistream --app stream_numbers:root``, then
 ``curl -N http://127.0.0.1:8080/``.
 """
 
@@ -22,7 +22,7 @@ async def numbers(ctx: Context):
 
     try:
         await ctx.stream_writer(write_next, interval=0.5)
-    except ClientDisconnected as err:  # try it: leave before the end
+    except ClientDisconnected as err:  # press Ctrl-C in curl to see this
         ctx.log.info("stream: {err}", err=err)
 
 

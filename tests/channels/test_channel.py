@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.channels.glue import ChannelTest
-from tests.glue import Connection
-from twistream import ChannelClosed, Context, EncodeError, HTTPError, StreamResource
+from tests.channels.case import ChannelTest
+from twistream import ChannelClosed, Context, EncodeError, HTTPError
 
 
 class HubTests(ChannelTest):
@@ -60,7 +59,7 @@ class HubTests(ChannelTest):
         reader = self.join(news, other)
         self.hub.close()
         self.assertTrue(news.closed and other.closed)
-        self.assertTrue(reader.read().complete)
+        self.assertTrue(reader.read().response.complete)
         self.assertEqual(self.hub.channels, ())
 
     def test_a_closed_channel_leaves_its_name_to_another(self) -> None:
@@ -98,9 +97,8 @@ class PublishTests(ChannelTest):
 
     def test_what_cannot_be_published_raises_at_the_call_and_changes_nothing(self) -> None:
         news = self.hub.channel("news", history=5)
-        client = Connection(self.resource(news), self.clock).request()
-        self.addCleanup(client.leave)
-        client.received()
+        client = self.client(self.resource(news))
+        client.receive()
         cases: list[tuple[type[Exception], Callable[[], object]]] = [
             (EncodeError, lambda: news.publish(object())),
             (EncodeError, lambda: news.publish({"a": float("nan")})),
@@ -114,7 +112,7 @@ class PublishTests(ChannelTest):
         for error, publish in cases:
             self.assertRaises(error, publish)
         self.assertEqual((news.published, news.statistics().held), (0, 0))
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
 
     def test_a_closed_channel_refuses_and_says_which(self) -> None:
         news = self.hub.channel("news")
@@ -125,9 +123,8 @@ class PublishTests(ChannelTest):
 
     def test_data_of_every_kind_arrives_as_the_standard_reads_it(self) -> None:
         news = self.hub.channel("news")
-        client = Connection(self.resource(news), self.clock).request()
-        self.addCleanup(client.leave)
-        client.received()
+        client = self.client(self.resource(news))
+        client.receive()
         cases: dict[object, bytes] = {
             "": b"data: \n",
             "a\nb\rc\r\nd": b"data: a\ndata: b\ndata: c\ndata: d\n",
@@ -141,7 +138,7 @@ class PublishTests(ChannelTest):
         }
         for data, expected in cases.items():
             news.publish(data)
-            self.assertEqual(client.body(), b"id: %b\n%b\n" % (news.last.encode(), expected))
+            self.assertEqual(client.read(), b"id: %b\n%b\n" % (news.last.encode(), expected))
 
 
 class SubscribeTests(ChannelTest):
@@ -158,9 +155,8 @@ class SubscribeTests(ChannelTest):
                 caught.append(err)
             return "data: something else\n\n"
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
-        self.assertTrue(client.body().endswith(b"data: something else\n\n"))
+        client = self.client(feed)
+        self.assertTrue(client.read().endswith(b"data: something else\n\n"))
         self.assertIsInstance(caught[0], error)
 
     def test_what_cannot_be_is_refused_at_the_call(self) -> None:
@@ -194,20 +190,17 @@ class SubscribeTests(ChannelTest):
                 await ctx.sleep(1)
                 raise HTTPError(400, "no") from err
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
+        client = self.client(feed)
         self.clock.advance(1)
-        data = client.received()
-        self.assertTrue(data.startswith(b"HTTP/1.1 400 "), data)
-        self.assertIn(b"Content-Type: text/plain", data)
+        response = client.receive()
+        self.assertEqual(response.status, 400)
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
 
     def test_several_channels_may_start_each_at_an_id_of_its_own(self) -> None:
         red, blue = (self.hub.channel(name, history=5) for name in ("red", "blue"))
         self.publish(red, 2)
         self.publish(blue, 3)
-        client = Connection(self.resource(red, blue, after=[red.oldest, blue.oldest]), self.clock)
-        self.addCleanup(client.leave)
-        body = client.request().body()
+        body = self.client(self.resource(red, blue, after=[red.oldest, blue.oldest])).read()
         self.assertEqual((body.count(b"data: "), body.count(b"event: gap")), (5, 0))
 
     def test_a_channel_shares_no_stream_with_a_source_of_another_kind(self) -> None:
@@ -221,18 +214,17 @@ class SubscribeTests(ChannelTest):
 
     def test_head_is_answered_and_subscribes_nobody(self) -> None:
         news = self.hub.channel("news", history=3)
-        client = Connection(self.resource(news), self.clock).request(b"HEAD")
-        self.addCleanup(client.leave)
-        self.assertIn(b"Content-Type: text/event-stream; charset=utf-8\r\n", client.received())
+        client = self.client(self.resource(news), method="HEAD")
+        media_type = client.receive().header("Content-Type")
+        self.assertEqual(media_type, "text/event-stream; charset=utf-8")
         self.assertEqual((self.ends, news.subscriber_count), ([None], 0))
 
     def test_an_old_client_gets_events_without_chunks(self) -> None:
         news = self.hub.channel("news")
-        client = Connection(self.resource(news), self.clock).request(version=b"HTTP/1.0")
-        self.addCleanup(client.leave)
-        client.received()
+        client = self.client(self.resource(news), version="1.0")
+        client.receive()
         news.publish("a")
-        self.assertEqual(client.received(), b"id: %b\ndata: a\n\n" % news.last.encode())
+        self.assertEqual(client.read_raw(), b"id: %b\ndata: a\n\n" % news.last.encode())
 
     def test_a_handler_may_send_events_of_its_own_between_those_of_a_channel(self) -> None:
         news = self.hub.channel("news")
@@ -242,13 +234,12 @@ class SubscribeTests(ChannelTest):
             self.events = events
             await events.subscribe(news)
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
-        client.received()
+        client = self.client(feed)
+        client.receive()
         news.publish("a")
         self.events.send("b", event="own")
         news.publish("c")
-        body = client.body()
+        body = client.read()
         for part in (b"data: a\n\n", b"event: own\ndata: b\n\n", b"data: c\n\n"):
             self.assertIn(part, body)
         self.assertLess(body.index(b"data: a"), body.index(b"data: c"))

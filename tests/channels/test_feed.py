@@ -5,9 +5,8 @@ What streams have in common that follow the same.
 from collections.abc import Callable
 from typing import Any
 
-from tests.channels.glue import ChannelTest
-from tests.glue import Connection
-from twistream import Channel, Context, Hub, StreamResource
+from tests.channels.case import ChannelTest
+from twistream import Channel, Context, Hub
 
 
 class SharingTests(ChannelTest):
@@ -20,26 +19,25 @@ class SharingTests(ChannelTest):
     def test_one_that_nobody_follows_is_gone(self) -> None:
         red, blue = self.hub.channel("red"), self.hub.channel("blue")
         readers = [self.join(red, blue) for _ in range(2)]
-        readers[0].connection.leave()
+        readers[0].client.disconnect()
         self.assertEqual(len(blue._topic.feeds), 1)
-        readers[1].connection.leave()
+        readers[1].client.disconnect()
         self.assertEqual((red._topic.feeds, blue._topic.feeds), ({}, {}))
 
     def test_all_get_the_same_bytes(self) -> None:
         red = self.hub.channel("red")
         readers = [self.join(red) for _ in range(3)]
-        sent: list[bytes] = []
-        for reader in readers:
-            reader.connection.transport.write = sent.append  # type: ignore[method-assign]  # to compare
+        before = [len(reader.client.writes) for reader in readers]
         red.publish("a")
         self.clock.advance(0)
-        self.assertEqual(len(sent), 3)
-        self.assertEqual(len(set(map(id, sent))), 1)
+        sent = [reader.client.writes[n:] for reader, n in zip(readers, before, strict=True)]
+        self.assertEqual([len(writes) for writes in sent], [1] * 3)
+        self.assertEqual(len({id(data) for [data] in sent}), 1)
 
     def test_nothing_is_encoded_for_nobody(self) -> None:
         red = self.hub.channel("red", history=1)
         reader = self.join(red, max_queued=1)
-        reader.connection.pause()
+        reader.client.pause()
         red.publish("leaves it to the history")
         self.clock.advance(0)
         [feed] = red._topic.feeds.values()
@@ -53,12 +51,11 @@ class ClockTests(ChannelTest):
         hub = Hub()
         news = hub.channel("news")
         mine = self.join(news)
-        theirs = Connection(StreamResource(self.feed_of(news)))
-        self.addCleanup(theirs.leave)
-        theirs.request().received()
+        theirs = self.get(self.feed_of(news))
+        theirs.receive()
         self.publish(news)
         self.assertEqual(mine.read().numbers, [1])
-        self.assertIn(b"data: [1,", theirs.received())
+        self.assertIn(b"data: [1,", theirs.read())
 
     def feed_of(self, channel: Channel) -> Callable[[Context], Any]:
         async def feed(ctx: Context) -> None:

@@ -2,7 +2,7 @@
 Figures, as they are when asked for.
 """
 
-from tests.channels.glue import ChannelTest
+from tests.channels.case import ChannelTest
 
 
 class StatisticsTests(ChannelTest):
@@ -26,7 +26,7 @@ class StatisticsTests(ChannelTest):
         red = self.hub.channel("red")
         reader = self.join(red)
         before = red.subscriptions[0].statistics().queued
-        reader.connection.pause()
+        reader.client.pause()
         self.publish(red, size=1_000)
         self.clock.advance(0)
         self.clock.advance(7)
@@ -38,7 +38,7 @@ class StatisticsTests(ChannelTest):
         self.assertEqual(red.statistics().queued, statistics.queued)
         self.assertEqual(self.hub.statistics().queued, statistics.queued)
         self.assertIs(subscription.context, self.contexts[0])
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         after = subscription.statistics()
         self.assertEqual((after.lag, after.last_drain), (0, self.clock.seconds()))
@@ -47,12 +47,12 @@ class StatisticsTests(ChannelTest):
         red, blue = self.hub.channel("red", history=3), self.hub.channel("blue")
         readers = [self.join(red, blue, max_queued=100, on_slow="drop") for _ in range(10)]
         for reader in readers[::2]:
-            reader.connection.pause()
+            reader.client.pause()
         self.publish(red, 5, size=50)
         self.publish(blue, 5, size=50)
         self.clock.advance(0)
         for reader in readers:
-            reader.connection.leave()
+            reader.client.disconnect()
         self.settle()
         statistics = self.hub.statistics()
         self.assertEqual((statistics.subscriptions, statistics.queued), (0, 0))

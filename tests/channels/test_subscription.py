@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 
-from tests.channels.glue import ChannelTest, Reader, epoch, numbers
-from tests.glue import Connection
+from tests.channels.case import ChannelTest
+from tests.harness.reader import Reader, epoch, numbers
+from tests.server.responses import response_of
 from twistream import (
     Channel,
     ClientDisconnected,
@@ -45,7 +46,7 @@ class LiveTests(ChannelTest):
         self.publish(news, 3)
         reader = self.join(news)
         self.assertEqual(reader.last_event_id, news.last)
-        reader.connection.leave()
+        reader.client.disconnect()
         self.publish(news, 2)
         again = self.join(news, last_event_id=reader.last_event_id)
         self.assertEqual(again.numbers, [4, 5])
@@ -54,11 +55,11 @@ class LiveTests(ChannelTest):
     def test_what_is_published_in_one_turn_leaves_in_one_piece(self) -> None:
         news = self.hub.channel("news")
         reader = self.join(news)
-        writes: list[bytes] = []
-        reader.connection.transport.write = writes.append  # type: ignore[method-assign]  # to count
+        before = len(reader.client.writes)
         self.publish(news, 5)
         self.clock.advance(0)
-        self.assertEqual(len(writes), 1)
+        self.assertEqual(len(reader.client.writes), before + 1)
+        self.assertEqual(reader.read().numbers, [1, 2, 3, 4, 5])
 
     def test_two_formats_share_a_channel(self) -> None:
         news = self.hub.channel("news", history=5)
@@ -66,16 +67,13 @@ class LiveTests(ChannelTest):
         async def lines(ctx: Context) -> None:
             await ctx.subscribe(news)
 
-        client = Connection(StreamResource(lines), self.clock).request()
-        self.addCleanup(client.leave)
-        head = client.received()
-        self.assertIn(b"Content-Type: application/jsonl\r\n", head)
+        client = self.client(lines)
+        self.assertEqual(client.receive().header("Content-Type"), "application/jsonl")
         reader = self.join(news)
         self.publish(news)
         self.send(news, "é\r\n", "story")
-        lines_got = [json.loads(line) for line in client.body().splitlines()]
         self.assertEqual(
-            lines_got,
+            client.read_values(),
             [
                 {"id": news.last.replace("-2", "-1"), "data": [1, "", epoch(news)]},
                 {"id": news.last, "data": [2, "é\r\n", epoch(news)], "event": "story"},
@@ -90,11 +88,9 @@ class LiveTests(ChannelTest):
             await ctx.subscribe(news)
 
         self.publish(news, 4)
-        client = Connection(StreamResource(lines), self.clock)
-        self.addCleanup(client.leave)
         asked = news.last.replace("-4", "-1")
-        client.request(headers=b"Last-Event-ID: %b\r\n" % asked.encode())
-        gap, *messages = [json.loads(line) for line in client.body().splitlines()]
+        client = self.client(lines, headers={"Last-Event-ID": asked})
+        gap, *messages = client.read_values()
         resumed = news.last.replace("-4", "-2")
         expected = {"requested": asked, "resumed_from": resumed, "reason": "trimmed"}
         self.assertEqual(gap, {"gap": expected})
@@ -113,21 +109,20 @@ class LiveTests(ChannelTest):
             await ctx.sleep(1)
             await events.send("b")
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
+        client = self.client(feed)
         self.clock.advance(1)
         self.assertEqual(news.subscriber_count, 0)
-        client.received()
+        client.receive()
         news.publish("a")
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
         self.clock.advance(1)
-        self.assertIn(b"data: b\n\n", client.received())
+        self.assertIn(b"data: b\n\n", client.read_chunks())
         self.assertEqual(len(failures), 1)
 
     def test_a_client_that_leaves_ends_its_subscription(self) -> None:
         news = self.hub.channel("news")
         reader = self.join(news)
-        reader.connection.leave()
+        reader.client.disconnect()
         [end] = self.ends
         self.assertIsInstance(end, ClientDisconnected)
         self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
@@ -160,27 +155,24 @@ class ReplayTests(ChannelTest):
     def test_the_id_may_come_in_the_query(self) -> None:
         news = self.hub.channel("news", history=10)
         self.publish(news, 3)
-        client = Connection(self.resource(news), self.clock)
-        self.addCleanup(client.leave)
-        asked = news.last.replace("-3", "-1").encode()
-        client.send(b"GET /?last_event_id=%b HTTP/1.1\r\nHost: a\r\n\r\n" % asked)
-        self.assertEqual(client.body().count(b"data: "), 2)
+        asked = news.last.replace("-3", "-1")
+        client = self.client(self.resource(news), path=f"/?last_event_id={asked}")
+        self.assertEqual(client.read().count(b"data: "), 2)
 
     def test_a_long_replay_comes_in_pages_as_the_client_takes_them(self) -> None:
         news = self.hub.channel("news", history=10_000)
         self.publish(news, 2_000, size=1_000)
-        reader = Reader(self.resource(news), self.clock, news.oldest)
-        self.addCleanup(reader.connection.leave)
-        reader.connection.pause()
+        reader = self.reader(self.resource(news), news.oldest)
+        reader.client.pause()
         reader.read()
-        reader.connection.pause()
+        reader.client.pause()
         before = len(reader.read().events)
         self.settle()
         self.assertEqual(len(reader.read().events), before)
         self.assertLess(before, 500)
         statistics = news.subscriptions[0].statistics()
         self.assertEqual(statistics.lag, 2_000 - before)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         self.assertEqual(len(reader.read().events), 2_000)
         self.assertTrue(reader.is_at(news))
@@ -188,10 +180,10 @@ class ReplayTests(ChannelTest):
     def test_who_leaves_during_a_replay_leaves_nothing_behind(self) -> None:
         news = self.hub.channel("news", history=10_000)
         self.publish(news, 2_000, size=1_000)
-        reader = Reader(self.resource(news), self.clock, news.oldest)
-        reader.connection.pause()
+        reader = self.reader(self.resource(news), news.oldest)
+        reader.client.pause()
         self.assertEqual(news.subscriber_count, 1)
-        reader.connection.leave()
+        reader.client.disconnect()
         self.settle()
         self.assertEqual((news.subscriber_count, news._topic.feeds, len(self.ends)), (0, {}, 1))
 
@@ -206,18 +198,16 @@ class ReplayTests(ChannelTest):
             subscription.addErrback(ends.append)
             await ctx.sleep(1)
             subscription.cancel()
-            waiting.append(len(ctx._writer.waits or ()))
+            waiting.append(len(response_of(ctx).writer.waits or ()))
             await ctx.sleep(10)
 
-        client = Connection(StreamResource(feed), self.clock)
-        self.addCleanup(client.leave)
-        client.request()
+        client = self.client(feed)
         client.pause()
         self.clock.advance(1)
-        client.received()
+        client.receive()
         client.resume()
         self.settle()
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
         self.assertTrue(ends[0].check(CancelledError))
         self.assertEqual(waiting, [0])
 
@@ -242,15 +232,13 @@ class ReplayTests(ChannelTest):
 
         subscriptions: list[Any] = []
         ends: list[Any] = []
-        client = Connection(StreamResource(feed), self.clock)
-        self.addCleanup(client.leave)
-        client.request()
+        client = self.client(feed)
         # So that it is subscribed when the filter is asked.
         client.pause()
         self.clock.advance(1)
         client.resume()
         self.settle()
-        self.assertNotIn(b"data", client.received())
+        self.assertNotIn(b"data", client.read())
         self.assertEqual((len(asked), len(ends)), (2, 1))
 
     def test_who_cannot_be_served_is_not_subscribed(self) -> None:
@@ -260,8 +248,7 @@ class ReplayTests(ChannelTest):
             ctx.header("Content-Length", "3")
             await ctx.sse().subscribe(news)
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
+        self.client(feed)
         self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
         self.logged(ContentLengthMismatch)
 
@@ -296,11 +283,10 @@ class GapTests(ChannelTest):
         news = self.hub.channel("news", history=3)
         self.publish(news, 10)
         for name, (asked, reason) in _ids_that_are_no_position(news, other).items():
-            client = Connection(self.resource(news), self.clock)
             header = asked.encode("utf-8", "surrogateescape")
-            client.request(headers=b"Last-Event-ID: %b\r\n" % header)
-            body = client.body()
-            client.leave()
+            client = self.client(self.resource(news), headers={"Last-Event-ID": header})
+            body = client.read()
+            client.disconnect()
             first, *rest = body.decode().split("\n\n")[:-1]
             fields = dict(line.split(": ", 1) for line in first.split("\n"))
             with self.subTest(name):
@@ -366,7 +352,7 @@ class SeveralChannelsTests(ChannelTest):
         self.publish(blue)
         self.assertEqual(len(reader.read().events), 3)
         self.assertEqual(reader.last_event_id, f"{red.last},{blue.last}")
-        reader.connection.leave()
+        reader.client.disconnect()
         self.publish(red)
         self.publish(blue, 2)
         again = self.join(red, blue, last_event_id=reader.last_event_id)
@@ -421,7 +407,7 @@ class SeveralChannelsTests(ChannelTest):
         self.assertEqual(len(reader.read().events), 1)
         self.assertEqual(self.ends, [])
         blue.close()
-        self.assertTrue(reader.read().complete)
+        self.assertTrue(reader.read().response.complete)
 
 
 class FilterTests(ChannelTest):
@@ -450,14 +436,13 @@ class FilterTests(ChannelTest):
         async def feed(ctx: Context) -> None:
             await ctx.sse(ping=15).subscribe(news, filter=lambda message: False)
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
+        client = self.client(feed)
         self.publish(news, 10)
-        self.assertNotIn(b"data", client.received())
+        self.assertNotIn(b"data", client.read())
         self.clock.advance(17)
-        self.assertEqual(client.body(), b": ping\nid: %b\n\n" % news.last.encode())
+        self.assertEqual(client.read(), b": ping\nid: %b\n\n" % news.last.encode())
         self.clock.advance(17)
-        self.assertEqual(client.body(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n\n")
 
     def test_it_is_moved_before_the_history_forgets_where_it_was(self) -> None:
         for history in (0, 3, 40):
@@ -466,7 +451,7 @@ class FilterTests(ChannelTest):
             for _ in range(100):
                 self.publish(news)
                 self.clock.advance(0)
-            reader.read().connection.leave()
+            reader.read().client.disconnect()
             again = self.join(news, last_event_id=reader.last_event_id)
             self.assertEqual((again.gaps, len(again.numbers) <= history // 4), ([], True))
 
@@ -483,8 +468,7 @@ class FilterTests(ChannelTest):
         reader = self.join(news, passes=lambda number: 1 / (number - 2))
         third = self.join(news)
         self.publish(news, 3)
-        reader.connection.received()
-        self.assertTrue(reader.connection.transport.disconnecting)
+        self.assertTrue(reader.client.receive().truncated)
         [end] = self.ends
         self.assertIsInstance(end, ZeroDivisionError)
         self.logged(ZeroDivisionError)
@@ -495,13 +479,11 @@ class FilterTests(ChannelTest):
     def test_one_that_raises_in_a_replay_ends_its_own_stream(self) -> None:
         news = self.hub.channel("news", history=10)
         self.publish(news, 3)
-        client = Connection(
-            self.resource(news, after=news.oldest, filter=lambda message: 1 / 0), self.clock
-        ).request()
-        self.assertIn(b" 500 ", client.received())
+        client = self.client(self.resource(news, after=news.oldest, filter=lambda message: 1 / 0))
+        self.assertEqual(client.receive().status, 500)
         self.logged(ZeroDivisionError)
         self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
-        client.leave()
+        client.disconnect()
 
     def test_one_that_fails_as_another_stream_did_ends_its_own_all_the_same(self) -> None:
         for error in (ClientDisconnected(), CancelledError()):
@@ -511,8 +493,8 @@ class FilterTests(ChannelTest):
             def passes(message: Any, error: Exception = error) -> bool:
                 raise error
 
-            self.connect(news, after=news.oldest, filter=passes)
-            self.connect(news, filter=passes)
+            self.follow(news, after=news.oldest, filter=passes)
+            self.follow(news, filter=passes)
             self.publish(news)
             self.settle()
             self.assertEqual(self.ends, [error, error])
@@ -547,7 +529,7 @@ class FilterTests(ChannelTest):
 class SlowTests(ChannelTest):
     def slow(self, *channels: Channel, **options: Any) -> Reader:
         reader = self.join(*channels, **options)
-        reader.connection.pause()
+        reader.client.pause()
         return reader
 
     def test_what_a_slow_client_misses_it_gets_when_it_reads_again(self) -> None:
@@ -563,7 +545,7 @@ class SlowTests(ChannelTest):
         self.assertEqual(reader.events, [])
         self.clock.advance(5)
         self.assertEqual(news.subscriptions[0].statistics().last_drain, 0)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         self.assertEqual(len(reader.read().events), 60)
         self.assertEqual(reader.gaps, [])
@@ -577,7 +559,7 @@ class SlowTests(ChannelTest):
         for _ in range(40):
             self.publish(news, size=50)
             self.clock.advance(0)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         [gap] = reader.read().gaps
         self.assertEqual(gap["reason"], "trimmed")
@@ -600,7 +582,7 @@ class SlowTests(ChannelTest):
         assert isinstance(end, SlowConsumer)
         self.assertGreater(end.queued, end.limit)
         self.assertEqual(end.limit, 1_000)
-        self.assertTrue(reader.connection.transport.aborted)
+        self.assertTrue(reader.client.aborted)
         self.assertEqual(len(other.read().events), 60)
         self.assertEqual((news.statistics().cut, news.subscriber_count), (1, 1))
 
@@ -612,7 +594,7 @@ class SlowTests(ChannelTest):
             self.clock.advance(0)
         statistics = news.subscriptions[0].statistics()
         self.assertLessEqual(statistics.queued, 1_000)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         [gap] = reader.read().gaps
         self.assertEqual(gap["reason"], "dropped")
@@ -627,7 +609,7 @@ class SlowTests(ChannelTest):
         for _ in range(60):
             self.publish(news, size=50)
             self.clock.advance(0)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         [gap] = reader.read().gaps
         self.assertEqual((gap["reason"], gap["resumed_from"]), ("dropped", news.last))
@@ -647,10 +629,10 @@ class SlowTests(ChannelTest):
                 self.publish(news, size=1_000)
                 self.assertEqual(len(keeps_up.read().events), 1)
                 if policy == "disconnect":
-                    self.assertTrue(slow.connection.transport.aborted)
+                    self.assertTrue(slow.client.aborted)
                     continue
                 self.assertEqual(news.subscriptions[1].statistics().queued, 0)
-                slow.connection.resume()
+                slow.client.resume()
                 self.publish(news)
                 self.settle()
                 slow.read()
@@ -666,7 +648,7 @@ class SlowTests(ChannelTest):
         for _ in range(20):
             self.publish(red, size=50)
         self.clock.advance(0)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         [gap] = reader.read().gaps
         self.assertEqual(gap["channels"], {"red": "dropped"})
@@ -682,9 +664,9 @@ class SlowTests(ChannelTest):
             self.publish(red, size=50)
             self.publish(blue)
         self.clock.advance(0)
-        reader.connection.resume()
+        reader.client.resume()
         self.clock.advance(0)
-        self.assertIn(b'"channels":{"red":"dropped"}', reader.connection.received())
+        self.assertIn(b'"channels":{"red":"dropped"}', reader.client.read())
         self.assertEqual(blue.statistics().gaps, 0)
 
     def test_what_is_done_with_a_slow_client_does_not_depend_on_what_a_handler_may_write(
@@ -698,14 +680,12 @@ class SlowTests(ChannelTest):
                     await ctx.sse(ping=None).subscribe(news, on_slow=policy, max_queued=500)
 
                 resource = StreamResource(feed, max_buffered=300)
-                reader = Reader(resource, self.clock)
-                self.addCleanup(reader.connection.leave)
-                reader.read()
-                reader.connection.pause()
+                reader = self.reader(resource).read()
+                reader.client.pause()
                 for _ in range(40):
                     self.publish(news, size=50)
                     self.clock.advance(0)
-                reader.connection.resume()
+                reader.client.resume()
                 self.settle()
                 self.assertTrue(reader.read().is_at(news))
                 self.assertEqual(len(reader.gaps), policy != "catchup")
@@ -713,21 +693,17 @@ class SlowTests(ChannelTest):
     def test_a_burst_of_one_turn_takes_no_more_than_the_bound_of_a_slow_client(self) -> None:
         news = self.hub.channel("news", history=2_000)
         reader = self.join(news, max_queued=10_000)
-        connection = reader.connection
-        write = connection.transport.write
-
-        def fills(data: bytes) -> None:
-            write(data)
-            connection.pause()
-
-        connection.transport.write = fills  # type: ignore[method-assign]  # as one that is full would
+        client = reader.client
+        before = len(client.writes)
+        client.pause(after=1)
         self.publish(news, 1_000, size=1_000)
         self.clock.advance(0)
-        sent = len(connection.transport.value())
+        sent = sum(map(len, client.writes[before:]))
         self.assertLess(sent, 80_000)
         self.assertLess(news.subscriptions[0].statistics().queued, sent + 10_000)
         for _ in range(100):
-            connection.resume()
+            client.resume()
+            client.pause(after=1)
             self.clock.advance(0.001)
         self.assertEqual(len(reader.read().events), 1_000)
 
@@ -739,7 +715,7 @@ class SlowTests(ChannelTest):
             self.clock.advance(0)
         [feed] = news._topic.feeds.values()
         self.assertEqual(len(feed.broadcast), 0)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         self.assertEqual(len(feed.broadcast), 1)
 
@@ -750,7 +726,7 @@ class SlowTests(ChannelTest):
             self.publish(news, size=30_000)
             self.clock.advance(0)
         self.clock.each_look = 0.02  # So that there is time for one page in a turn.
-        reader.connection.resume()
+        reader.client.resume()
         self.assertEqual(news.subscriptions[0].statistics().lag, 6)
         self.publish(news)
         for _ in range(20):
@@ -764,7 +740,7 @@ class SlowTests(ChannelTest):
         self.clock.advance(0)
         [feed] = news._topic.feeds.values()
         self.assertEqual(len(feed.broadcast._paused), 1)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         self.assertEqual(len(feed.broadcast._paused), 0)
 
@@ -775,7 +751,7 @@ class SlowTests(ChannelTest):
         self.clock.advance(0)
         [subscription] = news.subscriptions
         self.assertIs(subscription.take_position(), None)
-        reader.connection.resume()
+        reader.client.resume()
         self.settle()
         self.assertEqual(subscription.take_position(), news.last)
         self.assertIs(subscription.take_position(), None)
@@ -793,7 +769,7 @@ class CloseTests(ChannelTest):
         news.close()
         self.settle()
         self.assertEqual(reader.read().numbers, [1, 2, 3, 4])
-        self.assertTrue(reader.complete)
+        self.assertTrue(reader.response.complete)
 
     def test_what_was_published_before_is_delivered_and_then_the_stream_ends(self) -> None:
         news = self.hub.channel("news")
@@ -803,7 +779,7 @@ class CloseTests(ChannelTest):
         news.close()
         self.assertEqual(len(reader.read().events), 3)
         self.assertEqual(len(filtered.read().events), 1)
-        self.assertTrue(reader.complete and filtered.complete)
+        self.assertTrue(reader.response.complete and filtered.response.complete)
         self.assertEqual(self.ends, [None, None])
 
     def test_a_slow_client_gets_everything_before_its_end(self) -> None:
@@ -811,16 +787,16 @@ class CloseTests(ChannelTest):
             with self.subTest(policy):
                 news = self.hub.channel("news", history=100)
                 reader = self.join(news, max_queued=500, on_slow=policy)
-                reader.connection.pause()
+                reader.client.pause()
                 for _ in range(40):
                     self.publish(news, size=50)
                     self.clock.advance(0)
                 news.close()
                 self.settle()
-                self.assertFalse(reader.read().complete)
-                reader.connection.resume()
+                self.assertFalse(reader.read().response.complete)
+                reader.client.resume()
                 self.settle()
-                self.assertTrue(reader.read().complete)
+                self.assertTrue(reader.read().response.complete)
                 self.assertTrue(reader.is_at(news))
 
     def test_who_comes_again_for_nothing_is_told_to_stay_away(self) -> None:
@@ -828,25 +804,25 @@ class CloseTests(ChannelTest):
         self.publish(news, 3)
         news.close()
         for asked in (None, news.last):
-            reader = Reader(self.resource(news), self.clock, asked).read()
-            self.assertIn(b" 204 ", reader.head)
-            self.assertNotIn(b"Content-Type", reader.head)
+            reader = self.reader(self.resource(news), asked).read()
+            self.assertEqual((reader.response.status, reader.response.complete), (204, True))
+            self.assertIsNone(reader.response.header("Content-Type"))
 
     def test_who_comes_again_for_what_it_missed_gets_it(self) -> None:
         news = self.hub.channel("news", history=10)
         self.publish(news, 3)
         news.close()
-        reader = Reader(self.resource(news), self.clock, news.oldest).read()
+        reader = self.reader(self.resource(news), news.oldest).read()
         self.assertEqual(len(reader.events), 3)
-        self.assertTrue(reader.complete)
+        self.assertTrue(reader.response.complete)
 
     def test_a_gap_is_told_of_a_closed_channel_too(self) -> None:
         news = self.hub.channel("news")
         self.publish(news, 3)
         news.close()
-        reader = Reader(self.resource(news), self.clock, news.last.replace("-3", "-1")).read()
+        reader = self.reader(self.resource(news), news.last.replace("-3", "-1")).read()
         self.assertEqual(len(reader.gaps), 1)
-        self.assertTrue(reader.complete)
+        self.assertTrue(reader.response.complete)
 
     def test_what_else_the_handler_sends_is_not_lost(self) -> None:
         news = self.hub.channel("news")
@@ -857,9 +833,8 @@ class CloseTests(ChannelTest):
             await ctx.subscribe(news)
             return "after"
 
-        client = Connection(StreamResource(feed), self.clock).request()
-        self.addCleanup(client.leave)
-        self.assertEqual(client.body(), b"before after")
+        client = self.client(feed)
+        self.assertEqual(client.read(), b"before after")
 
     def test_who_comes_for_json_lines_is_told_that_there_are_none(self) -> None:
         news = self.hub.channel("news")
@@ -868,9 +843,8 @@ class CloseTests(ChannelTest):
         async def lines(ctx: Context) -> None:
             await ctx.subscribe(news)
 
-        client = Connection(StreamResource(lines), self.clock).request()
-        self.addCleanup(client.leave)
-        self.assertIn(b"HTTP/1.1 204 No Content\r\n", client.received())
+        client = self.client(lines)
+        self.assert_complete(client.receive(), b"", 204)
 
 
 _STEPS = st.lists(
@@ -904,15 +878,15 @@ class InterleavingTests(ChannelTest):
         for name, number in steps:
             getattr(self, f"step_{name}")(number)
         for reader, _ in self.readers:
-            reader.connection.resume()
+            reader.client.resume()
         self.settle()
         for reader, follows in self.readers:
-            self.assertIn(b" 200 ", reader.read().head)
+            self.assertEqual(reader.read().response.status, 200)
             if not reader.is_filtered:
                 self.assertTrue(reader.is_at(*follows))
             if complete:
                 self.assertLessEqual({gap["reason"] for gap in reader.gaps}, {"unknown"})
-            reader.connection.leave()
+            reader.client.disconnect()
         self.assertEqual(self.hub.statistics().subscriptions, 0)
         self.assertEqual([channel._topic.feeds for channel in self.channels], [{}, {}])
 
@@ -933,7 +907,7 @@ class InterleavingTests(ChannelTest):
             "last_event_id": last_event_id,
             "passes": (lambda number: number % 3 == 0) if number > 5 else None,
         }
-        self.readers.append((self.connect(*follows, **options), follows))
+        self.readers.append((self.follow(*follows, **options), follows))
 
     def step_come_again(self, number: int) -> None:
         if self.left:
@@ -944,17 +918,17 @@ class InterleavingTests(ChannelTest):
 
     def step_leave(self, number: int) -> None:
         for reader in self._one(number):
-            reader.read().connection.leave()
+            reader.read().client.disconnect()
             self.left.append(reader)
             self.readers = [pair for pair in self.readers if pair[0] is not reader]
 
     def step_pause(self, number: int) -> None:
         for reader in self._one(number):
-            reader.connection.pause()
+            reader.client.pause()
 
     def step_resume(self, number: int) -> None:
         for reader in self._one(number):
-            reader.connection.resume()
+            reader.client.resume()
 
     def _one(self, number: int) -> list[Reader]:
         return [self.readers[number % len(self.readers)][0]] if self.readers else []
@@ -963,18 +937,18 @@ class InterleavingTests(ChannelTest):
         news = self.hub.channel("news", history=10_000)
         self.publish(news, 500, size=1_000)
         for moment in range(12):
-            reader = self.connect(news, after=news.oldest)
-            connection = reader.connection
-            connection.pause()
+            reader = self.follow(news, after=news.oldest)
+            client = reader.client
+            client.pause()
             for step in range(16):
                 if step == moment:
                     self.publish(news, 100, size=1_000)
-                connection.resume()
+                client.resume()
                 if step < 14:
-                    connection.pause()
+                    client.pause()
                 self.clock.advance(0.001)
             self.publish(news)
             self.settle()
             self.assertTrue(reader.read().is_at(news))
             self.assertEqual(reader.gaps, [])
-            connection.leave()
+            client.disconnect()

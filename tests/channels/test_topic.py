@@ -4,7 +4,7 @@ Who follows a channel, and who is told of that.
 
 from twisted.internet.defer import Deferred
 
-from tests.channels.glue import ChannelTest
+from tests.channels.case import ChannelTest
 from twistream import Channel
 
 
@@ -19,19 +19,19 @@ class PresenceTests(ChannelTest):
     def test_one_call_tells_of_all_that_came_and_went_in_a_turn(self) -> None:
         news = self.hub.channel("news")
         news.on_presence(self.tell)
-        readers = [self.connect(news) for _ in range(5)]
+        readers = [self.follow(news) for _ in range(5)]
         self.assertEqual((news.subscriber_count, self.told), (5, []))
         self.clock.advance(0)
         self.assertEqual(self.told, [(news, 5)])
-        readers[0].connection.leave()
-        readers[1].connection.leave()
+        readers[0].client.disconnect()
+        readers[1].client.disconnect()
         self.clock.advance(0)
         self.assertEqual(self.told, [(news, 5), (news, 3)])
 
     def test_what_has_not_changed_is_not_told(self) -> None:
         news = self.hub.channel("news")
         news.on_presence(self.tell)
-        self.connect(news).connection.leave()
+        self.follow(news).client.disconnect()
         self.clock.advance(0)
         self.assertEqual(self.told, [])
 
@@ -41,7 +41,7 @@ class PresenceTests(ChannelTest):
         news.on_presence(self.tell)
         self.clock.advance(0)
         self.assertEqual(self.told, [])
-        first.connection.leave()
+        first.client.disconnect()
         self.clock.advance(0)
         self.assertEqual(self.told, [(news, 0)])
 

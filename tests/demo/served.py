@@ -1,23 +1,21 @@
 """
-The demo on a connection without sockets.
+The demo, and clients of it, without sockets.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from tests.glue import Connection, GlueTest
-from twistream import EventDecoder, ServerSentEvent
+from tests.harness import Client, Headers, Response, Server, StreamTest
 from twistream.demo import make_root
 
 
 @implementer(ILogObserver)
 class Lines:
     """
-    Gathers the lines that a log without debug lines shows.
+    Collects log messages above debug level.
     """
 
     def __init__(self, lines: list[str]) -> None:
@@ -28,76 +26,40 @@ class Lines:
             self.lines.append(formatEvent(event))
 
 
-class DemoTest(GlueTest):
+class DemoTest(StreamTest):
     """
-    The base of tests that ask the demo for something.
+    Base class for tests that send requests to the demo.
 
     Attributes:
-        clock: What it lives by.
-        lines: What it has logged.
+        clock: The demo's clock.
+        demo: The demo's server.
+        lines: Its log messages.
     """
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self._root = make_root()
+        self.demo: Server = self.serve(make_root(), clock=self.clock)
         self.lines: list[str] = []
         observer = Lines(self.lines)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
-    def ask(
-        self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
-    ) -> "Client":
+    def ask(self, path: str, method: str = "GET", headers: Headers = (), **body: Any) -> Client:
         """
-        A connection on which the demo has got one request.
+        A client that has sent one request.
         """
-        client = Client(self._root, self.clock)
-        self.addCleanup(client.leave)
-        length = [f"Content-Length: {len(body)}"] if method == "POST" else []
-        head = [f"{method} {target} HTTP/1.1", "Host: a", *headers, *length, "", ""]
-        client.send("\r\n".join(head).encode() + body)
+        client = self.demo.connect()
+        client.request(method, path, headers, **body)
         return client
 
-    def answer(
-        self, target: str, method: str = "GET", headers: Iterable[str] = (), body: bytes = b""
-    ) -> "Answer":
+    def reply(self, path: str, method: str = "GET", headers: Headers = (), **body: Any) -> Response:
         """
-        What the demo has sent in answer to one request.
+        The response to one request, as far as it was sent.
         """
-        return Answer(self.ask(target, method, headers, body).received())
+        return self.ask(path, method, headers, **body).receive()
 
-    def listen(self, target: str, after: str = "") -> "Client":
+    def listen(self, path: str, after: str = "") -> Client:
         """
-        A connection that asks for events, after an id if one is given.
+        A client that requests events, starting after an id if one is given.
         """
-        return self.ask(target, headers=[f"Last-Event-ID: {after}"] if after else [])
-
-
-class Client(Connection):
-    """
-    Reads the events of a response, too.
-    """
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._decoder = EventDecoder()
-
-    def events(self) -> list[ServerSentEvent]:
-        """
-        The events that came since this was asked last.
-        """
-        return self._decoder.feed(self.body())
-
-
-class Answer:
-    """
-    A response as far as it was sent.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        head, _, self.body = data.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        self.status = int(status.split()[1])
-        self.headers = {
-            name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
-        }
+        return self.ask(path, headers={"Last-Event-ID": after} if after else {})

@@ -1,19 +1,19 @@
 """
-/chat: what is taken, who gets it, and how many are there.
+/chat: which messages it accepts, who receives them, and how clients are counted.
 """
 
 import json
 from datetime import UTC, datetime, timedelta
 
-from tests.demo.served import Client, DemoTest
-from tests.glue import Connection
-from twistream import Hub, ServerSentEvent, StreamResource
+from tests.demo.served import DemoTest
+from tests.harness import Client
+from twistream import Hub, ServerSentEvent
 from twistream.demo.chat import KEPT, LONGEST, Room
 
 
 def said(events: list[ServerSentEvent]) -> list[str]:
     """
-    The texts of the messages among these events, in which there is no gap.
+    The texts of the messages among these events, which contain no gap.
     """
     assert {event.event for event in events} <= {None, "presence"}, events
     return [json.loads(event.data or "")["text"] for event in events if event.event is None]
@@ -21,14 +21,14 @@ def said(events: list[ServerSentEvent]) -> list[str]:
 
 def counts(events: list[ServerSentEvent]) -> list[int]:
     """
-    How many were present, each time that these events tell it.
+    The numbers in the presence events.
     """
     return [int(event.data or "") for event in events if event.event == "presence"]
 
 
 def last_id(events: list[ServerSentEvent]) -> str:
     """
-    The id to go on after, when these are the last events.
+    The id of the last event.
     """
     return events[-1].id or ""
 
@@ -42,32 +42,33 @@ class ChatTest(DemoTest):
         return self.listen("/chat", after)
 
     def say(self, text: str) -> None:
-        self.assertEqual(self.answer("/chat", "POST", body=text.encode()).status, 204)
+        self.assertEqual(self.reply("/chat", "POST", body=text.encode()).status, 204)
 
 
 class MessageTests(ChatTest):
     """
-    What is posted
+    Posting messages
     """
 
     def refused(self, body: bytes, reason: str) -> None:
         client = self.enter()
-        client.events()
-        answer = self.answer("/chat", "POST", body=body)
-        self.assertEqual((answer.status, answer.headers["content-type"][:10]), (400, "text/plain"))
+        client.read_events()
+        answer = self.reply("/chat", "POST", body=body)
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.header("content-type"), "text/plain; charset=utf-8")
         self.assertEqual(answer.body.decode(), f"400 Bad Request\n{reason}\n")
-        self.assertEqual(client.received(), b"")
-        client.leave()
+        self.assertEqual(client.read_raw(), b"")
+        client.disconnect()
 
-    def test_all_who_are_there_get_it_at_once(self) -> None:
+    def test_all_clients_receive_it_at_once(self) -> None:
         clients = [self.enter() for _ in range(3)]
         for text in ("hello", "and again"):
             self.say(text)
-            self.assertEqual([said(client.events()) for client in clients], [[text]] * 3)
+            self.assertEqual([said(client.read_events()) for client in clients], [[text]] * 3)
 
     def test_it_is_sent_with_the_time_in_utc(self) -> None:
         self.say("hello")
-        message = self.enter().events()[0]
+        message = self.enter().read_events()[0]
         time = datetime.fromisoformat(json.loads(message.data or "")["time"])
         self.assertEqual(time.utcoffset(), timedelta(0))
         self.assertLess(abs(datetime.now(UTC) - time), timedelta(minutes=1))
@@ -78,104 +79,105 @@ class MessageTests(ChatTest):
             *("text/plain", "application/octet-stream", "application/json", "nonsense", ""),
             "application/x-www-form-urlencoded",
         ):
-            headers = [f"Content-Type: {media_type}"]
-            answer = self.answer("/chat", "POST", headers, body=b"a=1&b=%20")
+            headers = {"Content-Type": media_type}
+            answer = self.reply("/chat", "POST", headers, body=b"a=1&b=%20")
             self.assertEqual(answer.status, 204, media_type)
-            self.assertEqual(said(client.events()), ["a=1&b=%20"])
+            self.assertEqual(said(client.read_events()), ["a=1&b=%20"])
 
-    def test_white_space_around_it_is_taken_off_and_within_it_is_kept(self) -> None:
+    def test_white_space_is_stripped_and_kept_within_the_text(self) -> None:
         client = self.enter()
         self.say(" \r\n\tone\n\ttwo  three\u3000\n")
-        self.assertEqual(said(client.events()), ["one\n\ttwo  three"])
+        self.assertEqual(said(client.read_events()), ["one\n\ttwo  three"])
 
     def test_what_looks_like_an_event_or_like_markup_is_text(self) -> None:
         client = self.enter()
         for text in ("data: x\n\nevent: presence\ndata: 99", "<b>bold</b>", "\u202e\u2028€\ufeff"):
             self.say(text)
-            self.assertEqual(said(client.events()), [text])
+            self.assertEqual(said(client.read_events()), [text])
 
     def test_it_has_at_most_4096_bytes(self) -> None:
         client = self.enter()
         for text in ("a" * LONGEST, "é" * (LONGEST // 2)):
             self.say(text)
-            self.assertEqual(said(client.events()), [text])
+            self.assertEqual(said(client.read_events()), [text])
         self.assertEqual(LONGEST, 4096)
         for body in (b"a" * 4097, b" " * 4097, b"\xff" * 1_000_000):
-            self.refused(body, "A message has at most 4096 bytes of UTF-8; this one has more.")
+            self.refused(body, "The message is longer than 4096 bytes of UTF-8.")
 
     def test_it_is_not_empty(self) -> None:
         for body in (b"", b" ", b"\r\n", "\u3000\n".encode()):
-            self.refused(body, "A message has at least one character that is not white space.")
+            self.refused(body, "The message is empty.")
 
     def test_it_is_utf_8(self) -> None:
         for body, where in ((b"\xff", 0), (b"abc\xe9", 3), (b"\xed\xa0\x80", 0), (b"a\xe2\x82", 1)):
-            self.refused(body, f"A message is UTF-8; byte {where} of this one is not.")
+            self.refused(body, f"The message is not valid UTF-8 at byte {where}.")
 
-    def test_it_has_no_characters_that_a_terminal_obeys(self) -> None:
+    def test_it_has_no_control_characters(self) -> None:
         for control in ("\x00", "\x07", "\x08", "\x1b", "\x7f", "\x9b"):
-            reason = f"A message has no control characters; this one has {control!r}."
+            reason = f"The message contains a control character, {control!r}."
             self.refused(f"a{control}b".encode(), reason)
 
-    def test_a_browser_that_asks_for_a_page_is_refused_with_one(self) -> None:
-        answer = self.answer("/chat", "POST", ["Accept: text/html"], b"")
+    def test_a_browser_receives_the_error_as_a_page(self) -> None:
+        answer = self.reply("/chat", "POST", {"Accept": "text/html"})
         self.assertEqual(answer.status, 400)
-        self.assertIn(b"<p>A message has at least one character", answer.body)
+        self.assertIn(b"<p>The message is empty.", answer.body)
 
 
 class ListenTests(ChatTest):
     """
-    Who gets what
+    Reading messages
     """
 
-    def test_who_is_new_gets_all_that_is_kept_and_then_what_comes(self) -> None:
+    def test_a_new_client_receives_the_history_and_then_live_messages(self) -> None:
         for number in range(KEPT + 3):
             self.say(str(number))
         client = self.enter()
         self.say("last")
         expected = [str(number) for number in range(3, KEPT + 3)]
-        self.assertEqual(said(client.events()), [*expected, "last"])
+        self.assertEqual(said(client.read_events()), [*expected, "last"])
         self.assertEqual(KEPT, 200)
 
-    def test_who_comes_again_gets_what_was_missed_once(self) -> None:
+    def test_a_client_that_reconnects_receives_missed_messages_once(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
-        client.leave()
+        after = last_id(client.read_events())
+        client.disconnect()
         self.say("two")
         again = self.enter(after)
         self.say("three")
-        self.assertEqual(said(again.events()), ["two", "three"])
+        self.assertEqual(said(again.read_events()), ["two", "three"])
 
-    def test_who_has_got_nothing_yet_misses_nothing_either(self) -> None:
+    def test_a_client_without_a_message_can_resume_too(self) -> None:
         client = self.enter()
-        # An id without data is no event, but a browser keeps it.
-        after = client.received().partition(b"id: ")[2].partition(b"\n")[0].decode()
-        client.leave()
+        # An id without data is not an event, but a browser stores it.
+        client.read_events()
+        after = client.response.last_event_id
+        client.disconnect()
         self.say("one")
-        self.assertEqual(said(self.enter(after).events()), ["one"])
+        self.assertEqual(said(self.enter(after).read_events()), ["one"])
 
-    def test_who_was_away_for_more_than_is_kept_is_told_so(self) -> None:
+    def test_a_client_that_was_away_for_too_long_receives_a_gap(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
-        client.leave()
+        after = last_id(client.read_events())
+        client.disconnect()
         for number in range(KEPT + 1):
             self.say(str(number))
-        gap, first, *_ = self.enter(after).events()
+        gap, first, *_ = self.enter(after).read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "trimmed"))
         self.assertEqual(json.loads(first.data or "")["text"], "1")
 
-    def test_an_id_of_another_process_is_answered_with_a_gap_and_all_that_is_kept(self) -> None:
+    def test_an_id_of_another_process_receives_a_gap_and_the_history(self) -> None:
         self.say("one")
-        gap, first, *_ = self.enter("0123456789abcdef-7").events()
+        gap, first, *_ = self.enter("0123456789abcdef-7").read_events()
         self.assertEqual((gap.event, json.loads(gap.data or "")["reason"]), ("gap", "unknown"))
         self.assertEqual(json.loads(first.data or "")["text"], "one")
 
-    def test_a_browser_comes_again_after_a_second(self) -> None:
-        self.assertIn(b"retry: 1000\n", self.enter().received())
+    def test_a_browser_reconnects_after_a_second(self) -> None:
+        self.assertIn(b"retry: 1000\n", self.enter().read())
 
-    def test_a_client_that_leaves_leaves_nothing_behind(self) -> None:
-        self.enter().leave()
+    def test_nothing_remains_of_a_client_that_disconnects(self) -> None:
+        self.enter().disconnect()
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.lines, [])
@@ -183,78 +185,77 @@ class ListenTests(ChatTest):
 
 class PresenceTests(ChatTest):
     """
-    How many are there
+    Counting clients
     """
 
-    def test_all_are_told_when_one_comes_or_leaves(self) -> None:
+    def test_all_clients_are_notified_when_one_connects_or_disconnects(self) -> None:
         first = self.enter()
-        self.assertEqual(counts(first.events()), [1])
+        self.assertEqual(counts(first.read_events()), [1])
         second = self.enter()
-        self.assertEqual(counts(second.events()), [2])
-        self.assertEqual(counts(first.events()), [2])
-        second.leave()
-        self.assertEqual(counts(first.events()), [1])
+        self.assertEqual(counts(second.read_events()), [2])
+        self.assertEqual(counts(first.read_events()), [2])
+        second.disconnect()
+        self.assertEqual(counts(first.read_events()), [1])
 
-    def test_who_comes_as_another_leaves_is_told_too(self) -> None:
+    def test_a_client_that_connects_as_another_disconnects_is_notified_too(self) -> None:
         first, second = self.enter(), self.enter()
-        first.events(), second.events()
-        second.leave()
+        first.read_events(), second.read_events()
+        second.disconnect()
         third = self.enter()
-        self.assertEqual(counts(third.events()), [2])
-        self.assertEqual(counts(first.events()), [])
+        self.assertEqual(counts(third.read_events()), [2])
+        self.assertEqual(counts(first.read_events()), [])
 
-    def test_those_who_only_look_or_post_are_not_counted(self) -> None:
+    def test_clients_that_only_look_or_post_are_not_counted(self) -> None:
         client = self.enter()
-        client.events()
-        self.answer("/chat", "HEAD")
-        self.answer("/chat", headers=["Accept: text/html"])
+        client.read_events()
+        self.reply("/chat", "HEAD")
+        self.reply("/chat", headers={"Accept": "text/html"})
         self.say("hello")
-        self.assertEqual(counts(client.events()), [])
+        self.assertEqual(counts(client.read_events()), [])
 
-    def test_it_has_no_part_in_what_is_kept(self) -> None:
+    def test_it_is_not_part_of_the_history(self) -> None:
         client = self.enter()
         self.say("one")
-        after = last_id(client.events())
+        after = last_id(client.read_events())
         for _ in range(KEPT):
             other = self.enter()
-            self.assertEqual(last_id(client.events()), after)
-            other.leave()
-            client.events()
-        client.leave()
-        again = self.enter(after).events()
+            self.assertEqual(last_id(client.read_events()), after)
+            other.disconnect()
+            client.read_events()
+        client.disconnect()
+        again = self.enter(after).read_events()
         self.assertEqual((said(again), counts(again)), ([], [1]))
 
-    def test_a_client_that_reads_nothing_has_one_number_waiting_and_then_gets_the_newest(
+    def test_a_slow_client_has_one_number_queued_and_then_receives_the_current_one(
         self,
     ) -> None:
         slow = self.enter()
-        slow.events()
+        slow.read_events()
         slow.pause()
         for _ in range(100):
-            self.enter().received()
+            self.enter().receive()
         slow.resume()
-        self.assertEqual(counts(slow.events()), [2, 101])
+        self.assertEqual(counts(slow.read_events()), [2, 101])
 
 
 class RoomTests(DemoTest):
     """
-    Room, where the demo does not get
+    Room, in cases that the demo does not reach
     """
 
     def setUp(self) -> None:
         super().setUp()
         self.hub = Hub()
         self.room = Room(self.hub)
-        self.client = Connection(StreamResource(self.room.listen), self.clock).request()
-        self.addCleanup(self.client.leave)
-        self.assertIn(b"event: presence\ndata: 1\n", self.client.received())
+        self.client = self.get(self.room.listen, clock=self.clock)
+        self.assertIn(b"event: presence\ndata: 1\n", self.client.read())
 
-    def test_a_client_that_has_left_is_forgotten(self) -> None:
-        self.client.leave()
+    def test_a_client_that_disconnects_is_forgotten(self) -> None:
+        self.client.disconnect()
         self.clock.advance(0)
         self.assertEqual(self.room._changes, set())
 
-    def test_when_its_channel_is_closed_its_streams_end_in_good_order(self) -> None:
+    def test_its_streams_end_cleanly_when_its_channel_is_closed(self) -> None:
         self.hub.close()
-        self.assertTrue(self.client.received().endswith(b"0\r\n\r\n"))
+        self.assertTrue(self.client.receive().complete)
         self.assertEqual(self.room._changes, set())

@@ -1,5 +1,5 @@
 """
-The page's files and how they are served.
+The files of the pages, and how they are served.
 """
 
 import re
@@ -10,20 +10,20 @@ from twisted.web.resource import IResource, Resource
 from zope.interface.verify import verifyObject
 
 import twistream.demo
-from tests.demo.served import Answer, DemoTest
-from tests.glue import Connection
+from tests.demo.served import DemoTest
+from tests.harness import Response
 from twistream.demo import make_root
 
 FILES = FilePath(twistream.demo.__file__).sibling("static")
 
 
-BROWSER = ["Accept: text/html,application/xhtml+xml,*/*;q=0.8"]
-EVENTS = ["Accept: text/event-stream"]
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+EVENTS = {"Accept": "text/event-stream"}
 
 
 class PageTests(DemoTest):
     """
-    The pages and the files that they load
+    The pages, and the files that they load
     """
 
     PAGES: ClassVar = {
@@ -41,40 +41,41 @@ class PageTests(DemoTest):
         "/icon.svg": ("icon.svg", "image/svg+xml"),
     }
 
-    def visit(self, path: str, method: str = "GET") -> Answer:
+    def visit(self, path: str, method: str = "GET") -> Response:
         """
-        What a browser gets that is sent there.
+        The response to a browser that navigates there.
         """
-        return self.answer(path, method, BROWSER)
+        return self.reply(path, method, BROWSER)
 
     def test_each_file_is_served_with_its_type(self) -> None:
         for path, (name, media_type) in self.TYPES.items():
             answer = self.visit(path)
             self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.headers["content-type"], media_type)
+            self.assertEqual(answer.header("content-type"), media_type)
             self.assertEqual(answer.body, FILES.child(name).getContent())
 
     def test_every_file_is_served(self) -> None:
         served = sorted(name for name, _ in self.TYPES.values())
         self.assertEqual(sorted(FILES.listdir()), served)
 
-    def test_the_browser_is_told_to_ask_again_to_guess_nothing_and_to_load_only_from_here(
+    def test_headers_forbid_stale_copies_guessed_types_and_foreign_content(
         self,
     ) -> None:
         for path in self.TYPES:
-            headers = self.visit(path).headers
-            self.assertEqual(headers["cache-control"], "no-cache")
-            self.assertEqual(headers["x-content-type-options"], "nosniff")
-            self.assertEqual(headers["content-security-policy"], "default-src 'self'")
+            response = self.visit(path)
+            self.assertEqual(response.header("cache-control"), "no-cache")
+            self.assertEqual(response.header("x-content-type-options"), "nosniff")
+            self.assertEqual(response.header("content-security-policy"), "default-src 'self'")
 
     def test_head_has_the_headers_of_get_and_no_body(self) -> None:
         for path in self.TYPES:
             got, head = self.visit(path), self.visit(path, "HEAD")
             self.assertEqual((head.status, head.body), (200, b""))
             for name in ("content-type", "content-length", "content-security-policy"):
-                self.assertEqual(head.headers[name], got.headers[name])
+                self.assertEqual(len(got.values(name)), 1, name)
+                self.assertEqual(head.values(name), got.values(name))
 
-    def test_all_that_the_pages_link_is_there(self) -> None:
+    def test_all_links_of_the_pages_lead_somewhere(self) -> None:
         common = {"demo.css", "icon.svg", "./", "events", "chat"}
         for path, own in {
             "/": {"demo.js", "numbers", "json", "clock"},
@@ -87,55 +88,52 @@ class PageTests(DemoTest):
             for link in links:
                 self.assertEqual(self.visit(f"/{link.removeprefix('./')}").status, 200, link)
 
-    def test_they_have_nothing_that_their_own_policy_forbids(self) -> None:
+    def test_they_contain_nothing_that_their_own_policy_forbids(self) -> None:
         for path in self.PAGES:
             page = self.visit(path).body.decode()
             self.assertNotRegex(page, r"<style|\sstyle=|\son\w+=|<script(?! src=)|https?://")
 
-    def test_without_javascript_they_say_so_and_name_the_line_for_curl(self) -> None:
+    def test_without_javascript_they_say_so_and_show_the_curl_command(self) -> None:
         for path in self.PAGES:
             page = self.visit(path).body.decode()
             self.assertRegex(page, r"<noscript>.*Without JavaScript this page cannot .*</noscript>")
             self.assertIn("<code>curl -N ", page)
 
-    def test_who_does_not_ask_for_html_gets_the_stream_in_place_of_the_page(self) -> None:
+    def test_clients_that_do_not_accept_html_receive_the_stream(self) -> None:
         for path in ("/events", "/chat"):
             for method in ("GET", "HEAD"):
-                for accept in ([], ["Accept: */*"], EVENTS):
-                    answer = self.answer(path, method, accept)
+                for accept in ({}, {"Accept": "*/*"}, EVENTS):
+                    answer = self.reply(path, method, accept)
                     self.assertEqual(answer.status, 200)
-                    media_type = answer.headers["content-type"]
+                    media_type = answer.header("content-type")
                     self.assertEqual(media_type, "text/event-stream; charset=utf-8")
 
-    def test_caches_are_told_that_the_two_differ(self) -> None:
+    def test_the_response_varies_with_accept(self) -> None:
         for path in ("/events", "/chat"):
             for headers in BROWSER, EVENTS:
-                self.assertEqual(self.answer(path, headers=headers).headers["vary"], "Accept")
+                self.assertEqual(self.reply(path, headers=headers).header("vary"), "Accept")
 
     def test_other_paths_are_not_found(self) -> None:
         for path in (
             *("/nothing", "/static", "/index.html", "/demo.css/", "/numbers/1", "/../demo.js"),
             *("/%FF", "//", "/Numbers"),
         ):
-            answer = self.answer(path)
+            answer = self.reply(path)
             self.assertEqual(answer.status, 404, path)
-            self.assertIn(b"Look at /, /numbers, /json, /clock, /events and /chat.", answer.body)
+            self.assertIn(b"Try /, /numbers, /json, /clock, /events or /chat.", answer.body)
 
     def test_it_may_be_mounted_below_another_path(self) -> None:
         top = Resource()
         top.putChild(b"demo", make_root())
         for path, status in ("/demo/", 200), ("/demo/numbers", 200), ("/demo/nothing", 404):
-            client = Connection(top)
-            self.addCleanup(client.leave)
-            client.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 %d " % status), path)
+            self.assertEqual(self.answer(top, path=path).status, status, path)
 
     def test_only_the_chat_can_be_posted_to(self) -> None:
         for path in ("/", "/events", "/feed.js"):
-            self.assertEqual(self.answer(path, "POST").status, 405, path)
+            self.assertEqual(self.reply(path, "POST").status, 405, path)
         for method in ("PUT", "DELETE", "PATCH"):
-            answer = self.answer("/chat", method)
-            self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD, POST"))
+            answer = self.reply("/chat", method)
+            self.assertEqual((answer.status, answer.header("allow")), (405, "GET, HEAD, POST"))
 
 
 class RootTests(DemoTest):
@@ -146,9 +144,7 @@ class RootTests(DemoTest):
     def test_it_is_a_resource(self) -> None:
         verifyObject(IResource, make_root())
 
-    def test_it_is_a_new_one_each_time(self) -> None:
-        self.answer("/chat", "POST", body=b"hello")
-        other = Connection(make_root(), self.clock)
-        self.addCleanup(other.leave)
-        other.send(b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\n")
-        self.assertNotIn(b"hello", other.received())
+    def test_each_call_creates_a_new_one(self) -> None:
+        self.reply("/chat", "POST", body=b"hello")
+        other = self.get(make_root(), clock=self.clock, path="/chat")
+        self.assertNotIn(b"hello", other.read_raw())

@@ -1,12 +1,11 @@
 """
-What the streams of the demo send, when, and what they leave in the log.
+What the streams of the demo send and when, and what they log.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 
 from tests.demo.served import DemoTest
-from tests.glue import Connection, chunks
+from tests.harness import Client
 from twistream.demo.streams import NUMBERS
 
 END = b"0\r\n\r\n"
@@ -19,30 +18,32 @@ class NumbersTests(DemoTest):
 
     def test_there_are_twelve_messages_each_half_a_second_after_the_one_before(self) -> None:
         client = self.ask("/numbers")
-        for n in NUMBERS:
-            self.assertEqual(client.body(), b"Message number %d<br>" % n)
-            client.clock.advance(0.375)
-            self.assertEqual(client.received(), b"")
-            client.clock.advance(0.125)
-        self.assertEqual(client.received(), END)
+        self.assertEqual(client.read_chunks(), [b"Message number 1<br>"])
+        for n in NUMBERS[1:]:
+            self.assert_after(client, 0.5, b"Message number %d<br>" % n)
+        client.clock.advance(0.375)
+        self.assertEqual(client.read_raw(), b"")
+        client.clock.advance(0.125)
+        self.assertEqual(client.read_raw(), END)
+        self.assertTrue(client.response.complete)
         self.assertEqual(len(NUMBERS), 12)
         self.assertEqual(self.lines, [])
 
     def test_they_are_html(self) -> None:
-        headers = self.answer("/numbers").headers
-        self.assertEqual(headers["content-type"], "text/html; charset=utf-8")
-        self.assertEqual(headers["transfer-encoding"], "chunked")
+        response = self.reply("/numbers")
+        self.assertEqual(response.header("content-type"), "text/html; charset=utf-8")
+        self.assertEqual(response.header("transfer-encoding"), "chunked")
 
-    def test_a_client_that_leaves_early_leaves_one_line(self) -> None:
+    def test_a_client_that_disconnects_early_is_logged_in_one_line(self) -> None:
         client = self.ask("/numbers")
         client.clock.advance(1)
-        client.leave()
+        client.disconnect()
         client.clock.advance(60)
         self.assertEqual(self.lines, ["stream: client disconnected"])
 
-    def test_each_client_gets_all_of_them(self) -> None:
+    def test_each_client_receives_all_of_them(self) -> None:
         for client in (self.ask("/numbers"), self.ask("/numbers")):
-            self.assertEqual(client.body(), b"Message number 1<br>")
+            self.assertEqual(client.read(), b"Message number 1<br>")
 
 
 class JSONTests(DemoTest):
@@ -53,24 +54,23 @@ class JSONTests(DemoTest):
     def test_there_are_twelve_lines_each_half_a_second_after_the_one_before(self) -> None:
         client = self.ask("/json")
         for n in NUMBERS:
-            line = client.body()
-            self.assertTrue(line.endswith(b"\n"), line)
-            self.assertEqual(json.loads(line), {"number": n})
+            self.assertEqual(client.read_values(), [{"number": n}])
             client.clock.advance(0.375)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
             self.assertEqual(self.lines, [])
             client.clock.advance(0.125)
-        self.assertEqual(client.received(), END)
+        self.assertEqual(client.read_raw(), END)
+        self.assertTrue(client.response.complete)
         self.assertEqual(self.lines, ["Loop end."])
 
     def test_they_are_json_lines(self) -> None:
-        headers = self.answer("/json").headers
-        self.assertEqual(headers["content-type"], "application/jsonl")
+        response = self.reply("/json")
+        self.assertEqual(response.header("content-type"), "application/jsonl")
 
-    def test_a_client_that_leaves_early_leaves_one_line(self) -> None:
+    def test_a_client_that_disconnects_early_is_logged_in_one_line(self) -> None:
         client = self.ask("/json")
         client.clock.advance(1)
-        client.leave()
+        client.disconnect()
         client.clock.advance(60)
         self.assertEqual(self.lines, ["Connection closed, loop end."])
 
@@ -81,7 +81,7 @@ class ClockTests(DemoTest):
     """
 
     def test_each_line_is_the_time_of_day(self) -> None:
-        line = self.ask("/clock").body().decode()
+        line = self.ask("/clock").read().decode()
         self.assertEqual(line[-1], "\n")
         time = datetime.fromisoformat(line.strip())
         self.assertEqual(time.utcoffset(), timedelta(0))
@@ -90,18 +90,18 @@ class ClockTests(DemoTest):
     def test_there_is_one_each_second_and_no_end(self) -> None:
         client = self.ask("/clock")
         for _ in range(100):
-            self.assertEqual(client.body().count(b"\n"), 1)
+            self.assertEqual(client.read().count(b"\n"), 1)
             client.clock.advance(0.75)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
             client.clock.advance(0.25)
 
     def test_they_are_plain_text(self) -> None:
-        headers = self.answer("/clock").headers
-        self.assertEqual(headers["content-type"], "text/plain; charset=utf-8")
+        response = self.reply("/clock")
+        self.assertEqual(response.header("content-type"), "text/plain; charset=utf-8")
 
-    def test_a_client_that_leaves_ends_it_without_a_word(self) -> None:
+    def test_a_disconnect_ends_it_and_is_not_logged(self) -> None:
         client = self.ask("/clock")
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         self.assertEqual(self.lines, [])
         self.assertEqual(client.clock.getDelayedCalls(), [])
@@ -119,14 +119,14 @@ class PaceTests(DemoTest):
         "%3Cb%3E",
     )
 
-    def assert_pace(self, client: Connection, interval: float) -> None:
-        self.assertTrue(client.received())
+    def assert_pace(self, client: Client, interval: float) -> None:
+        self.assertTrue(client.read_raw())
         client.clock.advance(interval / 2)
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
         client.clock.advance(interval)
-        self.assertEqual(len(chunks(client.received())), 1)
+        self.assertEqual(len(client.read_chunks()), 1)
 
-    def test_it_changes_the_pace(self) -> None:
+    def test_it_changes_the_interval(self) -> None:
         for stream in self.STREAMS:
             for value, interval in ("0.05", 0.05), ("2", 2), (".5", 0.5), ("60.0", 60):
                 client = self.ask(f"{stream}?interval={value}")
@@ -134,38 +134,38 @@ class PaceTests(DemoTest):
 
     def test_an_interval_without_a_value_is_a_bad_request_too(self) -> None:
         for query in ("interval", "interval=", "a=1&interval", "interval&interval=1"):
-            self.assertEqual(self.answer(f"/clock?{query}").status, 400, query)
+            self.assertEqual(self.reply(f"/clock?{query}").status, 400, query)
 
-    def test_anything_else_is_a_bad_request_with_a_reason(self) -> None:
+    def test_other_values_are_a_bad_request_with_a_reason(self) -> None:
         for stream in self.STREAMS:
             for value in self.BAD:
-                answer = self.answer(f"{stream}?interval={value}")
+                answer = self.reply(f"{stream}?interval={value}")
                 self.assertEqual(answer.status, 400, value)
-                self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+                self.assertEqual(answer.header("content-type"), "text/plain; charset=utf-8")
                 self.assertIn(b"a number of seconds from 0.05 to 60", answer.body)
                 self.assertLess(len(answer.body), 200)
         self.assertEqual(self.lines, [])
 
-    def test_the_reason_names_what_was_given_in_printable_characters(self) -> None:
+    def test_the_reason_quotes_the_value_in_printable_characters(self) -> None:
         for value, named in (
-            ("abc", b"'abc' is not."),
-            ("", b"'' is not."),
-            ("1%0A2", rb"'1\n2' is not."),
-            ("%FF", rb"'\\xff' is not."),
+            ("abc", b", not 'abc'."),
+            ("", b", not ''."),
+            ("1%0A2", rb", not '1\n2'."),
+            ("%FF", rb", not '\\xff'."),
         ):
-            self.assertIn(named, self.answer(f"/clock?interval={value}").body)
+            self.assertIn(named, self.reply(f"/clock?interval={value}").body)
 
-    def test_no_markup_gets_from_the_query_into_the_page(self) -> None:
-        answer = self.answer("/clock?interval=<script>", headers=["Accept: text/html"])
-        self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
+    def test_markup_in_the_query_is_escaped_on_the_page(self) -> None:
+        answer = self.reply("/clock?interval=<script>", headers={"Accept": "text/html"})
+        self.assertEqual(answer.header("content-type"), "text/html; charset=utf-8")
         self.assertIn(b"&#x27;&lt;script&gt;&#x27;", answer.body)
         self.assertNotIn(b"<script>", answer.body)
 
     def test_it_can_be_given_once(self) -> None:
         for stream in self.STREAMS:
-            answer = self.answer(f"{stream}?interval=1&interval=2")
+            answer = self.reply(f"{stream}?interval=1&interval=2")
             self.assertEqual(answer.status, 400)
-            self.assertIn(b"interval is given 2 times", answer.body)
+            self.assertIn(b"interval must be given once, not 2 times.", answer.body)
 
     def test_other_parameters_change_nothing(self) -> None:
         client = self.ask("/clock?pace=9&%FF=1")
@@ -177,27 +177,26 @@ class HeadTests(DemoTest):
     HEAD on a stream, and other methods.
     """
 
-    def test_it_has_the_head_at_once_and_nothing_else(self) -> None:
+    def test_it_is_answered_at_once_with_the_head_alone(self) -> None:
         for stream, media_type in (
             ("/numbers", "text/html; charset=utf-8"),
             ("/json", "application/jsonl"),
             ("/clock", "text/plain; charset=utf-8"),
         ):
             client = self.ask(stream, "HEAD")
-            data = client.received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 200 "), data)
-            self.assertIn(f"content-type: {media_type}\r\n".encode(), data.lower())
-            self.assertTrue(data.endswith(b"\r\n\r\n"), data)
+            response = client.receive()
+            self.assert_complete(response, b"")
+            self.assertEqual(response.header("Content-Type"), media_type)
             client.clock.advance(10)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
         self.assertEqual(self.lines, [])
 
-    def test_a_bad_pace_is_a_bad_request_here_too(self) -> None:
+    def test_a_wrong_interval_is_a_bad_request_here_too(self) -> None:
         for stream in PaceTests.STREAMS:
-            answer = self.answer(f"{stream}?interval=abc", "HEAD")
+            answer = self.reply(f"{stream}?interval=abc", "HEAD")
             self.assertEqual((answer.status, answer.body), (400, b""))
 
     def test_other_methods_are_not_allowed(self) -> None:
         for stream in PaceTests.STREAMS:
-            answer = self.answer(stream, "POST")
-            self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD"))
+            answer = self.reply(stream, "POST")
+            self.assertEqual((answer.status, answer.header("allow")), (405, "GET, HEAD"))

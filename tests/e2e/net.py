@@ -26,6 +26,7 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     wrapClientTLS,
 )
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import (
     Certificate,
@@ -37,6 +38,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
+from tests.harness import Response, Responses
 from twistream import Context, StreamResource
 
 reactor: Any = _reactor
@@ -196,6 +198,27 @@ class Client(Protocol):
         data = await self.until(lambda: part in self.data)
         assert part in data, data
         return data
+
+    def responses(self, *methods: str) -> list[Response]:
+        """
+        The data so far, as responses to requests of these methods.
+
+        A connection that has ended in good order counts as closed, another one as reset.
+        """
+        received = Responses()
+        for method in methods:
+            received.expect(method)
+        received.feed(self.data)
+        if self.reason is not None:
+            received.end(reset=not self.reason.check(ConnectionDone))
+        return received.all
+
+    def response(self, method: str = "GET") -> Response:
+        """
+        The data so far, as one response.
+        """
+        (response,) = self.responses(method)
+        return response
 
     async def end(self) -> bytes:
         """

@@ -1,5 +1,5 @@
 """
-The pages of the documentation, done: their code runs, and their commands print what they say.
+Run what the pages of the documentation show: their code, and their commands.
 """
 
 import re
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from docutils.core import publish_doctree
-from docutils.nodes import document, literal_block, table
+from docutils.nodes import document, literal, literal_block, paragraph, table
 
 from tests.e2e.conftest import program
 from tests.e2e.twistd import until
@@ -29,7 +29,7 @@ def _blank(ctx: Context) -> str:
 
 BLANK = StreamResource(_blank)
 """
-A page for scripts to run in.
+An empty page for scripts to run in.
 """
 
 _EPOCH = re.compile("[0-9a-f]{16}")
@@ -37,32 +37,16 @@ _EPOCH = re.compile("[0-9a-f]{16}")
 
 class Command(NamedTuple):
     """
-    A line that a page has after ``$``, and what it prints.
+    A command line that a page shows after ``$``, and the output it shows below.
     """
 
     line: str
     output: str = ""
 
 
-class Endpoints:
-    """
-    Keeps the sites that a page would serve.
-    """
-
-    def __init__(self) -> None:
-        self.sites: list[Any] = []
-
-    def from_string(self, _: object, text: str) -> "Endpoints":
-        assert text.startswith("tcp:8080")
-        return self
-
-    def listen(self, site: Any) -> None:
-        self.sites.append(site)
-
-
 class Page:
     """
-    One page. It must be without a fault of markup.
+    One page of the documentation. Invalid markup raises an error.
     """
 
     def __init__(self, name: str) -> None:
@@ -77,34 +61,48 @@ class Page:
         """
         The code blocks in one language.
         """
+        return [block.astext() for block in self._blocks(language)]
+
+    def _blocks(self, language: str) -> list[literal_block]:
         return [
-            block.astext()
+            block
             for block in self.tree().findall(literal_block)
             if language in block.attributes["classes"]
         ]
 
-    def executed(self, monkeypatch: Any) -> tuple[dict[str, Any], Endpoints]:
+    def executed(self, monkeypatch: Any) -> dict[str, Any]:
         """
-        The names that the Python blocks define, one after the other, and what they serve.
+        Run the Python blocks in order, as one module, and return the names that they define.
         """
-        endpoints = Endpoints()
-        monkeypatch.setattr("twisted.internet.endpoints.serverFromString", endpoints.from_string)
         module = ModuleType("page")
         monkeypatch.setitem(sys.modules, "page", module)
         for block in self.blocks("python"):
             exec(compile(block, self.path.name, "exec"), vars(module))  # noqa: S102 - our own
-        return vars(module), endpoints
+        return vars(module)
 
-    def commands(self, name: str) -> list[Command]:
+    def files(self) -> dict[str, str]:
         """
-        The commands that call one program, in order.
+        The Python blocks by file name: the name that the paragraph before the block gives last.
+        """
+        found = {}
+        for block in self._blocks("python"):
+            before = block.parent[block.parent.index(block) - 1]
+            assert isinstance(before, paragraph), block
+            names = [each.astext() for each in before.findall(literal)]
+            *_, name = [name for name in names if name.endswith(".py")]
+            found[name] = block.astext()
+        return found
+
+    def commands(self, *names: str) -> list[Command]:
+        """
+        The commands that call one of these programs, in order.
         """
         parts = [part for block in self.blocks("console") for part in _commands(block)]
-        return [command for command in parts if shlex.split(command.line)[0] == name]
+        return [command for command in parts if shlex.split(command.line)[0] in names]
 
     def missing_links(self) -> list[str]:
         """
-        The files that it leads to, or shows, and that are not there.
+        Linked files and images that do not exist.
         """
         targets = re.findall(r"<([^>:]+)>`_", self.text)
         targets += re.findall(r"(?:image|figure):: (\S+)", self.text)
@@ -112,13 +110,13 @@ class Page:
 
     def tables(self) -> str:
         """
-        What stands in its tables.
+        The text of its tables.
         """
         return "\n".join(each.astext() for each in self.tree().findall(table))
 
 
 def _commands(block: str) -> list[Command]:
-    # A line that ends in a backslash goes on in the next.
+    # A backslash at the end of a line continues the command on the next line.
     parts = re.split(r"(?m)^\$ ", block.replace("\\\n", ""))
     assert not parts[0], f"a console block begins with $: {block}"
     return [Command(*part.rstrip().partition("\n")[::2]) for part in parts[1:]]
@@ -126,11 +124,11 @@ def _commands(block: str) -> list[Command]:
 
 def run_curl(commands: Iterable[Command], port: int, folder: Path) -> None:
     """
-    Run these commands, each in a terminal of its own, and compare what they print.
+    Run curl commands, each in its own process, and compare their output with the page.
 
-    One with ``-N`` runs on while others do, and is let go when it has printed what it
-    should. What is served at 127.0.0.1:8080 on the page is at `port`. Each epoch of ids
-    stands for another one, which is learned where it is printed first.
+    Commands with ``-N`` run in the background until all output has arrived. The address
+    127.0.0.1:8080 stands for `port`. Each epoch in an id stands for a real one, which is
+    learned when it is printed first.
     """
     epochs: dict[str, str] = {}
     streams: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
@@ -164,7 +162,7 @@ def run_curl(commands: Iterable[Command], port: int, folder: Path) -> None:
 
 def _fits(expected: str, output: Path, epochs: dict[str, str], *, whole: bool = False) -> bool:
     """
-    Whether it is what is expected, but for epochs that are not known yet.
+    Whether the output is as expected, whatever epochs are still unknown.
     """
     known = _EPOCH.sub(lambda epoch: epochs.get(epoch[0], epoch[0]), expected)
     pattern = re.escape(known)

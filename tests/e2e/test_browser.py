@@ -2,7 +2,7 @@
 The demo's page in a real browser, over loopback.
 
 Playwright's synchronous API runs in a thread, and the server in the reactor that
-pytest-twisted runs. What the two have to tell each other goes through events.
+pytest-twisted runs. The two communicate through events.
 """
 
 import json
@@ -30,7 +30,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 
 MESSAGES = [f"Message number {n}" for n in NUMBERS]
-BROKE_OFF = "The response broke off before its end."
+CUT_OFF = "The response was cut off before its end."
 
 
 Script: TypeAlias = Callable[[Page], None]
@@ -57,13 +57,13 @@ class Lines:
 
 class Demo:
     """
-    The demo on a port of its own, and a browser to visit it.
+    The demo on a port of its own, and a browser that visits it.
 
     Attributes:
-        root: Its tree, to which a test may add.
-        requests: Those that the server has got.
-        log: What the server has logged.
-        complaints: What the page wrote to the console, or threw.
+        root: Its resource tree. Tests may add children.
+        requests: The requests that the server has received.
+        log: The log of the server.
+        complaints: Messages on the console of the page, and uncaught errors.
     """
 
     def __init__(self, chromium: str) -> None:
@@ -89,7 +89,7 @@ class Demo:
 
     def finished(self, path: str) -> list[bool]:
         """
-        Of each request for `path`, whether its response is complete.
+        Whether the response is complete, for each request for `path`.
         """
         return [bool(r.finished) for r in list(self.requests) if r.path == path.encode()]
 
@@ -101,10 +101,10 @@ class Demo:
 
     def visit(self, script: Script, viewport: ViewportSize = DESKTOP) -> Deferred[None]:
         """
-        Open the page, and run `script` with it in a thread while the reactor goes on.
+        Open the page and run `script` in a thread while the reactor continues.
 
         Returns:
-            Fires when the script has ended, with what it raised.
+            Fires when the script returns; fails if it raises.
         """
         return deferToThread(self._visit, script, viewport)
 
@@ -125,7 +125,7 @@ class Demo:
 @pytest.fixture
 def demo(chromium: str) -> Iterator[Demo]:
     """
-    The demo, served until the test is over.
+    The demo, served until the test ends.
     """
     expect.set_options(timeout=SECONDS * 1000)
     demo = Demo(chromium)
@@ -201,7 +201,7 @@ def test_the_other_streams_start_at_a_click(demo: Demo) -> Deferred[None]:
     return demo.visit(script)
 
 
-def test_stop_makes_the_server_see_the_client_leave(demo: Demo) -> Deferred[None]:
+def test_stop_disconnects_from_the_server(demo: Demo) -> Deferred[None]:
     def script(page: Page) -> None:
         for name, line in (
             ("numbers", "stream: client disconnected"),
@@ -220,13 +220,13 @@ def test_stop_makes_the_server_see_the_client_leave(demo: Demo) -> Deferred[None
     return demo.visit(script)
 
 
-def test_the_reason_of_a_refusal_is_on_the_page(demo: Demo) -> Deferred[None]:
+def test_the_reason_for_an_error_page_is_on_the_page(demo: Demo) -> Deferred[None]:
     def script(page: Page) -> None:
         clock = Card(page, "clock")
         clock.ask_for_pace("<b>fast")
         expect(clock.status).to_have_text("failed")
         expect(clock.reason).to_contain_text("400 Bad Request")
-        expect(clock.reason).to_contain_text("from 0.05 to 60, such as 0.5; '<b>fast' is not.")
+        expect(clock.reason).to_contain_text("from 0.05 to 60, such as 0.5, not '<b>fast'.")
         expect(clock.lines).to_have_count(0)
         clock.ask_for_pace("0.05")
         expect(clock.status).to_have_text("streaming")
@@ -236,7 +236,7 @@ def test_the_reason_of_a_refusal_is_on_the_page(demo: Demo) -> Deferred[None]:
 
 
 @pytest.mark.parametrize("shown", [[], ["one", "two"], ["one", "tw"]])
-def test_a_stream_that_breaks_off_has_failed(
+def test_an_aborted_stream_is_shown_as_failed(
     demo: Demo, log: Log, shown: list[str]
 ) -> Deferred[None]:
     gate: Deferred[None] = Deferred()
@@ -252,7 +252,7 @@ def test_a_stream_that_breaks_off_has_failed(
         expect(numbers.status).to_have_text("streaming" if shown else "waiting for the server")
         demo.in_reactor(gate.callback, None)
         expect(numbers.status).to_have_text("failed")
-        expect(numbers.reason).to_have_text(BROKE_OFF)
+        expect(numbers.reason).to_have_text(CUT_OFF)
         assert numbers.texts.all_inner_texts() == shown
         assert log.failures(RuntimeError) == 1
 
@@ -260,7 +260,7 @@ def test_a_stream_that_breaks_off_has_failed(
     return demo.visit(script)
 
 
-def test_what_arrives_is_shown_as_text_and_characters_are_whole(demo: Demo) -> Deferred[None]:
+def test_messages_are_shown_as_text_with_whole_characters(demo: Demo) -> Deferred[None]:
     hostile = "<img src=x onerror=alert(1)>"
 
     async def hostile_numbers(ctx: Context) -> None:

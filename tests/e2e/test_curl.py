@@ -75,7 +75,7 @@ async def test_a_bad_interval_is_a_400_with_a_reason() -> None:
     async with serving(make_root()) as server:
         process = curl(server, "/clock?interval=nan", "--fail-with-body")
         assert await process.status() == 22
-        assert process.data.startswith(b"400 Bad Request\ninterval is ")
+        assert process.data.startswith(b"400 Bad Request\ninterval must be ")
 
 
 @ensureDeferred
@@ -90,7 +90,7 @@ async def test_what_is_posted_to_the_chat_arrives_there() -> None:
             await reader.holds(b'"text":"%s"}\n\n' % text.encode())
         refused = curl(server, "/chat", "--fail-with-body", "-d", " ")
         assert await refused.status() == 22
-        assert refused.data.startswith(b"400 Bad Request\nA message has ")
+        assert refused.data.startswith(b"400 Bad Request\nThe message ")
         await curl(server, "/events").holds(b'data: {"number":1,')
 
 

@@ -1,5 +1,5 @@
 """
-What docs/channels.rst says, done.
+The program and the commands of docs/channels.rst, run.
 """
 
 import re
@@ -23,9 +23,9 @@ CHANNELS = Page("docs/channels.rst")
 @pytest.fixture
 def names(monkeypatch: Any) -> dict[str, Any]:
     """
-    What the page defines.
+    The names that the page defines.
     """
-    return CHANNELS.executed(monkeypatch)[0]
+    return CHANNELS.executed(monkeypatch)
 
 
 async def get(server: Server, path: bytes) -> Any:
@@ -38,13 +38,15 @@ async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path
         await deferToThread(run_curl, CHANNELS.commands("curl"), server.number, tmp_path)
 
 
-def test_the_application_that_it_serves_is_there(names: dict[str, Any]) -> None:
+def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
     for command in CHANNELS.commands("twistd"):
         assert command.line.rpartition(":")[2] in names
 
 
 @ensureDeferred
-async def test_who_comes_and_goes_is_counted(names: dict[str, Any]) -> None:
+async def test_presence_counts_subscribers_that_connect_and_disconnect(
+    names: dict[str, Any],
+) -> None:
     async with serving(names["root"]) as server:
         first = await get(server, b"/news")
         await eventually(lambda: names["people"].published)
@@ -58,7 +60,9 @@ async def test_who_comes_and_goes_is_counted(names: dict[str, Any]) -> None:
 
 
 @ensureDeferred
-async def test_a_slow_client_of_the_newest_skips_to_it_and_is_told(names: dict[str, Any]) -> None:
+async def test_a_slow_client_with_the_policy_latest_skips_to_the_newest_message_with_a_gap(
+    names: dict[str, Any],
+) -> None:
     weather = names["weather"]
     async with serving(names["root"]) as server:
         client = await get(server, b"/newest")
@@ -73,10 +77,10 @@ async def test_a_slow_client_of_the_newest_skips_to_it_and_is_told(names: dict[s
         assert b'"reason":"dropped"' in data
 
 
-def test_the_tables_name_what_is_there() -> None:
+def test_the_page_names_all_policies_reasons_and_statistics() -> None:
     text = CHANNELS.tables()
     assert set(get_args(OnSlow)) == set(re.findall('^"([a-z]+)"', text, re.MULTILINE))
     assert set(get_args(Reason)) <= set(text.split())
     for kind in (ChannelStatistics, HubStatistics, SubscriptionStatistics):
         names = {field.name for field in fields(kind)}
-        assert names <= set(re.split(r"\W", text))
+        assert names <= set(re.findall(r"``(\w+)``", CHANNELS.text))

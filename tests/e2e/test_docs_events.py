@@ -1,5 +1,5 @@
 """
-What docs/events.rst says, done.
+The program, the commands and the scripts of docs/events.rst, run.
 """
 
 import subprocess
@@ -28,16 +28,16 @@ EVENTS = Page("docs/events.rst")
 @pytest.fixture
 def names(monkeypatch: Any) -> dict[str, Any]:
     """
-    What the page defines. Its tree has a page for scripts to run in.
+    The names that the page defines. Its tree gets a blank page for scripts to run in.
     """
-    names, _ = EVENTS.executed(monkeypatch)
+    names = EVENTS.executed(monkeypatch)
     names["root"].putChild(b"", BLANK)
     return names
 
 
 def console(chromium: str, url: str, script: str, last: str) -> list[str]:
     """
-    What a script writes to the console of a page, up to a message that has `last` in it.
+    The messages that a script logs to the console, up to one that contains `last`.
     """
     messages: list[str] = []
 
@@ -59,18 +59,20 @@ async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path
         await deferToThread(run_curl, EVENTS.commands("curl"), server.number, tmp_path)
 
 
-def test_the_application_that_it_serves_is_there(names: dict[str, Any]) -> None:
+def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
     for command in EVENTS.commands("twistd"):
         assert command.line.rpartition(":")[2] in names
 
 
 @ensureDeferred
 async def test_its_scripts_read_the_streams(names: dict[str, Any], chromium: str) -> None:
-    countdown, letters = EVENTS.blocks("javascript")
+    countdown, launch, letters = EVENTS.blocks("javascript")
     async with serving(names["root"]) as server:
-        counted = await deferToThread(console, chromium, server.url(), countdown, "ended")
+        counted = await deferToThread(console, chromium, server.url(), countdown, "0")
+        resumed = await deferToThread(console, chromium, server.url(), launch, "ended")
         spelled = await deferToThread(console, chromium, server.url(), letters, "sun")
-    assert counted == [*(f"{n} {n}" for n in reversed(range(10))), "it has ended"]
+    assert counted == [str(n) for n in reversed(range(10))]
+    assert resumed == [*(f"{n} {n}" for n in reversed(range(10))), "the stream has ended"]
     assert [event.data for event in EventDecoder().feed("".join(spelled).encode())] == [
         '{"word":"rain","letters":4}',
         '{"word":"and","letters":3}',
@@ -79,11 +81,11 @@ async def test_its_scripts_read_the_streams(names: dict[str, Any], chromium: str
 
 
 @ensureDeferred
-async def test_the_reader_sees_the_events(names: dict[str, Any]) -> None:
+async def test_the_reader_receives_the_events(names: dict[str, Any]) -> None:
     seen: list[tuple[str, str, str]] = []
     async with serving(names["root"]) as server:
         last = await names["read"](
-            server.url("/countdown?last_event_id=2"), lambda *event: seen.append(event)
+            server.url("/launch?last_event_id=2"), lambda *event: seen.append(event)
         )
     assert seen == [("1", "tick", '{"left":1}'), ("0", "tick", '{"left":0}')]
     assert last == "0"
@@ -92,11 +94,11 @@ async def test_the_reader_sees_the_events(names: dict[str, Any]) -> None:
 FROM_ELSEWHERE = """
 const server = "{url}";
 const send = (path, options) => fetch(server + path, options)
-    .then(response => response.text(), () => "not for you");
+    .then(response => response.text(), () => "refused");
 const source = new EventSource(server + "others");
 const event = new Promise(resolve => {{
     source.onmessage = e => resolve(e.data);
-    source.onerror = () => resolve("not for you");
+    source.onerror = () => resolve("refused");
 }});
 const headers = {{"Content-Type": "application/json"}};
 const asked = await send("letters-for-others", {{method: "POST", body: "sun", headers}});
@@ -107,7 +109,7 @@ console.log([await event, asked.trim(), refused].join("|"));
 
 @pytest.mark.parametrize("named", [True, False])
 @ensureDeferred
-async def test_pages_of_other_origins_read_what_names_them(
+async def test_pages_of_other_origins_read_only_streams_that_allow_them(
     names: dict[str, Any], chromium: str, named: bool
 ) -> None:
     async with serving(names["root"]) as server:
@@ -118,14 +120,14 @@ async def test_pages_of_other_origins_read_what_names_them(
         *_, message = await deferToThread(console, chromium, elsewhere, script, "|")
     answers = message.split("|")
     if named:
-        assert answers == ["for example.org and its friends", 'data: {"word":"sun"}', "not for you"]
+        assert answers == ["for example.org and its friends", 'data: {"word":"sun"}', "refused"]
     else:
-        assert answers == ["not for you"] * 3
+        assert answers == ["refused"] * 3
 
 
 class Ends:
     """
-    Streams that end in each way of the table, and how often each was asked for.
+    Streams that end in each way of the table, with a count of the requests for each.
     """
 
     def __init__(self) -> None:
@@ -196,7 +198,7 @@ def holds(path: Path, text: str) -> bool:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """
-    A folder with a short name, as that of a Unix socket has to be.
+    A folder with a short name, because the path of a Unix socket is limited.
     """
     with TemporaryDirectory(prefix="nginx-") as folder:
         yield Path(folder)
@@ -204,11 +206,9 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("kept", ["proxy_pass", ""])
 @ensureDeferred
-async def test_nginx_holds_nothing_back_and_hides_no_abort(
-    folder: Path, log: Log, kept: str
-) -> None:
+async def test_nginx_delays_no_event_and_hides_no_abort(folder: Path, log: Log, kept: str) -> None:
     (lines,) = EVENTS.blocks("nginx")
-    # The least that it needs to be told, and all that the page has.
+    # With proxy_pass alone, and with all lines of the page.
     lines = "\n".join(line for line in lines.splitlines() if kept in line or line[0] != " ")
 
     async def handler(ctx: Context) -> None:
@@ -221,7 +221,7 @@ async def test_nginx_holds_nothing_back_and_hides_no_abort(
 
     def read(server: Server) -> int:
         """
-        The exit code of curl, for a stream that breaks off when its events have been read.
+        The exit code of curl for a stream that is aborted after its events.
         """
         here = lines.replace("127.0.0.1:8080", f"127.0.0.1:{server.number}")
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, lines=here))
@@ -257,4 +257,4 @@ async def test_nginx_holds_nothing_back_and_hides_no_abort(
     async with serving(handler) as server:
         code = await deferToThread(read, server)
     assert log.failures(RuntimeError) == 1
-    assert code == 18, "curl takes it for incomplete"
+    assert code == 18, "curl notices that the response is incomplete"

@@ -1,5 +1,5 @@
 """
-The examples, run as their docstrings say.
+Run the examples as their docstrings say.
 """
 
 import re
@@ -30,7 +30,7 @@ def served(app: str) -> list[str]:
     return [TWISTD, "-n", "--pidfile=", "twistream", "--listen", LOCAL, "--app", app]
 
 
-# Each example: how it is started, and what curl gets from which path first, as a pattern.
+# For each example: the command that starts it, a path, and a pattern for the start of the body.
 RUNS: dict[str, tuple[list[str], str, bytes]] = {
     "stream_numbers.py": (
         served("stream_numbers:root"),
@@ -64,7 +64,7 @@ RUNS: dict[str, tuple[list[str], str, bytes]] = {
     ),
 }
 
-# Those with more than one client: what each gets, in order. Ids stand for others.
+# Examples with several clients: commands in order, with their output. Ids are placeholders.
 SESSIONS: dict[str, list[Command]] = {
     "events.py": [
         Command(
@@ -92,7 +92,7 @@ SESSIONS: dict[str, list[Command]] = {
         ),
         Command(
             "curl -d ' ' http://127.0.0.1:8080/publish",
-            "400 Bad Request\nA title has at least one character.",
+            "400 Bad Request\nA title must not be empty.",
         ),
     ],
     "json_lines_channel.py": [
@@ -114,7 +114,7 @@ SESSIONS: dict[str, list[Command]] = {
         Command("curl -d 14 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-5"}'),
         Command(
             "curl -d inf http://127.0.0.1:8080/roof",
-            "400 Bad Request\nA temperature is a number.",
+            "400 Bad Request\nA temperature must be a number.",
         ),
     ],
 }
@@ -123,7 +123,7 @@ SESSIONS: dict[str, list[Command]] = {
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[list[str]], int]]:
     """
-    Starts a program in a copy of the examples, and gives the port that it says it has.
+    Starts a program in a copy of the examples, and returns the port that it logs.
     """
     folder = shutil.copytree(EXAMPLES, tmp_path / "examples")
     output = tmp_path / "output.txt"
@@ -178,15 +178,13 @@ def test_an_example_with_several_clients(
     run_curl(SESSIONS[name], port, tmp_path)
 
 
-def test_the_example_of_a_client_reads_on_where_it_was(
-    start: Callable[[list[str]], int], tmp_path: Path
-) -> None:
+def test_the_example_of_a_client_resumes(start: Callable[[list[str]], int], tmp_path: Path) -> None:
     port = start(served("events:root"))
     program = [sys.executable, "follow_events.py", f"http://127.0.0.1:{port}/?last_event_id=3"]
     output = subprocess.check_output(program, cwd=tmp_path / "examples", timeout=LIMIT)
     assert output.decode().splitlines() == [
         *(f'{n} tick {{"left":{n}}}' for n in (2, 1, 0)),
-        "it has ended: 204",
+        "the stream has ended: 204",
     ]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pytest_twisted import ensureDeferred
 
 from tests.e2e.net import Server, serving
-from tests.wire.test_frames import decoded
+from tests.harness import Response
 from twistream import Context
 
 DATA = st.one_of(
@@ -35,9 +35,10 @@ def boundaries(pieces: list[bytes]) -> set[int]:
     return ends
 
 
-async def fetched(server: Server, version: bytes) -> bytes:
+async def fetched(server: Server, version: bytes) -> Response:
     client = await server.get(b"GET / HTTP/%b\r\nConnection: close\r\n\r\n" % version)
-    return await client.end()
+    await client.end()
+    return client.response()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -56,20 +57,18 @@ async def test_the_body_is_what_was_written_with_a_boundary_at_each_flush(
                 ctx.flush()
 
     async with serving(handler) as server:
-        data = await fetched(server, version)
-    head, _, body = data.partition(b"\r\n\r\n")
-    expected = b"".join(encoded(step) for step in steps if step is not FLUSH)
-    if b"Transfer-Encoding: chunked" not in head:
-        assert body == expected
+        response = await fetched(server, version)
+    assert response.complete
+    assert response.body == b"".join(encoded(step) for step in steps if step is not FLUSH)
+    if response.header("Transfer-Encoding") is None:
         return
-    chunks, rest = decoded(body)
-    assert rest == b"\r\n"
-    assert b"".join(chunks) == expected
-    assert all(chunks)
+    assert response.header("Transfer-Encoding") == "chunked"
+    assert b"".join(response.chunks) == response.body
+    assert all(response.chunks)
     flushed_at, written = set(), 0
     for step in steps:
         if step is not FLUSH:
             written += len(encoded(step))
         elif written:
             flushed_at.add(written)
-    assert flushed_at <= boundaries(chunks)
+    assert flushed_at <= boundaries(response.chunks)

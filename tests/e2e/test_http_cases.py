@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from tests.e2e.conftest import Log
 from tests.e2e.net import serving
+from tests.harness import Ending
 from twistream import ContentLengthMismatch, Context
 
 # What ends a response.
@@ -27,8 +28,8 @@ class Case:
     One row of the table.
     """
 
-    version: bytes = b"1.1"
-    method: bytes = b"GET"
+    version: str = "1.1"
+    method: str = "GET"
     status: int = 200
     ended_by: str = HANDLER
     length: int | None = None
@@ -37,8 +38,21 @@ class Case:
     ends: str = OPEN
     chunked: bool = True
 
+    @property
+    def bodyless(self) -> bool:
+        return self.method == "HEAD" or self.status in (204, 205, 304)
+
+    @property
+    def ending(self) -> Ending:
+        """
+        How the response has ended, as its client sees it.
+        """
+        if self.bodyless or (self.ended_by == HANDLER and self.length != 9):
+            return Ending.COMPLETE
+        return Ending.ABORTED if self.ends == BROKEN else Ending.TRUNCATED
+
     def __str__(self) -> str:
-        parts = [self.version.decode(), self.method.decode(), str(self.status), self.ended_by]
+        parts = [self.version, self.method, str(self.status), self.ended_by]
         if self.length is not None:
             parts.append(f"length {self.length}")
         if self.close:
@@ -59,8 +73,8 @@ TABLE = [
     Case(ended_by=FAILURE, body=b"3\r\none\r\n", ends=CLOSED),
     Case(ended_by=FAILURE, status=404, body=b"3\r\none\r\n", ends=CLOSED),
     Case(ended_by=CLIENT, body=b"3\r\none\r\n"),
-    Case(method=b"POST"),
-    Case(method=b"POST", ended_by=FAILURE, body=b"3\r\none\r\n", ends=CLOSED),
+    Case(method="POST"),
+    Case(method="POST", ended_by=FAILURE, body=b"3\r\none\r\n", ends=CLOSED),
     # HTTP/1.1 with a Content-Length: no chunks, and short of it where it failed.
     identity(length=6, ends=OPEN),
     identity(length=6, close=True),
@@ -68,26 +82,26 @@ TABLE = [
     identity(length=9, body=b"onetwo"),  # Too little.
     identity(length=6, ended_by=CLIENT, body=b"one", ends=OPEN),
     # HTTP/1.0: to the end of the connection. A failure must not look like that end.
-    identity(version=b"1.0"),
-    identity(version=b"1.0", status=404),
-    identity(version=b"1.0", method=b"POST"),
-    identity(version=b"1.0", ended_by=FAILURE, body=b"one", ends=BROKEN),
-    identity(version=b"1.0", ended_by=CLIENT, body=b"one", ends=OPEN),
-    identity(version=b"1.0", length=6),
-    identity(version=b"1.0", length=6, ended_by=FAILURE, body=b"one"),
+    identity(version="1.0"),
+    identity(version="1.0", status=404),
+    identity(version="1.0", method="POST"),
+    identity(version="1.0", ended_by=FAILURE, body=b"one", ends=BROKEN),
+    identity(version="1.0", ended_by=CLIENT, body=b"one", ends=OPEN),
+    identity(version="1.0", length=6),
+    identity(version="1.0", length=6, ended_by=FAILURE, body=b"one"),
     # No body, whoever asks and however the handler ends.
     *(
         identity(b"", version=version, method=method, status=status, ended_by=ended_by,
-                 ends=OPEN if version == b"1.1" else CLOSED)
-        for version in (b"1.1", b"1.0")
+                 ends=OPEN if version == "1.1" else CLOSED)
+        for version in ("1.1", "1.0")
         for method, status in (
-            (b"HEAD", 200),
-            (b"HEAD", 404),
-            (b"GET", 204),
-            (b"POST", 204),
-            (b"GET", 205),
-            (b"GET", 304),
-            (b"HEAD", 204),
+            ("HEAD", 200),
+            ("HEAD", 404),
+            ("GET", 204),
+            ("POST", 204),
+            ("GET", 205),
+            ("GET", 304),
+            ("HEAD", 204),
         )
         for ended_by in (HANDLER, FAILURE)
     ),
@@ -119,7 +133,7 @@ def handler_of(case: Case) -> Any:
 async def test_the_bytes_and_the_end(case: Case, tls: bool, log: Log) -> None:
     async with serving(handler_of(case), tls=tls, methods=("GET", "HEAD", "POST")) as server:
         client = await server.get(
-            b"%b / HTTP/%b\r\nHost: a\r\nContent-Length: 0\r\n\r\n" % (case.method, case.version)
+            f"{case.method} / HTTP/{case.version}\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode()
         )
         await client.holds(b"\r\n\r\n" + case.body)
         if case.ended_by == CLIENT:
@@ -130,20 +144,22 @@ async def test_the_bytes_and_the_end(case: Case, tls: bool, log: Log) -> None:
             first = client.data
             client.send(b"HEAD /again HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             data = (await client.end())[: len(first)]
-            assert client.data[len(first) :].startswith(b"HTTP/1.1 ")
-            assert client.data.endswith(b"\r\n\r\n")
+            response, again = client.responses(case.method, "HEAD")
+            assert again.complete
             assert isinstance(client.reason and client.reason.value, ConnectionDone)
         else:
             data = await client.end()
+            response = client.response(case.method)
 
-        head, _, body = data.partition(b"\r\n\r\n")
-        assert body == case.body
-        assert head.startswith(b"HTTP/%b %d " % (case.version, case.status))
-        assert (b"Transfer-Encoding: chunked" in head) == case.chunked
-        assert head.count(b"Content-Length") == (
-            case.length is not None or (case.status == 205 and case.method != b"HEAD")
+        assert data.partition(b"\r\n\r\n")[2] == case.body
+        assert (response.version, response.status) == (case.version, case.status)
+        assert response.header("Transfer-Encoding") == ("chunked" if case.chunked else None)
+        assert len(response.values("Content-Length")) == (
+            case.length is not None or (case.status == 205 and case.method != "HEAD")
         )
-        assert (b"Connection: close" in head) == case.close
+        assert response.values("Connection") == ["close"] * case.close
+        if case.ended_by != CLIENT:
+            assert response.ending is case.ending
         end = client.reason and client.reason.value
         if case.ends == CLOSED:
             assert isinstance(end, ConnectionDone)
@@ -152,6 +168,5 @@ async def test_the_bytes_and_the_end(case: Case, tls: bool, log: Log) -> None:
 
     # A failure is logged once, and so is a promise of length that was not kept. Where no
     # body may be, the flush has ended the handler before it could fail.
-    bodyless = case.method == b"HEAD" or case.status in (204, 205, 304)
-    assert log.failures(KeyError) == (case.ended_by == FAILURE and not bodyless)
+    assert log.failures(KeyError) == (case.ended_by == FAILURE and not case.bodyless)
     assert log.failures(ContentLengthMismatch) == (case.length == 9)

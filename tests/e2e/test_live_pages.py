@@ -19,17 +19,17 @@ from tests.e2e.browser import SECONDS, launched
 from tests.e2e.net import LIMIT
 from tests.e2e.twistd import LOCAL, Running
 
-RESTARTED = "The server was started again; what came in between may be missing."
+RESTARTED = "The server was restarted. Messages from before may be missing."
 
 Visit: TypeAlias = Callable[[Browser], None]
 
 
 class Service:
     """
-    The demo, which can be killed and started again at the same address.
+    The demo, which can be killed and restarted at the same address.
 
     Attributes:
-        url: Where it is.
+        url: Its address.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Service:
 
     def post(self, text: str) -> int:
         """
-        Say something in the chat, and return the status.
+        Post a message to the chat, and return the status.
         """
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=LIMIT)
         connection.request("POST", "/chat", text.encode())
@@ -63,7 +63,7 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """
-    The demo, until the test is over.
+    The demo, which runs until the test ends.
     """
     service = Service(tmp_path)
     yield service
@@ -73,7 +73,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def visit(chromium: str) -> Iterator[Callable[[Visit], None]]:
     """
-    Runs a function with a browser, in the thread that is the browser's.
+    Runs a function in the thread of the browser.
     """
     expect.set_options(timeout=SECONDS * 1000)
     browser_of_all = launched(chromium)
@@ -103,7 +103,7 @@ class Shown:
     One page with a stream of events.
 
     Attributes:
-        complaints: What it wrote to the console, or threw.
+        complaints: Messages on its console, and uncaught errors.
     """
 
     def __init__(self, where: Browser | BrowserContext | Page, url: str, path: str) -> None:
@@ -136,7 +136,7 @@ class Shown:
 
     def ticks(self) -> list[int]:
         """
-        The numbers of the ticks, each of which has its id.
+        The numbers of the ticks, each shown with its id.
         """
         lines = self.page.locator(".messages li:not(.note)").all_inner_texts()
         ticks = [
@@ -151,16 +151,16 @@ class Shown:
         expect(self.texts.get_by_text(f"Tick {number}", exact=True)).to_be_visible()
 
 
-def test_what_one_page_says_the_other_shows_and_both_count_who_is_present(
+def test_a_message_is_on_both_pages_and_both_count_who_is_online(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
         one = Shown(browser, service.url, "chat")
-        expect(one.present).to_have_text("1 present")
+        expect(one.present).to_have_text("1 online")
         two = Shown(browser, service.url, "chat")
         for page in one, two:
             page.is_live()
-            expect(page.present).to_have_text("2 present")
+            expect(page.present).to_have_text("2 online")
         one.say("hello")
         two.shows("hello")
         two.say("and good day")
@@ -170,13 +170,13 @@ def test_what_one_page_says_the_other_shows_and_both_count_who_is_present(
         expect(one.field).to_have_value("")
         expect(one.field).to_be_focused()
         two.page.close()
-        expect(one.present).to_have_text("1 present")
+        expect(one.present).to_have_text("1 online")
         assert one.complaints == two.complaints == []
 
     visit(script)
 
 
-def test_a_page_of_the_chat_that_was_away_misses_nothing_and_doubles_nothing(
+def test_a_chat_page_that_reconnects_shows_each_message_once(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
@@ -190,7 +190,7 @@ def test_a_page_of_the_chat_that_was_away_misses_nothing_and_doubles_nothing(
         service.post("meanwhile")
         shown.page.go_back()
         shown.shows("before", "meanwhile")
-        expect(shown.present).to_have_text("1 present")
+        expect(shown.present).to_have_text("1 online")
         service.post("after")
         shown.shows("before", "meanwhile", "after")
         assert shown.complaints == []
@@ -198,7 +198,7 @@ def test_a_page_of_the_chat_that_was_away_misses_nothing_and_doubles_nothing(
     visit(script)
 
 
-def test_a_reload_of_the_ticker_goes_on_after_the_last_tick(
+def test_a_reload_of_the_ticker_resumes_after_the_last_tick(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
@@ -215,13 +215,13 @@ def test_a_reload_of_the_ticker_goes_on_after_the_last_tick(
         after = shown.ticks()
         assert before == list(range(1, before[-1] + 1))
         assert after == list(range(before[-1] + 1, after[-1] + 1))
-        expect(shown.notes).to_have_text([f"Going on after {last_id}."])
+        expect(shown.notes).to_have_text([f"Resuming after {last_id}."])
         assert shown.complaints == []
 
     visit(script)
 
 
-def test_the_chat_says_what_is_missing_when_the_server_was_killed_and_goes_on(
+def test_the_chat_reports_missing_messages_after_the_server_was_killed_and_resumes(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
@@ -240,7 +240,7 @@ def test_the_chat_says_what_is_missing_when_the_server_was_killed_and_goes_on(
         for page in one, two:
             page.shows("before", RESTARTED, "at once")
             page.is_live()
-            expect(page.present).to_have_text("2 present")
+            expect(page.present).to_have_text("2 online")
         one.field.press("Enter")
         two.shows("before", RESTARTED, "at once", "to nobody")
         expect(one.reason).to_be_empty()
@@ -250,7 +250,7 @@ def test_the_chat_says_what_is_missing_when_the_server_was_killed_and_goes_on(
     visit(script)
 
 
-def test_the_ticker_says_what_is_missing_when_the_server_was_killed_and_goes_on(
+def test_the_ticker_reports_missing_ticks_after_the_server_was_killed_and_resumes(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
@@ -264,9 +264,9 @@ def test_the_ticker_says_what_is_missing_when_the_server_was_killed_and_goes_on(
         shown.is_live()
         expect(shown.lines).to_have_count(len(before) + 3)
         assert shown.ticks()[: len(before) + 2] == [*before, 1, 2]
-        # The gap is told once: a reload goes on in the new life of the server.
+        # The gap is reported once: a reload resumes with the restarted server.
         shown.page.reload()
-        expect(shown.notes).to_have_text(re.compile("^Going on after "))
+        expect(shown.notes).to_have_text(re.compile("^Resuming after "))
         expect(shown.lines).to_have_count(3)
         assert RESTARTED not in shown.texts.all_inner_texts()
         assert [line for line in shown.complaints if "net::ERR_" not in line] == []
@@ -280,8 +280,8 @@ def test_a_message_that_is_refused_stays_in_the_field_with_the_reason(
     def script(browser: Browser) -> None:
         shown = Shown(browser, service.url, "chat")
         for text, reason in (
-            ("  ", "at least one character that is not white space"),
-            ("é" * 2049, "at most 4096 bytes of UTF-8"),
+            ("  ", "The message is empty."),
+            ("é" * 2049, "longer than 4096 bytes of UTF-8"),
         ):
             shown.say(text)
             expect(shown.reason).to_contain_text("400 Bad Request")
@@ -297,7 +297,7 @@ def test_a_message_that_is_refused_stays_in_the_field_with_the_reason(
     visit(script)
 
 
-def test_what_is_written_while_a_message_is_sent_stays_in_the_field(
+def test_text_that_is_typed_while_a_message_is_sent_stays_in_the_field(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
@@ -317,22 +317,22 @@ def test_what_is_written_while_a_message_is_sent_stays_in_the_field(
     visit(script)
 
 
-def test_a_page_that_the_browser_keeps_for_the_way_back_is_not_present_there(
+def test_a_page_in_the_back_forward_cache_is_not_online(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
         left, other = (Shown(browser, service.url, "chat") for _ in range(2))
         left.say("before")
         left.shows("before")
-        # Playwright has Chromium keep no page, so it is told as if it were one.
+        # Chromium under Playwright has no back/forward cache, so send the events of one.
         left.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
-        expect(other.present).to_have_text("1 present")
+        expect(other.present).to_have_text("1 online")
         other.say("meanwhile")
         other.shows("before", "meanwhile")
         left.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
         left.shows("before", "meanwhile")
         for page in left, other:
-            expect(page.present).to_have_text("2 present")
+            expect(page.present).to_have_text("2 online")
             assert page.complaints == []
 
     visit(script)
@@ -363,7 +363,7 @@ def test_the_chat_can_be_used_with_the_keyboard_alone(
     visit(script)
 
 
-def test_what_is_said_is_shown_as_text(service: Service, visit: Callable[[Visit], None]) -> None:
+def test_messages_are_shown_as_text(service: Service, visit: Callable[[Visit], None]) -> None:
     hostile = "<img src=x onerror=alert(1)>"
 
     def script(browser: Browser) -> None:
@@ -387,7 +387,7 @@ def test_nothing_is_wider_than_a_phone(
             shown = Shown(context, service.url, path)
             expect(shown.texts).not_to_have_count(0)
             assert shown.page.evaluate("document.documentElement.scrollWidth") == width
-        # The newest message is in sight, and so is what the next is written in.
+        # The newest message and the input field are in view.
         service.post("short")
         expect(shown.texts.get_by_text("short")).to_be_in_viewport(ratio=1)
         expect(shown.button).to_be_in_viewport(ratio=1)
@@ -395,7 +395,7 @@ def test_nothing_is_wider_than_a_phone(
     visit(script)
 
 
-def test_each_gap_is_told_in_words_and_a_stream_that_has_ended_can_be_opened_again(
+def test_each_gap_is_described_and_a_stream_that_has_ended_can_be_reopened(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     asked: list[str] = []
@@ -419,17 +419,17 @@ def test_each_gap_is_told_in_words_and_a_stream_that_has_ended_can_be_opened_aga
         expect(shown.status).to_have_text("ended")
         assert len({*shown.notes.all_inner_texts()}) == 4
         expect(shown.notes.first).to_have_text(RESTARTED)
-        page.get_by_role("button", name="Connect again").click()
+        page.get_by_role("button", name="Reconnect").click()
         shown.is_live()
-        expect(page.get_by_role("button", name="Connect again")).to_be_hidden()
-        # It goes on after what it had, which this server does not know.
+        expect(page.get_by_role("button", name="Reconnect")).to_be_hidden()
+        # It resumes after an id that this server does not know.
         expect(shown.notes.nth(4)).to_have_text(RESTARTED)
         assert shown.complaints == []
 
     visit(script)
 
 
-def test_without_javascript_the_pages_name_the_line_for_curl_and_take_no_message(
+def test_without_javascript_the_pages_show_the_curl_command_and_accept_no_message(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:

@@ -63,5 +63,6 @@ async def test_many_requests_are_answered_in_order(monkeypatch: pytest.MonkeyPat
         client = await server.connect()
         client.send(MANY)
         await client.holds(b"3000;")
-        bodies = client.data.split(b"\r\n\r\n")[1:]
-        assert [int(body.partition(b";")[0]) for body in bodies] == list(range(1, 3001))
+        responses = client.responses(*["GET"] * 3000)
+        assert all(response.complete for response in responses)
+        assert [response.body for response in responses] == [b"%d;" % n for n in range(1, 3001)]

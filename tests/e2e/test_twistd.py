@@ -1,5 +1,5 @@
 """
-The real ``twistd twistream``, as a user of the command line has it: another process.
+The real ``twistd twistream``, run from the command line in another process.
 """
 
 import os
@@ -46,7 +46,7 @@ number = 5
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """
-    A folder with an application in it.
+    A folder that contains an application.
     """
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "bad.py").write_text("import nowhere\n")
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 def get(url: str, path: str = "/") -> bytes:
     """
-    What is served there.
+    The body that is served at a URL.
     """
     where = urlsplit(url)
     assert where.hostname is not None
@@ -69,7 +69,7 @@ def get(url: str, path: str = "/") -> bytes:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """
-    Run twistd, which is expected to end by itself.
+    Run twistd to its end.
     """
     return subprocess.run(
         [TWISTD, *arguments], cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False
@@ -79,7 +79,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def serve(folder: Path) -> Iterator[Callable[..., Running]]:
     """
-    Starts twistd in the foreground, on a free port unless it is told another.
+    Starts twistd in the foreground, on a free port by default.
     """
     started: list[Running] = []
 
@@ -98,7 +98,7 @@ def serve(folder: Path) -> Iterator[Callable[..., Running]]:
 @pytest.fixture
 def taken() -> Iterator[str]:
     """
-    An endpoint whose port somebody else listens on.
+    An endpoint with a port that is already in use.
     """
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -144,7 +144,7 @@ def test_several_addresses(serve: Callable[..., Running], folder: Path) -> None:
     first, second, _ = running.urls(3)
     assert first != second
     assert get(first) == get(second) == b"a page"
-    assert "twistream: serving on the unix socket sock\n" in running.log
+    assert "twistream: serving on the Unix socket sock\n" in running.log
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(folder / "sock"))
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -175,20 +175,20 @@ def test_tls_speaks_http_2(serve: Callable[..., Running], folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--listen", "8080"], r"--listen 8080: unknown endpoint type: '8080' \(an endpoint .*\)"),
+        (["--listen", "8080"], r"--listen 8080: unknown endpoint type: '8080' \(use an .*\)"),
         (["--listen", "tcp:http"], r"--listen tcp:http: 'http' is not a number .*"),
-        (["--app", "nowhere:root"], "--app nowhere:root: there is no module nowhere"),
-        (["--app", "bad:root"], r".* failed on import: .* 'nowhere' \(bad.py, line 1\)"),
-        (["--app", "app:nothing"], "--app app:nothing: module app has no nothing"),
-        (["--app", "app:number"], "--app app:number: an int is neither .*"),
-        (["--app", "app:failing"], r".*: RuntimeError: no database \(app.py, line \d+\)"),
-        (["--app", "app"], "--app takes package.module:name, not 'app'"),
+        (["--app", "nowhere:root"], "--app nowhere:root: no module nowhere in the current .*"),
+        (["--app", "bad:root"], r".* cannot import module bad: .* 'nowhere' \(bad.py, line 1\)"),
+        (["--app", "app:nothing"], "--app app:nothing: module app has no attribute nothing"),
+        (["--app", "app:number"], "--app app:number: an int cannot be served; .*"),
+        (["--app", "app:failing"], r".* raised RuntimeError: no database \(app.py, line \d+\)"),
+        (["--app", "app"], "--app must have the form package.module:name, .* not 'app'"),
         (["--access-log", "no/where.log"], "--access-log no/where.log: no such file or directory"),
-        (["--lissten", "tcp:0"], "option --lissten not recognized"),
+        (["--lissten", "tcp:0"], "option --lissten not recognized; see twistd twistream --help"),
     ],
 )
 @pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
-def test_a_wrong_option_is_told_in_one_line(
+def test_a_wrong_option_is_a_one_line_error(
     folder: Path, arguments: list[str], line: str, daemon: bool
 ) -> None:
     before = {path.name for path in folder.iterdir()}
@@ -209,7 +209,8 @@ def test_a_wrong_option_is_told_in_one_line(
 def test_an_address_that_cannot_be_listened_on(folder: Path, listen: str, reason: str) -> None:
     result = run(folder, "-n", "twistream", "--listen", listen)
     assert result.returncode == 1
-    assert len(re.findall(f"twistream: cannot listen on {listen}: {reason}\n", result.stdout)) == 1
+    line = rf"twistream: cannot listen on {listen}: {reason} \(see --listen\)\n"
+    assert len(re.findall(line, result.stdout)) == 1
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -217,19 +218,23 @@ def test_a_port_in_use(folder: Path, taken: str) -> None:
     result = run(folder, "-n", "twistream", "--listen", LOCAL, "--listen", taken)
     assert result.returncode == 1
     *_, line = result.stdout.splitlines()
-    assert line.endswith(f"twistream: cannot listen on {taken}: address already in use")
+    assert line.endswith(
+        f"twistream: cannot listen on {taken}: address already in use (see --listen)"
+    )
     assert addresses(result.stdout) == []
     assert "Traceback" not in result.stdout
     assert result.stderr == ""
     assert not (folder / "twistd.pid").exists()
 
 
-def test_a_daemon_that_cannot_start_says_so_and_its_parent_ends(folder: Path, taken: str) -> None:
+def test_a_daemon_that_cannot_start_reports_it_and_its_parent_exits(
+    folder: Path, taken: str
+) -> None:
     result = run(folder, "twistream", "--listen", LOCAL, "--listen", taken)
-    line = f"twistream: cannot listen on {taken}: address already in use"
+    line = f"twistream: cannot listen on {taken}: address already in use (see --listen)"
     assert result.returncode == 1
     assert line in result.stderr
-    # The parent ends when it is told, and the daemon a little later.
+    # The parent exits when it is notified, and the daemon a little later.
     until(lambda: not (folder / "twistd.pid").exists(), "the pid file is removed")
     log = (folder / "twistd.log").read_text()
     assert log.count("cannot listen") == 1
@@ -258,7 +263,7 @@ def test_a_daemon(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("--verbose",)], ids=["quiet", "verbose"])
-def test_debug_lines_are_for_those_who_ask(
+def test_debug_messages_are_logged_only_with_verbose(
     serve: Callable[..., Running], flags: tuple[str, ...]
 ) -> None:
     running = serve("--app", "app:handler", *flags)
@@ -268,7 +273,7 @@ def test_debug_lines_are_for_those_who_ask(
     assert ("a debug line" in running.log) == bool(flags)
 
 
-def test_requests_are_logged_to_a_file_only_when_asked_for(
+def test_requests_are_logged_to_the_access_log_only(
     serve: Callable[..., Running], folder: Path
 ) -> None:
     running = serve("--app", "app:Page", "--access-log", "access.log")
@@ -284,7 +289,9 @@ def test_requests_are_logged_to_a_file_only_when_asked_for(
     assert "/some/path" not in running.log
 
 
-def test_without_an_access_log_there_is_none(serve: Callable[..., Running], folder: Path) -> None:
+def test_without_an_access_log_requests_are_not_logged(
+    serve: Callable[..., Running], folder: Path
+) -> None:
     running = serve("--app", "app:Page")
     [url] = running.urls()
     get(url, "/some/path")
@@ -294,7 +301,7 @@ def test_without_an_access_log_there_is_none(serve: Callable[..., Running], fold
 
 def test_zsh_completes_its_options(folder: Path) -> None:
     """
-    What the completion function of zsh runs when somebody presses tab.
+    Run the command that zsh's completion function runs.
     """
     result = run(folder, "-n", "twistream", "--access-log", "", "--_shell-completion", "zsh:5")
     assert result.returncode == 0

@@ -1,5 +1,5 @@
 """
-``twistd twistream`` in another process, which may be killed.
+Run ``twistd twistream`` in another process, which may be killed.
 """
 
 import re
@@ -18,7 +18,7 @@ LOCAL = "tcp:0:interface=127.0.0.1"
 
 def until(found: Callable[[], object], what: str) -> None:
     """
-    Wait until it is so.
+    Wait until `found` returns something true.
     """
     deadline = time.monotonic() + LIMIT
     while not found():
@@ -28,7 +28,7 @@ def until(found: Callable[[], object], what: str) -> None:
 
 def addresses(log: str) -> list[str]:
     """
-    Where the program says that it serves.
+    The addresses that the program logs.
     """
     return re.findall(r"twistream: serving on (\S+)", log)
 
@@ -54,7 +54,7 @@ class Running:
 
     def urls(self, count: int = 1) -> list[str]:
         """
-        Where it serves, once it does at as many addresses.
+        The addresses, once it serves at so many.
         """
         until(
             lambda: len(addresses(self.log)) >= count or self.process.poll() is not None, "starts"
@@ -64,7 +64,7 @@ class Running:
 
     def kill(self) -> None:
         """
-        End it without a chance to say so.
+        Kill it, without a clean shutdown.
         """
         self.process.kill()
         self.process.wait(LIMIT)

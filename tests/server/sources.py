@@ -10,14 +10,14 @@ from twistream.wire.frames import Batch, Frame
 
 class MadeUp:
     """
-    A source, and what is attached of it.
+    A source, and the subscription to it.
 
     Attributes:
         outlets: The outlets that it was attached to.
-        sources: Those that it was attached with, the last time.
-        options: What was asked for, the last time.
-        detached: How often it was told to send nothing more.
-        position: What it says when it is asked where it has moved to.
+        sources: All sources of the last subscription.
+        options: The options of the last subscription.
+        detached: How often it was detached.
+        position: What the next `take_position` returns.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class MadeUp:
     ) -> None:
         """
         Args:
-            at_once: Called with the outlet when it is started.
-            refusal: What it raises instead of being attached.
+            at_once: Called with the outlet when the subscription starts.
+            refusal: What `attach` raises.
         """
         self.outlets: list[Outlet] = []
         self.sources: Sequence[Source] = ()

@@ -5,14 +5,14 @@ What a handler writes, in which formats, and what it logs.
 import csv
 from array import array
 
-from tests.glue import Connection, GlueTest
+from tests.harness import Client, StreamTest
 from twistream import (
     Context,
     EncodeError,
 )
 
 
-class WriteTests(GlueTest):
+class WriteTests(StreamTest):
     """
     What may be written, and what comes out.
     """
@@ -34,14 +34,14 @@ class WriteTests(GlueTest):
             )
             buffer[:] = b"later"
 
-        self.assertEqual(self.get(handler).body(), "zażółć bytes array-iwAA".encode())
+        self.assertEqual(self.get(handler).read(), "zażółć bytes array-iwAA".encode())
         self.assertEqual(counts, [11, 6, 5, 3, 2, 0])
 
     def test_text_that_utf_8_cannot_hold_is_an_encode_error(self) -> None:
         def handler(ctx: Context) -> None:
             self.assertRaises(EncodeError, ctx.write, "\ud800")
 
-        self.assertEqual(self.get(handler).body(), b"")
+        self.assertEqual(self.get(handler).read(), b"")
 
     def test_what_is_neither_is_a_type_error_at_the_call(self) -> None:
         def handler(ctx: Context) -> None:
@@ -50,7 +50,7 @@ class WriteTests(GlueTest):
                     ctx.write(wrong)  # type: ignore[arg-type]  # wrong on purpose
                 self.assertIn(type(wrong).__name__, str(caught.exception))
 
-        self.assertEqual(self.get(handler).body(), b"")
+        self.assertEqual(self.get(handler).read(), b"")
 
     def test_writef_formats_as_logging_does(self) -> None:
         def handler(ctx: Context) -> None:
@@ -59,22 +59,22 @@ class WriteTests(GlueTest):
             with self.assertRaises(TypeError):
                 ctx.writef("%d", "x")
 
-        self.assertEqual(self.get(handler).body(), b"1 of two, 100%")
+        self.assertEqual(self.get(handler).read(), b"1 of two, 100%")
 
     def test_print_and_csv_take_it_for_a_file(self) -> None:
         def handler(ctx: Context) -> None:
             print("a", 1, file=ctx, flush=True)
             csv.writer(ctx).writerow(["b", 2])
 
-        self.assertEqual(self.get(handler).body(), b"a 1\nb,2\r\n")
+        self.assertEqual(self.get(handler).read(), b"a 1\nb,2\r\n")
 
     def test_the_formats_set_their_type_if_none_is_set(self) -> None:
         for method, value, media_type, body in (
-            ("text", "<b>", b"text/plain; charset=utf-8", b"<b>"),
-            ("html", "<b>", b"text/html; charset=utf-8", b"<b>"),
-            ("json", {"a": [1, None]}, b"application/json", b'{"a":[1,null]}'),
-            ("json_line", [1], b"application/jsonl", b"[1]\n"),
-            ("binary", b"\0\1", b"application/octet-stream", b"\0\1"),
+            ("text", "<b>", "text/plain; charset=utf-8", b"<b>"),
+            ("html", "<b>", "text/html; charset=utf-8", b"<b>"),
+            ("json", {"a": [1, None]}, "application/json", b'{"a":[1,null]}'),
+            ("json_line", [1], "application/jsonl", b"[1]\n"),
+            ("binary", b"\0\1", "application/octet-stream", b"\0\1"),
         ):
             for preset in (None, "x/y"):
 
@@ -88,11 +88,9 @@ class WriteTests(GlueTest):
                         ctx.content_type(preset)
                     getattr(ctx, method)(value)
 
-                client = self.get(handler)
-                data = client.received()
-                expected = media_type if preset is None else b"x/y"
-                self.assertIn(b"\r\nContent-Type: " + expected + b"\r\n", data)
-                self.assertIn(body, data)
+                response = self.answer(handler)
+                self.assertEqual(response.header("Content-Type"), preset or media_type)
+                self.assert_complete(response, body)
 
     def test_json_line_is_flushed(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -101,9 +99,9 @@ class WriteTests(GlueTest):
                 await ctx.sleep(1)
 
         client = self.get(handler)
-        self.assertEqual(client.body(), b'{"number":1}\n')
+        self.assertEqual(client.read(), b'{"number":1}\n')
         client.clock.advance(1)
-        self.assertEqual(client.body(), b'{"number":2}\n')
+        self.assertEqual(client.read(), b'{"number":2}\n')
 
     def test_what_json_cannot_hold_leaves_no_trace(self) -> None:
         def handler(ctx: Context) -> str:
@@ -118,12 +116,12 @@ class WriteTests(GlueTest):
                 ctx.binary("text")  # type: ignore[arg-type]  # wrong on purpose
             return "fine"
 
-        data = self.get(handler).received()
-        self.assertIn(b"Content-Type: text/plain", data)
-        self.assertTrue(data.endswith(b"\r\n\r\nfine"))
+        response = self.answer(handler)
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
+        self.assert_complete(response, b"fine")
 
 
-class LogTests(GlueTest):
+class LogTests(StreamTest):
     """
     The context's logger names the context.
     """
@@ -134,7 +132,7 @@ class LogTests(GlueTest):
         def handler(ctx: Context) -> None:
             ctx.log.info("hello {name}", name="x")
             self.assertIs(ctx.log, ctx.log)
-            self.assertEqual(repr(ctx), "<Context GET /x HEAD, 0 bytes written, 0 waiting>")
+            self.assertEqual(repr(ctx), "<Context GET / HEAD, 0 bytes written, 0 waiting>")
             self.context = ctx
 
         self.get(handler)
@@ -147,8 +145,8 @@ class LogTests(GlueTest):
         async def handler(ctx: Context) -> None:
             await ctx.sleep(1)
 
-        client: Connection = self.get(handler)
+        client: Client = self.get(handler)
         events.clear()
-        client.leave()
+        client.disconnect()
         mine = [e for e in events if e["log_namespace"].startswith("twistream")]
         self.assertEqual([e["log_level"].name for e in mine], ["debug"])

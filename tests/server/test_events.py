@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from tests.glue import Connection, GlueTest, response_of
+from tests.harness import Client, Headers, StreamTest
+from tests.server.responses import response_of
 from tests.server.sources import MadeUp
 from twistream import (
     ClientDisconnected,
@@ -23,7 +24,6 @@ from twistream import (
     ResponseComplete,
     SendTimeout,
     StreamFinished,
-    StreamResource,
 )
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
@@ -33,10 +33,10 @@ STEP = 0.125
 Seconds that a clock is advanced by at once, where the time of something is looked at.
 """
 
-ORIGIN = b"Origin: https://example.org\r\n"
+ORIGIN = {"Origin": "https://example.org"}
 
 
-class EventsTest(GlueTest):
+class EventsTest(StreamTest):
     """
     The base: one stream of events.
     """
@@ -45,12 +45,13 @@ class EventsTest(GlueTest):
         self,
         use: Callable[[EventStream], object] | None = None,
         *,
-        method: bytes = b"GET",
-        version: bytes = b"HTTP/1.1",
-        headers: bytes = b"",
+        method: str = "GET",
+        version: str = "1.1",
+        headers: Headers = (),
+        body: bytes = b"",
         resource: dict[str, Any] | None = None,
         **options: Any,
-    ) -> Connection:
+    ) -> Client:
         """
         A client of a handler that makes a stream with `options`, has it used, and waits.
         """
@@ -62,23 +63,21 @@ class EventsTest(GlueTest):
                 use(self.events)
             await ctx.done()
 
-        client = self.serve(handler, **(resource or {}))
-        return client.request(method, version, headers)
+        return self.start(
+            handler,
+            method,
+            headers=headers,
+            body=body,
+            version=version,
+            timeout=None,
+            **(resource or {}),
+        )
 
-    def values(self, head: bytes, name: str) -> list[str]:
+    def assert_no_timer(self, client: Client) -> None:
         """
-        All values of one header.
-        """
-        fields = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
-        return [value for field, _, value in fields if field.lower() == name.lower()]
-
-    def assert_only_idle(self, client: Connection) -> None:
-        """
-        On the clock is nothing but what watches over a connection without a request.
+        Nothing is left on the clock of a site that has no timeout of its own.
         """
         client.clock.advance(1)
-        if not client.gone and not client.transport.disconnecting:
-            client.protocol._channel.setTimeout(None)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
 
@@ -88,17 +87,17 @@ class HeadTests(EventsTest):
     """
 
     def test_the_headers_of_a_stream(self) -> None:
-        head = self.open().received()
-        self.assertTrue(head.startswith(b"HTTP/1.1 200 OK\r\n"))
+        response = self.open().receive()
+        self.assertEqual(response.status, 200)
         for name, expected in (
             ("Content-Type", "text/event-stream; charset=utf-8"),
             ("Cache-Control", "no-cache, no-transform"),
             ("X-Accel-Buffering", "no"),
             ("X-Content-Type-Options", "nosniff"),
         ):
-            self.assertEqual(self.values(head, name), [expected])
+            self.assertEqual(response.values(name), [expected])
         for name in ("Vary", "Access-Control-Allow-Origin"):
-            self.assertEqual(self.values(head, name), [])
+            self.assertEqual(response.values(name), [])
 
     def test_each_header_can_be_set_before_and_after(self) -> None:
         own = {"Content-Type": "x/y", "Cache-Control": "private", "X-Accel-Buffering": "yes"}
@@ -118,23 +117,23 @@ class HeadTests(EventsTest):
             await ctx.done()
 
         for handler in (before, after):
-            head = self.get(handler).received()
+            response = self.answer(handler)
             for name, value in own.items():
-                self.assertEqual(self.values(head, name), [value])
+                self.assertEqual(response.values(name), [value])
 
     def test_the_head_of_a_silent_stream_leaves_at_the_end_of_the_turn_and_not_before(self) -> None:
         client = self.open(ping=None)
-        self.assertEqual(client.transport.value(), b"")
-        self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+        self.assertEqual(client.take(), b"")
+        self.assertTrue(client.read_raw().endswith(b"\r\n\r\n"))
         client.clock.advance(100)
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
 
     def test_an_event_of_the_same_turn_takes_the_head_with_it(self) -> None:
         client = self.open(lambda events: events.send("now"))
-        data = client.transport.value()
+        data = client.take()
         self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
         self.assertTrue(data.endswith(b"\r\n\r\nb\r\ndata: now\n\n\r\n"), data)
-        self.assertEqual(client.received(), data)
+        self.assertEqual(client.read_raw(), b"")
 
     def test_the_time_to_wait_before_a_reconnection_leaves_with_the_head(self) -> None:
         for retry, expected in (
@@ -144,23 +143,23 @@ class HeadTests(EventsTest):
             (None, b""),
         ):
             client = self.open(retry=retry)
-            self.assertEqual(client.transport.value(), b"")
-            self.assertEqual(client.body(), expected)
+            self.assertEqual(client.take(), b"")
+            self.assertEqual(client.read(), expected)
 
     def test_it_goes_ahead_of_an_event_of_the_same_turn(self) -> None:
         client = self.open(lambda events: events.send("x"), retry=1)
-        self.assertEqual(client.body(), b"retry: 1000\n\ndata: x\n\n")
+        self.assertEqual(client.read(), b"retry: 1000\n\ndata: x\n\n")
 
         def ends(ctx: Context) -> None:
             ctx.sse(retry=1).send("x")
 
-        self.assertEqual(self.get(ends).body(), b"retry: 1000\n\ndata: x\n\n")
+        self.assertEqual(self.get(ends).read(), b"retry: 1000\n\ndata: x\n\n")
 
     def test_it_goes_ahead_of_what_is_replayed(self) -> None:
         channel = Hub().channel("news", history=1)
         channel.publish("x")
         client = self.open(lambda events: events.subscribe(channel, after=channel.oldest), retry=1)
-        self.assertTrue(client.body().startswith(b"retry: 1000\n\nid: "))
+        self.assertTrue(client.read().startswith(b"retry: 1000\n\nid: "))
 
     def test_the_context_stays_at_hand(self) -> None:
         self.open()
@@ -168,31 +167,31 @@ class HeadTests(EventsTest):
 
     def test_it_answers_any_method(self) -> None:
         client = self.open(
-            lambda events: events.send("x"), method=b"POST", resource={"methods": ("POST",)}
+            lambda events: events.send("x"), method="POST", resource={"methods": ("POST",)}
         )
-        self.assertEqual(client.body(), b"data: x\n\n")
+        self.assertEqual(client.read(), b"data: x\n\n")
 
     def test_head_is_answered_with_the_headers_and_no_more(self) -> None:
         errors: list[object] = []
         for retry in (None, 3):
             client = self.open(
                 lambda events: events.context.done().addCallback(errors.append),
-                method=b"HEAD",
+                method="HEAD",
                 retry=retry,
             )
-            head = client.received()
-            self.assertEqual(self.values(head, "Content-Type")[0][:17], "text/event-stream")
-            self.assertTrue(head.endswith(b"\r\n\r\n"))
+            response = client.receive()
+            self.assertEqual(response.header("Content-Type"), "text/event-stream; charset=utf-8")
+            self.assert_complete(response, b"")
             self.assertIsInstance(errors.pop(), ResponseComplete)
-            self.assert_only_idle(client)
-            client.request(b"HEAD")
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"))
+            self.assert_no_timer(client)
+            client.request("HEAD")
+            self.assert_complete(client.receive(), b"")
 
     def test_http_1_0_gets_events_without_chunks(self) -> None:
-        client = self.open(lambda events: events.send("x"), version=b"HTTP/1.0")
-        self.assertTrue(client.received().endswith(b"\r\n\r\ndata: x\n\n"))
+        client = self.open(lambda events: events.send("x"), version="1.0")
+        self.assertTrue(client.read_raw().endswith(b"\r\n\r\ndata: x\n\n"))
         client.clock.advance(16)
-        self.assertEqual(client.received(), b": ping\n\n")
+        self.assertEqual(client.read_raw(), b": ping\n\n")
 
     def test_it_is_made_once(self) -> None:
         def again(events: EventStream) -> None:
@@ -200,7 +199,7 @@ class HeadTests(EventsTest):
                 events.context.sse()  # type: ignore[attr-defined]  # the type says so too
             events.send("x")
 
-        self.assertEqual(self.open(again).body(), b"data: x\n\n")
+        self.assertEqual(self.open(again).read(), b"data: x\n\n")
 
     def test_one_that_was_refused_leaves_no_trace(self) -> None:
         def handler(ctx: Context) -> str:
@@ -208,10 +207,10 @@ class HeadTests(EventsTest):
                 ctx.sse(allow_origin="nowhere")
             return "no stream"
 
-        data = self.serve(handler).request(headers=ORIGIN).received()
-        self.assertEqual(self.values(data, "Content-Type"), ["text/plain; charset=utf-8"])
+        response = self.answer(handler, headers=ORIGIN)
+        self.assertEqual(response.values("Content-Type"), ["text/plain; charset=utf-8"])
         for name in ("Cache-Control", "X-Accel-Buffering", "Vary"):
-            self.assertEqual(self.values(data, name), [])
+            self.assertEqual(response.values(name), [])
 
         def second(ctx: Context) -> None:
             with self.assertRaises(TypeError):
@@ -219,14 +218,15 @@ class HeadTests(EventsTest):
             ctx.sse(retry=3)
             ctx.flush()
 
-        self.assertIn(b"Content-Type: text/event-stream", self.get(second).received())
+        media_type = self.answer(second).header("Content-Type")
+        self.assertEqual(media_type, "text/event-stream; charset=utf-8")
 
     def test_it_is_too_late_when_the_head_has_left(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.flush()
             self.assertRaises(HeadersSent, ctx.sse)
 
-        self.assertNotIn(b"event-stream", self.get(handler).received())
+        self.assertNotIn(b"event-stream", self.get(handler).read_raw())
 
     def test_it_is_too_late_after_the_end(self) -> None:
         contexts: list[Context] = []
@@ -237,7 +237,7 @@ class HeadTests(EventsTest):
             contexts.append(ctx)
             await ctx.sleep(1)
 
-        self.get(waits).leave()
+        self.get(waits).disconnect()
         self.assertRaises(ClientDisconnected, contexts[1].sse)
 
     def test_an_error_in_the_same_turn_is_a_page_without_the_headers_of_a_stream(self) -> None:
@@ -253,14 +253,13 @@ class HeadTests(EventsTest):
             (refuses, b"503 Service Unavailable\nlater\n"),
             (fails, b"500 Internal Server Error\n"),
         ):
-            client = self.get(handler)
-            data = client.received()
-            head, _, body = data.partition(b"\r\n\r\n")
-            self.assertEqual(body, page)
-            self.assertEqual(self.values(head, "Content-Type"), ["text/plain; charset=utf-8"])
+            client = self.get(handler, timeout=None)
+            response = client.receive()
+            self.assert_complete(response, page, int(page[:3]))
+            self.assertEqual(response.values("Content-Type"), ["text/plain; charset=utf-8"])
             for name in ("Cache-Control", "X-Accel-Buffering", "Transfer-Encoding"):
-                self.assertEqual(self.values(head, name), [], name)
-            self.assert_only_idle(client)
+                self.assertEqual(response.values(name), [], name)
+            self.assert_no_timer(client)
         self.logged(KeyError)
 
 
@@ -272,30 +271,29 @@ class StopTests(EventsTest):
     def test_a_browser_that_is_not_to_come_again_gets_204(self) -> None:
         for retry in (None, 3):
             client = self.open(EventStream.stop_reconnecting, retry=retry)
-            data = client.received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 204 No Content\r\n"))
-            self.assertTrue(data.endswith(b"\r\n\r\n"))
+            response = client.receive()
+            self.assert_complete(response, b"", 204)
             for name in ("Content-Type", "Transfer-Encoding", "Content-Length"):
-                self.assertEqual(self.values(data, name), [])
-            self.assert_only_idle(client)
+                self.assertEqual(response.values(name), [])
+            self.assert_no_timer(client)
 
     def test_so_does_one_whose_handler_returns_at_once(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.sse().stop_reconnecting()
 
-        client = self.get(handler)
-        self.assertTrue(client.received().startswith(b"HTTP/1.1 204 No Content\r\n"))
-        self.assert_only_idle(client)
+        client = self.get(handler, timeout=None)
+        self.assert_complete(client.receive(), b"", 204)
+        self.assert_no_timer(client)
 
     def test_it_cannot_be_told_when_the_head_has_left(self) -> None:
         client = self.open()
-        client.received()
+        client.receive()
         self.assertRaises(HeadersSent, self.events.stop_reconnecting)
-        client.leave()
+        client.disconnect()
         self.assertRaises(HeadersSent, self.events.stop_reconnecting)
 
     def test_it_cannot_be_told_to_a_client_that_has_left(self) -> None:
-        self.open().leave()
+        self.open().disconnect()
         self.assertRaises(ClientDisconnected, self.events.stop_reconnecting)
 
 
@@ -313,7 +311,7 @@ class SendTests(EventsTest):
             for data, fields in events:
                 stream.send(data, **fields)
 
-        return self.open(use).body()
+        return self.open(use).read()
 
     def test_the_lines_of_what_is_sent(self) -> None:
         for data, fields, expected in (
@@ -343,10 +341,8 @@ class SendTests(EventsTest):
             self.assertEqual(self.sent((data, fields)), expected)
 
     def test_each_event_is_a_chunk_of_its_own(self) -> None:
-        data = self.open(lambda e: (e.send("a"), e.send("b"), e.comment("c"))).received()
-        self.assertTrue(
-            data.endswith(b"9\r\ndata: a\n\n\r\n9\r\ndata: b\n\n\r\n5\r\n: c\n\n\r\n"), data
-        )
+        client = self.open(lambda e: (e.send("a"), e.send("b"), e.comment("c")))
+        self.assertEqual(client.read_chunks(), [b"data: a\n\n", b"data: b\n\n", b": c\n\n"])
 
     def test_what_cannot_be_sent_is_refused_and_nothing_of_it_is_written(self) -> None:
         refused: tuple[tuple[type[Exception], Any, dict[str, Any]], ...] = (
@@ -370,7 +366,7 @@ class SendTests(EventsTest):
                     events.send(data, **fields)
             events.send("fine")
 
-        self.assertEqual(self.open(use).body(), b"data: fine\n\n")
+        self.assertEqual(self.open(use).read(), b"data: fine\n\n")
 
     def test_a_comment_is_lines_that_are_passed_over(self) -> None:
         for text, expected in (
@@ -378,7 +374,7 @@ class SendTests(EventsTest):
             ("", b": \n\n"),
             ("a\rb\nc\r\nd", b": a\n: b\n: c\n: d\n\n"),
         ):
-            self.assertEqual(self.open(lambda e, text=text: e.comment(text)).body(), expected)  # type: ignore[misc]  # of this round
+            self.assertEqual(self.open(lambda e, text=text: e.comment(text)).read(), expected)  # type: ignore[misc]  # of this round
 
     def test_a_comment_that_is_none_is_refused(self) -> None:
         def use(events: EventStream) -> None:
@@ -388,11 +384,11 @@ class SendTests(EventsTest):
             with self.assertRaises(EncodeError):
                 events.comment("\ud800")
 
-        self.assertEqual(self.open(use).body(), b"")
+        self.assertEqual(self.open(use).read(), b"")
 
     def test_sending_waits_while_the_connection_is_full(self) -> None:
         client = self.open()
-        client.received()
+        client.receive()
         client.pause()
         waits = [self.events.send("a"), self.events.comment("b")]
         for wait in waits:
@@ -402,7 +398,7 @@ class SendTests(EventsTest):
             self.successResultOf(wait)
 
     def test_after_the_end_it_is_told(self) -> None:
-        self.open().leave()
+        self.open().disconnect()
         self.assertRaises(ClientDisconnected, self.events.send, "a")
         self.assertRaises(ClientDisconnected, self.events.comment, "a")
 
@@ -419,48 +415,46 @@ class LastEventIdTests(EventsTest):
     What the client has, as it says.
     """
 
-    def told(self, target: bytes = b"/x", headers: bytes = b"") -> str | None:
+    def told(self, path: str = "/x", header: bytes | None = None) -> str | None:
         async def handler(ctx: Context) -> None:
             self.events = ctx.sse()
             await ctx.done()
 
-        client = self.serve(handler)
-        client.send(b"GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (target, headers))
+        self.get(handler, path=path, headers={} if header is None else {"Last-Event-ID": header})
         return self.events.last_event_id
 
     def test_it_is_the_header_or_else_the_query(self) -> None:
-        for target, header, expected in (
-            (b"/x", None, None),
-            (b"/x", b"1-5", "1-5"),
-            (b"/x?last_event_id=1-6", None, "1-6"),
-            (b"/x?last_event_id=1-6", b"1-5", "1-5"),
-            (b"/x?last_event_id=1-6", b"", "1-6"),
-            (b"/x", b"", None),
-            (b"/x?last_event_id=", None, None),
-            (b"/x?last_event_id", None, None),
-            (b"/x?other=1", None, None),
-            (b"/x?a=b&last_event_id=1&last_event_id=2", None, "1"),
-            (b"/x?last_event_id=a%2Cb+c", None, "a,b c"),
-            (b"/x?last_event_id=%C5%BC", None, "\u017c"),
-            (b"/x", b"\xc5\xbc", "\u017c"),
-            (b"/x?last_event_id=a%FFb", None, "a\ufffdb"),
-            (b"/x", b"a\xffb", "a\ufffdb"),
+        for path, header, expected in (
+            ("/x", None, None),
+            ("/x", b"1-5", "1-5"),
+            ("/x?last_event_id=1-6", None, "1-6"),
+            ("/x?last_event_id=1-6", b"1-5", "1-5"),
+            ("/x?last_event_id=1-6", b"", "1-6"),
+            ("/x", b"", None),
+            ("/x?last_event_id=", None, None),
+            ("/x?last_event_id", None, None),
+            ("/x?other=1", None, None),
+            ("/x?a=b&last_event_id=1&last_event_id=2", None, "1"),
+            ("/x?last_event_id=a%2Cb+c", None, "a,b c"),
+            ("/x?last_event_id=%C5%BC", None, "\u017c"),
+            ("/x", b"\xc5\xbc", "\u017c"),
+            ("/x?last_event_id=a%FFb", None, "a\ufffdb"),
+            ("/x", b"a\xffb", "a\ufffdb"),
         ):
-            headers = b"" if header is None else b"Last-Event-ID: %s\r\n" % header
-            self.assertEqual(self.told(target, headers), expected, (target, header))
+            self.assertEqual(self.told(path, header), expected, (path, header))
 
     def test_it_may_be_as_long_as_a_request_allows(self) -> None:
         long = "x" * 15_000
-        self.assertEqual(self.told(headers=b"Last-Event-ID: %s\r\n" % long.encode()), long)
-        self.assertEqual(self.told(b"/x?last_event_id=%s" % long.encode()), long)
+        self.assertEqual(self.told(header=long.encode()), long)
+        self.assertEqual(self.told(f"/x?last_event_id={long}"), long)
 
     def test_the_body_of_a_request_does_not_say_it(self) -> None:
-        client = self.open(
-            method=b"POST",
-            headers=b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n",
+        self.open(
+            method="POST",
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=b"last_event_id=7",
             resource={"methods": ("POST",)},
         )
-        client.send(b"last_event_id=7")
         self.assertIn(b"last_event_id", self.context.request.args)
         self.assertIsNone(self.events.last_event_id)
 
@@ -472,11 +466,10 @@ class PingTests(EventsTest):
 
     def test_a_ping_is_a_comment(self) -> None:
         client = self.open()
-        client.received()
-        client.clock.advance(16)
-        self.assertEqual(client.received(), b"8\r\n: ping\n\n\r\n")
-        client.clock.advance(16)
-        self.assertEqual(client.received(), b"8\r\n: ping\n\n\r\n")
+        client.receive()
+        for _ in range(2):
+            client.clock.advance(16)
+            self.assertEqual(client.read_chunks(), [b": ping\n\n"])
 
     @settings(deadline=None, max_examples=50)
     @given(
@@ -502,15 +495,15 @@ class PingTests(EventsTest):
             broadcast.add(response_of(ctx))
             await ctx.done()
 
-        client = Connection(StreamResource(handler), clock).request()
-        client.received()
+        client = self.get(handler, clock=clock)
+        client.receive()
         (events,) = streams
         last = clock.seconds()
         for share, other in [*others, (2.0, "")]:
             for _ in range(round(share * ping / STEP)):
                 clock.advance(STEP)
                 silence = clock.seconds() - last
-                data = client.body()
+                data = client.read()
                 if data:
                     assert data == b": ping\n\n"
                     # A little early is in order, so that rounding makes no second look.
@@ -528,65 +521,59 @@ class PingTests(EventsTest):
             elif other == "comment":
                 events.comment("a")
             if other:
-                assert client.body()
+                assert client.read()
                 last = clock.seconds()
-        client.leave()
+        client.disconnect()
 
     def test_none_and_0_turn_it_off(self) -> None:
         for ping in (None, 0, 0.0):
             client = self.open(ping=ping)
-            client.received()
+            client.receive()
             self.assertEqual(client.clock.getDelayedCalls(), [])
             client.clock.advance(1000)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
 
     def test_it_does_not_add_to_what_waits_for_a_full_connection(self) -> None:
         client = self.open(resource={"send_timeout": 1000.0})
-        client.received()
+        client.receive()
         client.pause()
         for _ in range(10):
             client.clock.advance(16)
-            self.assertEqual(client.received(), b"")
+            self.assertEqual(client.read_raw(), b"")
         client.resume()
         client.clock.advance(17)
-        self.assertEqual(client.body(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n\n")
 
     def test_it_does_not_add_to_what_is_over_the_bound(self) -> None:
         client = self.open(
             lambda events: events.context.write("x" * 100), resource={"max_buffered": 1}
         )
-        client.received()
+        client.receive()
         client.clock.advance(16)
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
         self.assertIsNone(self.context.err)
         self.context.flush()
-        client.received()
+        client.receive()
         client.clock.advance(32)
-        self.assertEqual(client.body(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n\n")
 
     def test_a_client_that_takes_nothing_is_cut_though_only_pings_were_sent(self) -> None:
         client = self.open(resource={"send_timeout": 20.0})
-        client.received()
-        write = client.transport.write
-
-        def fills(data: bytes) -> None:
-            write(data)
-            client.pause()
-
-        client.transport.write = fills  # type: ignore[method-assign]  # of this one
+        client.receive()
+        client.pause(after=1)
         client.clock.pump([1] * 15)
-        self.assertEqual(client.body(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n\n")
         client.clock.pump([1] * 19)
-        self.assertFalse(client.transport.aborted)
+        self.assertFalse(client.aborted)
         client.clock.pump([1] * 6)
-        self.assertTrue(client.transport.aborted)
+        self.assertTrue(client.aborted)
         self.assertIsInstance(self.context.err, SendTimeout)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_it_tells_an_id_that_messages_have_moved_which_were_not_sent(self) -> None:
         source = MadeUp()
         client = self.open(lambda events: events.subscribe(source))
-        client.received()
+        client.receive()
         for position, expected in (
             (None, b": ping\n\n"),
             ("1-7", b": ping\nid: 1-7\n\n"),
@@ -594,11 +581,11 @@ class PingTests(EventsTest):
         ):
             source.position = position
             client.clock.advance(15)
-            self.assertEqual(client.body(), expected)
+            self.assertEqual(client.read(), expected)
         source.outlet.finish()
         source.position = "1-8"
         client.clock.advance(15)
-        self.assertEqual(client.body(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n\n")
 
     def test_it_stops_at_the_end(self) -> None:
         gates: list[Deferred[None]] = []
@@ -608,13 +595,13 @@ class PingTests(EventsTest):
             ctx.sse(retry=1)
             await gates[-1]
 
-        def leaves(client: Connection) -> None:
-            client.leave()
+        def leaves(client: Client) -> None:
+            client.disconnect()
 
-        def returns(client: Connection) -> None:
+        def returns(client: Client) -> None:
             gates[-1].callback(None)
 
-        def fails(client: Connection) -> None:
+        def fails(client: Client) -> None:
             gates[-1].errback(KeyError("made to fail"))
 
         for end in (leaves, returns, fails):
@@ -622,7 +609,7 @@ class PingTests(EventsTest):
                 client = self.get(handler)
                 client.clock.pump([seconds, 0])
                 end(client)
-                client.leave()
+                client.disconnect()
                 client.clock.advance(0)
                 self.assertEqual(client.clock.getDelayedCalls(), [], end)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
@@ -631,11 +618,11 @@ class PingTests(EventsTest):
         def handler(ctx: Context) -> None:
             ctx.sse()
 
-        client = self.get(handler)
-        self.assertIn(b"Content-Length: 0\r\n", client.received())
-        self.assert_only_idle(client)
+        client = self.get(handler, timeout=None)
+        self.assertEqual(client.receive().header("Content-Length"), "0")
+        self.assert_no_timer(client)
         client = self.open()
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
@@ -669,24 +656,24 @@ class OriginTests(EventsTest):
         for allowed, headers, allow, vary in (
             (None, ORIGIN, [], []),
             ((), ORIGIN, [], []),
-            ("*", b"", ["*"], []),
+            ("*", {}, ["*"], []),
             ("*", ORIGIN, ["*"], []),
             ([one, "*"], ORIGIN, ["*"], []),
             (one, ORIGIN, [one], ["Origin"]),
-            (one, b"", [], ["Origin"]),
-            (one, b"Origin: https://example.com\r\n", [], ["Origin"]),
-            (one, b"Origin: https://example.org:8443\r\n", [], ["Origin"]),
-            (one, b"Origin: https://example.org.evil.com\r\n", [], ["Origin"]),
-            (one, b"Origin: https://example.or\r\n", [], ["Origin"]),
-            (one, b"Origin: *\r\n", [], ["Origin"]),
+            (one, {}, [], ["Origin"]),
+            (one, {"Origin": "https://example.com"}, [], ["Origin"]),
+            (one, {"Origin": "https://example.org:8443"}, [], ["Origin"]),
+            (one, {"Origin": "https://example.org.evil.com"}, [], ["Origin"]),
+            (one, {"Origin": "https://example.or"}, [], ["Origin"]),
+            (one, {"Origin": "*"}, [], ["Origin"]),
             (["http://localhost:3000", one], ORIGIN, [one], ["Origin"]),
-            ({"http://localhost:3000", one}, b"Origin: null\r\n", [], ["Origin"]),
-            ("null", b"Origin: null\r\n", ["null"], ["Origin"]),
+            ({"http://localhost:3000", one}, {"Origin": "null"}, [], ["Origin"]),
+            ("null", {"Origin": "null"}, ["null"], ["Origin"]),
         ):
-            head = self.open(headers=headers, allow_origin=allowed).received()
+            response = self.open(headers=headers, allow_origin=allowed).receive()
             case = (allowed, headers)
-            self.assertEqual(self.values(head, "Access-Control-Allow-Origin"), allow, case)
-            self.assertEqual(self.values(head, "Vary"), vary, case)
+            self.assertEqual(response.values("Access-Control-Allow-Origin"), allow, case)
+            self.assertEqual(response.values("Vary"), vary, case)
 
     def test_what_else_the_answer_differs_by_stays(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -694,7 +681,7 @@ class OriginTests(EventsTest):
             ctx.sse(allow_origin="https://example.org")
             await ctx.done()
 
-        self.assertEqual(self.values(self.get(handler).received(), "Vary"), ["Cookie", "Origin"])
+        self.assertEqual(self.answer(handler).values("Vary"), ["Cookie", "Origin"])
 
     def test_what_is_no_origin_is_refused(self) -> None:
         def handler(ctx: Context) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from tests.glue import Connection, GlueTest, response_of
+from tests.harness import Client, Headers, StreamTest
+from tests.server.responses import response_of
 from tests.server.sources import MadeUp
 from twistream import (
     BufferOverflow,
@@ -23,7 +24,7 @@ from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, JSON_LINES
 
 
-class OutletTest(GlueTest):
+class OutletTest(StreamTest):
     """
     The base: one response, and a source that it subscribes to.
     """
@@ -35,10 +36,10 @@ class OutletTest(GlueTest):
         self,
         use: Callable[[Context], object] | None = None,
         *,
-        method: bytes = b"GET",
-        headers: bytes = b"",
+        method: str = "GET",
+        headers: Headers = (),
         **options: Any,
-    ) -> Connection:
+    ) -> Client:
         """
         A client of a handler that has its context used, and waits.
         """
@@ -49,9 +50,9 @@ class OutletTest(GlueTest):
                 use(ctx)
             await ctx.done()
 
-        return self.serve(handler, **options).request(method, headers=headers)
+        return self.start(handler, method, headers=headers, **options)
 
-    def subscribed(self, **options: Any) -> Connection:
+    def subscribed(self, **options: Any) -> Client:
         """
         A client of a handler that awaits its subscription, after the head.
         """
@@ -67,7 +68,7 @@ class OutletTest(GlueTest):
                 raise
 
         client = self.get(handler, **options)
-        client.received()
+        client.receive()
         return client
 
 
@@ -98,7 +99,7 @@ class OptionsTests(OutletTest):
                     max_queued=1,
                 )
 
-            self.open(use, headers=b"Last-Event-ID: 1-9\r\n")
+            self.open(use, headers={"Last-Event-ID": "1-9"})
             options = self.source.options
             assert options is not None
             self.assertEqual((options.after, options.filter), ("1-1", bool))
@@ -114,7 +115,7 @@ class OptionsTests(OutletTest):
                     stream = ctx if plain else ctx.sse()
                     stream.subscribe(self.source, after=after)
 
-                self.open(use, headers=b"Last-Event-ID: 1-9\r\n")
+                self.open(use, headers={"Last-Event-ID": "1-9"})
                 assert self.source.options is not None
                 self.assertEqual(self.source.options.after, "1-9")
 
@@ -123,7 +124,7 @@ class OptionsTests(OutletTest):
         self.assertIs(self.source.outlet.format, EVENTS)
         client = self.open(lambda ctx: ctx.subscribe(self.source))
         self.assertIs(self.source.outlet.format, JSON_LINES)
-        self.assertIn(b"\r\nContent-Type: application/jsonl\r\n", client.received())
+        self.assertEqual(client.receive().header("Content-Type"), "application/jsonl")
 
     def test_a_type_that_is_set_stays(self) -> None:
         def before(ctx: Context) -> None:
@@ -135,7 +136,7 @@ class OptionsTests(OutletTest):
             ctx.content_type("x/y")
 
         for use in (before, after):
-            self.assertIn(b"\r\nContent-Type: x/y\r\n", self.open(use).received())
+            self.assertEqual(self.open(use).receive().header("Content-Type"), "x/y")
 
 
 class ArgumentTests(OutletTest):
@@ -182,9 +183,9 @@ class ArgumentTests(OutletTest):
                 ctx.subscribe()
             return "no stream"
 
-        data = self.get(handler).received()
-        self.assertIn(b"\r\nContent-Type: text/plain; charset=utf-8\r\n", data)
-        self.assertTrue(data.endswith(b"\r\n\r\nno stream"))
+        response = self.answer(handler)
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
+        self.assert_complete(response, b"no stream")
 
     def test_a_stream_has_one_subscription(self) -> None:
         def plain(ctx: Context) -> None:
@@ -202,7 +203,7 @@ class ArgumentTests(OutletTest):
             client = self.open(use)
             self.assertEqual(len(self.source.outlets), 1)
             self.source.send(b"goes on")
-            self.assertEqual(client.body(), b"goes on")
+            self.assertEqual(client.read(), b"goes on")
             self.source.outlets.clear()
 
     def test_one_that_has_ended_makes_no_room_for_another(self) -> None:
@@ -227,7 +228,7 @@ class ArgumentTests(OutletTest):
             with self.assertRaises(RuntimeError):
                 ctx.sse()
 
-        self.assertIn(b"Content-Type: application/jsonl", self.open(use).received())
+        self.assertEqual(self.open(use).receive().header("Content-Type"), "application/jsonl")
 
     def test_a_stream_of_events_is_not_subscribed_to_as_lines(self) -> None:
         def use(ctx: Context) -> None:
@@ -235,7 +236,8 @@ class ArgumentTests(OutletTest):
             with self.assertRaises(RuntimeError):
                 ctx.subscribe(self.source)
 
-        self.assertIn(b"Content-Type: text/event-stream", self.open(use).received())
+        media_type = self.open(use).receive().header("Content-Type")
+        self.assertEqual(media_type, "text/event-stream; charset=utf-8")
         self.assertEqual(self.source.outlets, [])
 
     def test_what_a_source_refuses_is_told_at_the_call(self) -> None:
@@ -245,9 +247,9 @@ class ArgumentTests(OutletTest):
             ctx.subscribe(self.source)
 
         client = self.open(use)
-        client.received()
+        client.receive()
         self.source.send(b"accepted")
-        self.assertEqual(client.body(), b"accepted")
+        self.assertEqual(client.read(), b"accepted")
 
 
 class HeadTests(OutletTest):
@@ -257,8 +259,9 @@ class HeadTests(OutletTest):
 
     def test_the_head_leaves_at_the_end_of_the_turn(self) -> None:
         client = self.open(lambda ctx: ctx.subscribe(self.source))
-        self.assertEqual(client.transport.value(), b"")
-        self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+        self.assertEqual(client.take(), b"")
+        self.assertTrue(client.read_raw().endswith(b"\r\n\r\n"))
+        self.assertEqual((client.response.status, client.response.body), (200, b""))
 
     def test_where_no_body_may_be_it_succeeds_and_the_response_is_complete(self) -> None:
         results: list[None] = []
@@ -274,18 +277,16 @@ class HeadTests(OutletTest):
             ctx.subscribe(self.source).addCallback(results.append)
 
         for use, method, status in (
-            (head, b"HEAD", b"200"),
-            (events, b"HEAD", b"200"),
-            (no_content, b"GET", b"204"),
+            (head, "HEAD", 200),
+            (events, "HEAD", 200),
+            (no_content, "GET", 204),
         ):
-            data = self.open(use, method=method).received()
-            self.assertEqual(data.split()[1], status)
-            self.assertTrue(data.endswith(b"\r\n\r\n"))
+            self.assert_complete(self.open(use, method=method).receive(), b"", status)
         self.assertEqual(results, [None] * 3)
         self.assertEqual(self.source.outlets, [])
 
     def test_after_the_end_it_fails_with_why(self) -> None:
-        self.open().leave()
+        self.open().disconnect()
         failure = self.failureResultOf(self.context.subscribe(self.source))
         self.assertIs(failure.value, self.context.err)
 
@@ -309,7 +310,7 @@ class DeliveryTests(OutletTest):
     def test_each_message_of_a_batch_is_a_chunk(self) -> None:
         client = self.subscribed()
         self.source.send(b"one", b"two")
-        self.assertEqual(client.received(), b"3\r\none\r\n3\r\ntwo\r\n")
+        self.assertEqual(client.read_chunks(), [b"one", b"two"])
 
     def test_there_is_nothing_to_wait_for_while_the_client_takes_what_comes(self) -> None:
         self.subscribed()
@@ -333,7 +334,7 @@ class DeliveryTests(OutletTest):
         client.pause()
         outlet = self.source.outlet
         before = outlet.wait()
-        client.leave()
+        client.disconnect()
         for wait in (before, outlet.wait()):
             assert wait is not None
             self.failureResultOf(wait, ClientDisconnected)
@@ -370,7 +371,7 @@ class DeliveryTests(OutletTest):
             for _ in range(4):
                 self.source.outlet.deliver(batch)
         client.resume()
-        self.assertEqual(client.body(), b"x" * 1200)
+        self.assertEqual(client.read(), b"x" * 1200)
 
     def test_its_turn_is_that_of_the_clock(self) -> None:
         client = self.subscribed()
@@ -388,14 +389,15 @@ class EndTests(OutletTest):
         self.source.outlet.finish()
         self.assertEqual(self.ends, [None])
         self.assertEqual(self.source.detached, 1)
-        self.assertTrue(client.received().endswith(b"last\r\n0\r\n\r\n"))
+        response = client.receive()
+        self.assertEqual((response.chunks, response.complete), ([b"last"], True))
 
     def test_sources_that_cannot_go_on_fail_it(self) -> None:
         client = self.subscribed()
         self.source.outlet.stop(KeyError("made to fail"))
         self.assertIsInstance(self.ends[0], KeyError)
         self.assertEqual(self.source.detached, 1)
-        self.assertTrue(client.transport.disconnecting)
+        self.assertTrue(client.receive().truncated)
         self.logged(KeyError)
 
     def test_it_ends_but_once(self) -> None:
@@ -427,9 +429,9 @@ class EndTests(OutletTest):
             await ctx.subscribe(MadeUp(Outlet.finish))
 
         for each in (handler, lines):
-            data = self.get(each).received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 204 No Content\r\n"))
-            self.assertNotIn(b"Content-Type", data)
+            response = self.answer(each)
+            self.assertEqual((response.status, response.reason), (204, "No Content"))
+            self.assertIsNone(response.header("Content-Type"))
 
     def test_one_that_got_anything_is_not(self) -> None:
         async def late(ctx: Context) -> None:
@@ -449,18 +451,18 @@ class EndTests(OutletTest):
         for handler in (late, after_an_event, before_an_answer):
             client = self.get(handler)
             client.clock.advance(1)
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"))
+            self.assertEqual(client.receive().status, 200)
 
     def test_a_client_that_leaves_ends_it(self) -> None:
         client = self.subscribed()
-        client.leave()
+        client.disconnect()
         self.assertIs(self.ends[0], self.context.err)
         self.assertIsInstance(self.ends[0], ClientDisconnected)
         self.assertEqual(self.source.detached, 1)
 
     def test_so_it_does_where_the_handler_goes_on(self) -> None:
         client = self.subscribed(on_disconnect="continue")
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.ends[0], ClientDisconnected)
         self.assertEqual(self.source.detached, 1)
 
@@ -484,15 +486,15 @@ class EndTests(OutletTest):
     def test_cancelling_it_leaves_the_response_alone(self) -> None:
         client = self.open()
         deferred = self.context.subscribe(self.source)
-        client.received()
+        client.receive()
         deferred.cancel()
         self.failureResultOf(deferred, CancelledError)
         self.assertEqual(self.source.detached, 1)
         self.assertIsNone(self.source.outlet.take_position())
         self.context.write("goes on")
         self.context.flush()
-        self.assertEqual(client.body(), b"goes on")
-        client.leave()
+        self.assertEqual(client.read(), b"goes on")
+        client.disconnect()
         self.assertEqual(self.source.detached, 1)
 
     def test_a_client_can_be_cut(self) -> None:
@@ -504,7 +506,7 @@ class EndTests(OutletTest):
         self.assertIs(self.context.err, err)
         self.assertIs(self.failureResultOf(deferred).value, err)
         self.assertEqual(left, [self.context])
-        self.assertTrue(client.transport.aborted)
+        self.assertTrue(client.aborted)
         self.assertEqual(self.source.detached, 1)
 
     def test_an_abort_ends_it(self) -> None:
@@ -544,7 +546,7 @@ class EndTests(OutletTest):
         self.open(use_what_has_ended)
         self.assertEqual(outlets(), before)
         client = self.open(use)
-        client.received()
+        client.receive()
         self.assertEqual(outlets(), before + 1)
-        client.leave()
+        client.disconnect()
         self.assertEqual(outlets(), before)

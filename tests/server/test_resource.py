@@ -21,7 +21,7 @@ from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
 from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request
 from zope.interface.verify import verifyObject
 
-from tests.glue import Connection, GlueTest
+from tests.harness import StreamTest
 from twistream import (
     ClientDisconnected,
     Context,
@@ -32,7 +32,7 @@ from twistream import (
 )
 
 
-class RequestTests(GlueTest):
+class RequestTests(StreamTest):
     """
     What a handler may do with the request itself.
     """
@@ -49,7 +49,7 @@ class RequestTests(GlueTest):
                 seen.extend((type(err), type(ctx.err)))
                 raise
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertEqual(seen, [CancelledError, ClientDisconnected])
 
     def test_a_request_may_be_handed_to_another_resource(self) -> None:
@@ -60,7 +60,7 @@ class RequestTests(GlueTest):
             await Deferred()
 
         client = self.get(handler)
-        self.assertTrue(client.received().endswith(b"\r\n\r\nfrom the other"))
+        self.assert_complete(client.receive(), b"from the other")
 
     def test_a_client_that_left_before_its_request_was_rendered_is_not_answered(self) -> None:
         called: list[Context] = []
@@ -73,8 +73,8 @@ class RequestTests(GlueTest):
                 requests.append(request)
                 return NOT_DONE_YET
 
-        client = Connection(Later()).request()
-        client.leave()
+        client = self.get(Later())
+        client.disconnect()
         self.assertEqual(StreamResource(called.append).render(requests[0]), NOT_DONE_YET)
         self.assertEqual(called, [])
 
@@ -86,13 +86,12 @@ class RequestTests(GlueTest):
                 request.responseHeaders.setRawHeaders(b"Content-Length", [b"many"])
                 return StreamResource(lambda ctx: "x").render(request)
 
-        client = Connection(Odd()).request()
-        self.addCleanup(client.leave)
-        self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+        client = self.get(Odd())
+        self.assertEqual(client.receive().status, 500)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
-class HeadThatFailsTests(GlueTest):
+class HeadThatFailsTests(StreamTest):
     """
     The head is Twisted's to write, with whatever somebody has put on the request.
     """
@@ -105,11 +104,11 @@ class HeadThatFailsTests(GlueTest):
 
         client = self.get(handler)
         client.clock.advance(1)
-        self.assertTrue(client.transport.disconnecting)
+        self.assertTrue(client.receive().truncated)
         self.assertEqual(len(self.flushLoggedErrors()), 1)
 
 
-class KindTests(GlueTest):
+class KindTests(StreamTest):
     """
     A handler is any function of a context.
     """
@@ -155,7 +154,7 @@ class KindTests(GlueTest):
             Callable(),
             lambda ctx: bytearray(b"ab"),
         ):
-            self.assertEqual(self.get(handler).body(), b"ab", handler)
+            self.assertEqual(self.get(handler).read(), b"ab", handler)
 
     def test_it_is_a_resource_and_a_leaf(self) -> None:
         resource = StreamResource(lambda ctx: None)
@@ -169,7 +168,7 @@ class KindTests(GlueTest):
                 return wrong
 
             client = self.get(handler)
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+            self.assertEqual(client.receive().status, 500)
             self.logged(TypeError)
 
     def test_options_that_cannot_be(self) -> None:
@@ -188,13 +187,13 @@ class KindTests(GlueTest):
         self.assertRaises(TypeError, StreamResource, "handler")
 
     def test_other_methods_are_refused_with_allow(self) -> None:
-        data = self.serve(lambda ctx: "x", methods=("POST",)).request().received()
-        self.assertTrue(data.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n"))
-        self.assertIn(b"\r\nAllow: POST\r\n", data)
-        data = self.serve(lambda ctx: "x").request(b"DELETE").received()
-        self.assertIn(b"\r\nAllow: GET, HEAD\r\n", data)
-        data = self.serve(lambda ctx: ctx.method, methods=("BREW",)).request(b"BREW").received()
-        self.assertTrue(data.endswith(b"\r\n\r\nBREW"))
+        response = self.answer(lambda ctx: "x", methods=("POST",))
+        self.assertEqual((response.status, response.reason), (405, "Method Not Allowed"))
+        self.assertEqual(response.header("Allow"), "POST")
+        response = self.answer(lambda ctx: "x", "DELETE")
+        self.assertEqual(response.header("Allow"), "GET, HEAD")
+        response = self.answer(lambda ctx: ctx.method, "BREW", methods=("BREW",))
+        self.assert_complete(response, b"BREW")
 
     def test_an_encoder_that_would_hold_the_stream_back_is_taken_off_with_one_warning(
         self,
@@ -203,15 +202,14 @@ class KindTests(GlueTest):
         resource = EncodingResourceWrapper(
             StreamResource(lambda ctx: ctx.stream(["ab"])), [GzipEncoderFactory()]
         )
-        client = Connection(resource)
-        self.addCleanup(client.leave)
+        client = self.connect(resource)
         for _ in range(2):
-            client.request(headers=b"Accept-Encoding: gzip\r\n")
-        data = client.received()
-        self.assertEqual(data.count(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), 2)
-        self.assertEqual(len(data.split(b"HTTP/1.1 200 OK")), 3)
-        self.assertTrue(data.endswith(b"0\r\n\r\n"))
-        self.assertNotIn(b"Content-Encoding", data)
+            client.request(headers={"Accept-Encoding": "gzip"})
+        client.receive()
+        for response in client.responses:
+            self.assertEqual((response.chunks, response.complete), ([b"ab"], True))
+            self.assertEqual(response.status, 200)
+            self.assertIsNone(response.header("Content-Encoding"))
         warnings = [e for e in events if e["log_level"].name == "warn"]
         self.assertEqual(len(warnings), 1)
 
@@ -223,11 +221,11 @@ class KindTests(GlueTest):
 
         own = Clock()
         site = self.get(handler).clock
-        self.get(handler, clock=own)
+        self.get(StreamResource(handler, clock=own))
         self.assertEqual(clocks, [site, own])
 
 
-class FailureTests(GlueTest):
+class FailureTests(StreamTest):
     """
     A failure never looks like success.
     """
@@ -241,12 +239,14 @@ class FailureTests(GlueTest):
             ctx.write("x")
             raise KeyError("secret")
 
-        data = self.get(handler).received()
-        self.assertTrue(data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n"))
-        self.assertIn(b"Content-Type: text/plain; charset=utf-8\r\n", data)
-        self.assertIn(b"WWW-Authenticate: Basic\r\n", data)
-        self.assertIn(b"X-Content-Type-Options: nosniff\r\n", data)
-        self.assertTrue(data.endswith(b"\r\n\r\n500 Internal Server Error\n"))
+        client = self.get(handler)
+        data = client.read_raw()
+        response = client.response
+        self.assertEqual(response.reason, "Internal Server Error")
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
+        self.assertEqual(response.header("WWW-Authenticate"), "Basic")
+        self.assertEqual(response.header("X-Content-Type-Options"), "nosniff")
+        self.assert_complete(response, b"500 Internal Server Error\n", 500)
         for absent in (b"secret", b"ETag", b"image/png"):
             self.assertNotIn(absent, data)
         self.logged(KeyError)
@@ -257,13 +257,11 @@ class FailureTests(GlueTest):
             def handler(ctx: Context) -> None:
                 raise HTTPError(404, "no <such> room")
 
-            client = self.serve(handler)
-            client.request(headers=b"Accept: text/html\r\n" if html else b"")
-            data = client.received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 404 Not Found\r\n"))
-            self.assertIn(b"Vary: Accept\r\n", data)
+            response = self.answer(handler, headers={"Accept": "text/html"} if html else {})
+            self.assertEqual((response.status, response.reason), (404, "Not Found"))
+            self.assertEqual(response.header("Vary"), "Accept")
             page = b"no &lt;such&gt; room" if html else b"404 Not Found\nno <such> room\n"
-            self.assertIn(page, data)
+            self.assertIn(page, response.body)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_http_error_is_an_error(self) -> None:
@@ -281,8 +279,8 @@ class FailureTests(GlueTest):
             raise HTTPError(404)
 
         client = self.get(handler)
-        self.assertTrue(client.received().endswith(b"4\r\nsent\r\n"))
-        self.assertTrue(client.transport.disconnecting)
+        response = client.receive()
+        self.assertEqual((response.chunks, response.truncated), ([b"sent"], True))
         self.assertIsInstance(self.context.err, StreamAborted)
         self.logged(HTTPError)
 
@@ -290,10 +288,9 @@ class FailureTests(GlueTest):
         def handler(ctx: Context) -> None:
             raise HTTPError(404)
 
-        data = self.serve(handler).request(b"HEAD").received()
-        self.assertTrue(data.startswith(b"HTTP/1.1 404 Not Found\r\n"))
-        self.assertIn(b"Content-Length: 14\r\n", data)
-        self.assertTrue(data.endswith(b"\r\n\r\n"))
+        response = self.answer(handler, "HEAD")
+        self.assert_complete(response, b"", 404)
+        self.assertEqual(response.header("Content-Length"), "14")
 
     def test_the_next_request_on_the_connection_is_answered(self) -> None:
         answers = iter([HTTPError(503), None])
@@ -305,11 +302,12 @@ class FailureTests(GlueTest):
             return "fine"
 
         client = self.get(handler)
-        client.received()
-        self.assertTrue(client.request().received().endswith(b"\r\n\r\nfine"))
+        self.assertEqual(client.receive().status, 503)
+        client.request()
+        self.assert_complete(client.receive(), b"fine")
 
 
-class CancellationTests(GlueTest):
+class CancellationTests(StreamTest):
     """
     A client that leaves ends its handler, which sees exactly one exception.
     """
@@ -333,7 +331,7 @@ class CancellationTests(GlueTest):
                 raise
 
         client = self.get(handler, **options)
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         return seen
 
@@ -375,7 +373,7 @@ class CancellationTests(GlueTest):
             seen.append("end")
 
         client = self.get(handler, on_disconnect="continue")
-        client.leave()
+        client.disconnect()
         foreign.callback(None)
         client.clock.advance(1)
         self.assertEqual(seen, ["foreign", "slept", "flush failed", "end"])
@@ -392,7 +390,7 @@ class CancellationTests(GlueTest):
                 seen.append("cleaned")
 
         client = self.get(handler)
-        client.leave()
+        client.disconnect()
         client.clock.advance(1)
         self.assertFalse(cleaning.called)
         cleaning.callback(None)
@@ -405,7 +403,7 @@ class CancellationTests(GlueTest):
             finally:
                 raise KeyError("in cleaning up")
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.logged(KeyError)
 
     def test_handlers_of_other_kinds_are_cancelled_as_well(self) -> None:
@@ -435,7 +433,7 @@ class CancellationTests(GlueTest):
         for handler in handlers:
             client = self.get(handler)
             client.clock.advance(0)
-            client.leave()
+            client.disconnect()
         self.assertEqual(cancelled, ["inline", "async generator", "deferred"])
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -465,7 +463,7 @@ class CancellationTests(GlueTest):
                 client = self.get(handler)
                 client.clock.pump([1, 0, 0])
                 self.assertEqual(seen, [kind], (kind, later))
-                client.leave()
+                client.disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_where_no_body_may_be_a_flush_that_nobody_awaits_ends_the_handler_too(self) -> None:
@@ -485,8 +483,7 @@ class CancellationTests(GlueTest):
             return wait()
 
         for handler in (coroutine, plain):
-            client = self.serve(handler).request(b"HEAD")
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 "))
+            self.assertEqual(self.answer(handler, "HEAD").status, 200)
             self.assertTrue(pending[-1].called, handler)
 
     def test_what_a_callback_is_told_the_handler_is_not(self) -> None:
@@ -501,11 +498,11 @@ class CancellationTests(GlueTest):
             ctx.abort()
             await pending
 
-        self.get(handler).received()
+        self.answer(handler)
         self.assertTrue(pending.called)
 
     def test_cleaning_up_after_the_end_from_within_is_not_cancelled(self) -> None:
-        for method in (b"HEAD", b"GET"):
+        for method in ("HEAD", "GET"):
             cleaning: Deferred[None] = Deferred()
 
             async def handler(ctx: Context, cleaning: Deferred[None] = cleaning) -> None:
@@ -517,7 +514,7 @@ class CancellationTests(GlueTest):
                 finally:
                     await cleaning
 
-            self.serve(handler).request(method).received()
+            self.answer(handler, method)
             self.assertFalse(cleaning.called)
             cleaning.callback(None)
 
@@ -556,7 +553,7 @@ class CancellationTests(GlueTest):
             ctx.done().addCallback(called.append)
             return Deferred(canceller)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertEqual(len(called), 2)
         self.logged(KeyError)
 
@@ -568,7 +565,7 @@ class CancellationTests(GlueTest):
             await race([ctx.sleep(5), Deferred()])
 
         for handler in (gathers, races):
-            self.get(handler).leave()
+            self.get(handler).disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_somebody_else_can_abort_a_waiting_handler(self) -> None:
@@ -627,7 +624,7 @@ class CancellationTests(GlueTest):
             await DeferredList(parts, consumeErrors=True)
 
         pending: Deferred[None] = Deferred()
-        self.serve(handler).request(b"HEAD").received()
+        self.answer(handler, "HEAD")
         self.assertTrue(pending.called)
 
     def test_a_generator_that_waits_for_several_things_ends_without_a_word(self) -> None:
@@ -637,7 +634,7 @@ class CancellationTests(GlueTest):
 
         client = self.get(handler)
         client.clock.advance(0)
-        client.leave()
+        client.disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_client_that_is_cut_counts_as_one_that_left(self) -> None:
@@ -660,7 +657,7 @@ class CancellationTests(GlueTest):
             self.context = ctx
             await ctx.sleep(1)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         assert self.context.err is not None
         self.assertIsNone(self.context.err.__traceback__)
 

@@ -1,18 +1,18 @@
 """
-What --app may name, and what is said of what it may not.
+What --app may name, and the messages for what it may not.
 """
 
 import sys
 from contextlib import chdir
+from importlib import invalidate_caches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.python.usage import UsageError
-from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
 
-from tests.glue import Connection
+from tests.harness import StreamTest
 from twistream import StreamResource
 from twistream.service.application import load_application
 
@@ -89,9 +89,9 @@ async def late():
 """
 
 
-class LoadTests(SynchronousTestCase):
+class LoadTests(StreamTest):
     """
-    Each test has the module ``app`` in its current folder.
+    The current folder of each test has the module ``app``.
     """
 
     def setUp(self) -> None:
@@ -101,7 +101,7 @@ class LoadTests(SynchronousTestCase):
         elsewhere = chdir(folder.name)
         elsewhere.__enter__()
         self.addCleanup(elsewhere.__exit__, None, None, None)
-        # As twistd has it: without the current folder.
+        # As under twistd: without the current folder.
         here = ("", ".", folder.name, str(Path.cwd()))
         self.patch(sys, "path", [entry for entry in sys.path if entry not in here])
         self.module("app", APP)
@@ -111,7 +111,7 @@ class LoadTests(SynchronousTestCase):
         self.addCleanup(sys.modules.pop, name, None)
 
     def served(self, name: str) -> bytes:
-        return Connection(load_application(name)).request().body()
+        return self.answer(load_application(name)).body
 
     def error(self, name: str) -> str:
         return str(self.assertRaises(UsageError, load_application, name))
@@ -140,7 +140,7 @@ class LoadTests(SynchronousTestCase):
         ):
             resource = load_application(f"app:{name}")
             self.assertIsInstance(resource, StreamResource, name)
-            self.assertEqual(Connection(resource).request().body(), body, name)
+            self.assertEqual(self.answer(resource).body, body, name)
 
     def test_the_current_folder_comes_first(self) -> None:
         self.module("wave", "from app import page")  # also in the standard library
@@ -159,20 +159,23 @@ class LoadTests(SynchronousTestCase):
             self.addCleanup(sys.modules.pop, name, None)
         load_application("shops.one:page")
 
-    def test_what_is_no_name(self) -> None:
+    def test_a_malformed_name(self) -> None:
         for name in ("", "app", "app:", ":page", ".app:page", "my-app:page", "app:page:x", "a b:c"):
             self.assertEqual(
-                self.error(name), f"--app takes package.module:name, not {name!r}", name
+                self.error(name),
+                f"--app must have the form package.module:name, such as app:root, not {name!r}",
+                name,
             )
 
-    def test_what_is_not_there(self) -> None:
+    def test_a_missing_module_or_attribute(self) -> None:
+        places = "in the current folder or on the Python path"
         for name, message in (
-            ("nowhere:page", "there is no module nowhere"),
-            ("nowhere.at.all:page", "there is no module nowhere"),
-            ("email.nowhere:page", "there is no module email.nowhere"),
-            ("app.py:page", "there is no module app.py; a module is named without .py"),
-            ("app:nothing", "module app has no nothing"),
-            ("app:page.nothing", "module app has no page.nothing"),
+            ("nowhere:page", f"no module nowhere {places}"),
+            ("nowhere.at.all:page", f"no module nowhere {places}"),
+            ("email.nowhere:page", f"no module email.nowhere {places}"),
+            ("app.py:page", f"no module app.py {places}; omit the .py: --app app:page"),
+            ("app:nothing", "module app has no attribute nothing"),
+            ("app:page.nothing", "module app has no attribute page.nothing"),
         ):
             self.assertEqual(self.error(name), f"--app {name}: {message}")
 
@@ -188,16 +191,16 @@ class LoadTests(SynchronousTestCase):
             ("raise KeyError", "KeyError (bad.py, line 1)"),
         ):
             self.module("bad", source)
-            sys.path_importer_cache.clear()
+            invalidate_caches()
             self.assertEqual(
-                self.error("bad:page"), f"--app bad:page: module bad failed on import: {what}"
+                self.error("bad:page"), f"--app bad:page: cannot import module bad: {what}"
             )
 
-    def test_ctrl_c_on_import_is_let_through(self) -> None:
+    def test_ctrl_c_during_import_ends_the_program(self) -> None:
         self.module("bad", "raise KeyboardInterrupt")
         self.assertRaises(KeyboardInterrupt, load_application, "bad:page")
 
-    def test_what_is_neither_resource_nor_handler_nor_factory(self) -> None:
+    def test_an_object_that_cannot_be_served(self) -> None:
         for name, what in (
             ("text", "a str"),
             ("a_list", "a list"),
@@ -208,19 +211,22 @@ class LoadTests(SynchronousTestCase):
         ):
             self.assertEqual(
                 self.error(f"app:{name}"),
-                f"--app app:{name}: {what} is neither a resource, nor a handler (a function of "
-                "one argument), nor a factory of a resource (one of no argument)",
+                f"--app app:{name}: {what} cannot be served; name a resource, a handler "
+                "(a function of one argument), or a factory (a function without arguments "
+                "that returns a resource)",
             )
-        self.assertIn("class StreamResource is neither", self.error("twistream:StreamResource"))
-        self.assertIn("is neither", self.error("builtins:print.__self__"))
+        self.assertIn(
+            "class StreamResource cannot be served", self.error("twistream:StreamResource")
+        )
+        self.assertIn("cannot be served", self.error("builtins:print.__self__"))
 
-    def test_a_factory_that_makes_no_resource(self) -> None:
+    def test_a_factory_that_returns_no_resource(self) -> None:
         for name, what in (
             (
                 "failing",
-                f"failed: RuntimeError: no database (app.py, line {self.line('database')})",
+                f"raised RuntimeError: no database (app.py, line {self.line('database')})",
             ),
-            ("leaving", f"failed: SystemExit: bye (app.py, line {self.line('bye')})"),
+            ("leaving", f"raised SystemExit: bye (app.py, line {self.line('bye')})"),
             ("Plain", "returned a Plain, not a resource"),
             ("late", "returned a coroutine, not a resource"),
             ("a_list.clear", "returned None, not a resource"),

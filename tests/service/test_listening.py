@@ -1,5 +1,5 @@
 """
-Sockets are opened all or none, and what is served is said.
+The service listens on all addresses or on none, and logs where it serves.
 """
 
 from errno import EADDRINUSE
@@ -33,7 +33,7 @@ IN_USE = CannotListenError("127.0.0.1", 80, OSError(EADDRINUSE, "Address already
 @implementer(IListeningPort)
 class Port:
     """
-    A port that has been opened, by nobody.
+    A fake of an open port.
     """
 
     def __init__(self, host: Any = None, factory: Any = None) -> None:
@@ -56,7 +56,7 @@ class Port:
 @implementer(IStreamServerEndpoint)
 class Endpoint:
     """
-    Gives what it was made with to whoever listens.
+    Returns the given Deferred from `listen`.
     """
 
     def __init__(self, port: Deferred[Any]) -> None:
@@ -87,7 +87,7 @@ class ListeningTests(SynchronousTestCase):
     def lines(self, level: str) -> list[str]:
         return [formatEvent(e) for e in self.log if e["log_level"].name == level]
 
-    def test_it_listens_while_it_may_and_says_so_once_it_serves(self) -> None:
+    def test_it_listens_with_privileges_and_logs_the_addresses_once_it_serves(self) -> None:
         service = self.service(succeed(Port()), succeed(Port(IPv4Address("TCP", "10.0.0.1", 81))))
         service.privilegedStartService()
         self.assertEqual([e.calls for e in self.endpoints], [1, 1])
@@ -142,14 +142,14 @@ class ListeningTests(SynchronousTestCase):
         first, last = Port(), Port()
         service = self.service(succeed(first), fail(IN_USE), succeed(last))
         error = self.assertRaises(CannotListen, service.privilegedStartService)
-        message = "twistream: cannot listen on fake:1: address already in use"
+        message = "twistream: cannot listen on fake:1: address already in use (see --listen)"
         self.assertEqual(str(error), message)
         self.assertEqual(self.lines("critical"), [message])
         self.assertEqual(self.lines("info"), [])
         self.assertFalse(first.open)
         self.assertEqual(self.endpoints[2].calls, 0)
 
-    def test_it_can_start_after_it_could_not(self) -> None:
+    def test_it_can_start_after_a_failed_start(self) -> None:
         service = self.service(fail(IN_USE))
         self.assertRaises(CannotListen, service.startService)
         self.endpoints[0].port = succeed(Port())
@@ -162,13 +162,13 @@ class ListeningTests(SynchronousTestCase):
         error = self.assertRaises(CannotListen, service.startService)
         self.assertIn("cannot listen on fake:0: division by zero", str(error))
 
-    def test_the_end_is_quiet_with_status_1_and_twistd_sees_it(self) -> None:
+    def test_its_error_exits_with_status_1_without_a_traceback_and_twistd_sees_it(self) -> None:
         error = CannotListen(Address("fake:0", Endpoint(Deferred())), IN_USE)
         self.assertIsInstance(error, SystemExit)
         self.assertIsInstance(error, Exception)
         self.assertEqual(error.code, 1)
 
-    def test_an_endpoint_may_take_its_time(self) -> None:
+    def test_an_endpoint_may_listen_later(self) -> None:
         waiting: Deferred[Any] = Deferred()
         service = self.service(waiting)
         service.startService()
@@ -176,30 +176,31 @@ class ListeningTests(SynchronousTestCase):
         waiting.callback(Port())
         self.assertEqual(len(self.lines("info")), 1)
 
-    def test_one_that_fails_late_ends_the_program(self) -> None:
+    def test_an_endpoint_that_fails_later_ends_the_program(self) -> None:
         waiting: Deferred[Any] = Deferred()
         self.service(waiting).startService()
         self.reactor.running = True
         waiting.errback(IN_USE)
         self.assertEqual(
-            self.lines("critical"), ["twistream: cannot listen on fake:0: address already in use"]
+            self.lines("critical"),
+            ["twistream: cannot listen on fake:0: address already in use (see --listen)"],
         )
         self.assertTrue(self.reactor.hasStopped)
 
-    def test_a_stop_ends_the_wait(self) -> None:
+    def test_a_stop_cancels_a_pending_endpoint(self) -> None:
         service = self.service(Deferred())
         service.startService()
         self.successResultOf(service.stopService())
         self.assertEqual(self.log, [])
 
-    def test_what_no_port_comes_of_can_be_stopped(self) -> None:
+    def test_an_endpoint_without_a_port_can_be_stopped(self) -> None:
         service = self.service(succeed(None))
         service.startService()
         self.successResultOf(service.stopService())
 
 
 class AddressTests(SynchronousTestCase):
-    def test_a_wrong_endpoint_is_told_in_one_line(self) -> None:
+    def test_a_wrong_endpoint_is_a_one_line_error(self) -> None:
         for text, reason in (
             ("8080", "unknown endpoint type: '8080'"),
             ("", "unknown endpoint type: ''"),
@@ -209,21 +210,21 @@ class AddressTests(SynchronousTestCase):
             ("ssl:0:privateKey=/nowhere/k.pem", "/nowhere/k.pem: no such file or directory"),
         ):
             error = self.assertRaises(UsageError, parse_address, MemoryReactorClock(), text)
-            # Newer Pythons say more of the reason.
+            # Newer Pythons add to the reason.
             self.assertTrue(str(error).startswith(f"--listen {text}: {reason}"), str(error))
             self.assertTrue(
-                str(error).endswith("(an endpoint is for example tcp:8080:interface=127.0.0.1)")
+                str(error).endswith("(use an endpoint such as tcp:8080:interface=127.0.0.1)")
             )
             self.assertNotIn("\n", str(error))
 
-    def test_where_a_client_finds_it(self) -> None:
-        everywhere = " and on every other address of this machine"
+    def test_the_url_is_one_that_a_client_can_use(self) -> None:
+        everywhere = " and all other addresses of this machine"
         for host, url in (
             (IPv4Address("TCP", "127.0.0.1", 80), "http://127.0.0.1:80/"),
             (IPv4Address("TCP", "0.0.0.0", 80), f"http://127.0.0.1:80/{everywhere}"),  # noqa: S104 - shown only
             (IPv6Address("TCP", "fe80::1", 80), "http://[fe80::1]:80/"),
             (IPv6Address("TCP", "::", 80), f"http://[::1]:80/{everywhere}"),
-            (UNIXAddress(b"/run/a.sock"), "the unix socket /run/a.sock"),
+            (UNIXAddress(b"/run/a.sock"), "the Unix socket /run/a.sock"),
             ("somewhere", "somewhere"),
         ):
             self.assertEqual(url_of(Port(host)), url)

@@ -1,5 +1,5 @@
 """
-What twistd gets: a service that serves, and logs what was asked for.
+The service that twistd runs: what it serves, and what it logs.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.application.app import ServerOptions
 from twisted.application.service import Application, IService, IServiceMaker
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import (
     ILogFilterPredicate,
     ILogObserver,
@@ -22,6 +22,7 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.harness import Client, MemoryWire, Response
 from twistream import service
 from twistream.service import Options, makeService
 from twistream.service.maker import without_debug
@@ -44,21 +45,17 @@ class Serving(SynchronousTestCase):
         self.options.parseOptions(["--app", f"{__name__}:handler", *arguments])
         return makeService(self.options)
 
-    def get(self) -> bytes:
+    def get(self) -> Response:
         """
-        What a client gets of the site that is listened with.
+        The response of the site that the service listens with.
         """
         site: Any = self.reactor.tcpServers[-1][1]
-        # What a port does when it starts.
+        # As a port does when it starts.
         site.doStart()
         self.addCleanup(site.doStop)
-        protocol = site.buildProtocol(None)
-        transport = StringTransport()
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        self.reactor.advance(0)
-        data: bytes = transport.value()
-        return data
+        client = Client(site, self.reactor, MemoryWire(site))
+        client.request(path="/path", headers={"Connection": "close"})
+        return client.receive()
 
 
 class ServiceTests(Serving):
@@ -71,9 +68,10 @@ class ServiceTests(Serving):
 
     def test_the_application_is_served(self) -> None:
         self.service().startService()
-        self.assertTrue(self.get().endswith(b"\r\n\r\nhello"))
+        response = self.get()
+        self.assertEqual((response.body, response.complete), (b"hello", True))
 
-    def test_requests_are_not_logged_unless_asked_for(self) -> None:
+    def test_requests_are_not_logged_by_default(self) -> None:
         events: list[LogEvent] = []
         self.service().startService()
         observer: Any = events.append
@@ -88,7 +86,7 @@ class ServiceTests(Serving):
         [line] = self.path.read_text().splitlines()
         self.assertRegex(line, r'^"192\.168\.1\.1" - - \[.*\] "GET /path HTTP/1.1" 200 5 "-" "-"$')
 
-    def test_the_access_log_is_opened_again_after_a_stop(self) -> None:
+    def test_the_access_log_is_reopened_after_a_stop(self) -> None:
         self.service("--access-log", str(self.path)).startService()
         [(_, site, _, _)] = self.reactor.tcpServers
         site.doStart()
@@ -96,7 +94,7 @@ class ServiceTests(Serving):
         self.get()
         self.assertEqual(len(self.path.read_text().splitlines()), 1)
 
-    def test_the_access_log_is_the_file_that_was_opened_first(self) -> None:
+    def test_the_access_log_stays_the_file_that_was_opened_first(self) -> None:
         """
         twistd may have changed the root, the user or the mask since.
         """
@@ -110,7 +108,7 @@ class ServiceTests(Serving):
 class LogTests(Serving):
     def logged(self, *arguments: str, program: Any) -> str:
         """
-        What becomes of one debug and one info event.
+        The output for one debug and one info event.
         """
         output = StringIO()
         self.patch(sys, "stdout", output)
@@ -138,24 +136,24 @@ class LogTests(Serving):
         self.assertIn("an info line", logged)
         self.assertIn("a line of the older log", logged)
 
-    def test_it_is_the_log_that_twistd_was_asked_for(self) -> None:
+    def test_messages_go_to_the_log_file_of_twistd(self) -> None:
         self.logged(program=self.program(logfile=str(self.path)))
         self.assertIn("an info line", self.path.read_text())
 
     def test_nothing_is_changed_with_verbose(self) -> None:
         self.assertEqual(self.logged("--verbose", program=self.program()), "twistd's own")
 
-    def test_a_logger_of_the_users_own_gets_everything(self) -> None:
+    def test_a_custom_logger_receives_everything(self) -> None:
         program = self.program(logger=lambda: None)
         self.assertEqual(self.logged(program=program), "twistd's own")
 
-    def test_other_programs_have_their_own_levels(self) -> None:
+    def test_other_programs_keep_their_own_log_levels(self) -> None:
         """
         ``twist`` has an option for it.
         """
         self.assertEqual(self.logged(program=None), "twistd's own")
 
-    def test_the_predicate_is_one(self) -> None:
+    def test_the_predicate_provides_its_interface(self) -> None:
         verifyObject(ILogFilterPredicate, without_debug)
 
 

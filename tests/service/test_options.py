@@ -21,7 +21,9 @@ def handler(ctx: object) -> str:
     return "hello"
 
 
-HINT = "(an endpoint is for example tcp:8080:interface=127.0.0.1)"
+HINT = "(use an endpoint such as tcp:8080:interface=127.0.0.1)"
+HELP = "; see twistd twistream --help"
+FORM = "--app must have the form package.module:name, such as app:root"
 APP = f"{__name__}:handler"
 
 
@@ -40,14 +42,14 @@ class OptionsTests(SynchronousTestCase):
     def error(self, *arguments: str) -> object:
         return self.assertRaises(SystemExit, self.parse, *arguments).code
 
-    def test_by_default_the_demo_is_served_to_this_machine(self) -> None:
+    def test_the_default_serves_the_demo_to_this_machine(self) -> None:
         options = self.parse()
         self.assertEqual([a.text for a in options.addresses], ["tcp:8080:interface=127.0.0.1"])
         self.assertTrue(IResource.providedBy(options.root))
         self.assertIsNone(options.access_log)
         self.assertFalse(options["verbose"])
 
-    def test_all_of_them(self) -> None:
+    def test_all_options_together(self) -> None:
         log = str(self.folder / "access.log")
         options = self.parse(
             *("--listen", "tcp:80", "--listen=unix:/run/x", "--app", APP),
@@ -65,13 +67,13 @@ class OptionsTests(SynchronousTestCase):
         options = self.parse("--listen", "tcp:81", "--app", APP)
         self.assertEqual([a.text for a in options.addresses], ["tcp:81"])
 
-    def test_what_is_wrong_is_told_in_one_line_with_status_1(self) -> None:
-        # Python prints the code of a SystemExit and ends with 1 if it is a str.
+    def test_a_wrong_option_is_one_line_that_names_it_with_status_1(self) -> None:
+        # Python prints the code of a SystemExit and exits with 1 if it is a str.
         for arguments, message in (
-            (("--lissten", "tcp:80"), "option --lissten not recognized"),
-            (("--listen",), "option --listen requires argument"),
-            (("app",), "unexpected argument app; an application is named with --app"),
-            (("--app", "app"), "--app takes package.module:name, not 'app'"),
+            (("--lissten", "tcp:80"), f"option --lissten not recognized{HELP}"),
+            (("--listen",), f"option --listen requires argument{HELP}"),
+            (("app:a",), "unexpected argument app:a; to serve it, use --app app:a"),
+            (("--app", "app"), f"{FORM}, not 'app'"),
             (
                 ("--listen", "80"),
                 f"--listen 80: unknown endpoint type: '80' {HINT}",
@@ -87,7 +89,7 @@ class OptionsTests(SynchronousTestCase):
         ):
             self.assertEqual(self.error(*arguments), f"twistream: {message}")
 
-    def test_nothing_is_written_when_something_is_wrong(self) -> None:
+    def test_a_wrong_option_creates_no_file(self) -> None:
         log = self.folder / "access.log"
         self.error("--access-log", str(log), "--app", "nowhere:app")
         self.assertFalse(log.exists())
@@ -104,6 +106,7 @@ class OptionsTests(SynchronousTestCase):
         text = Options().getUsage(80)
         for part in (
             "the demo of twistream",
+            "async def hello(ctx)",
             "--listen=",
             "[default: tcp:8080:interface=127.0.0.1]",
             "\n  twistd -n twistream --app app:root\n",
@@ -122,8 +125,8 @@ class OptionsTests(SynchronousTestCase):
         output = BytesIO()
         shellComplete(Options(), "twistd", ["", "--_shell-completion", "zsh:2"], output)
         script = output.getvalue().decode()
-        # The star lets it be given more than once.
-        self.assertIn("'*--listen=[address to serve on]:endpoint:'", script)
+        # The star allows the option to be repeated.
+        self.assertIn("'*--listen=[address to listen on]:endpoint:'", script)
         self.assertIn("'--app=[application to serve]:package.module\\:name:'", script)
         self.assertRegex(
             script, r"""'--access-log=\[.*\]:access log \(\*\.log\):_files -g "\*\.log"'"""

@@ -1,9 +1,9 @@
 """
-The demo: three streams, a ticker of events and a chat, and pages that show them live.
+The demo: three streams, a ticker and a chat, with pages that show them live.
 
-It is what ``twistd twistream`` serves by default, and a model to copy from: the handlers
-are in `twistream.demo.streams`, `twistream.demo.ticker` and `twistream.demo.chat`, the tree
-around them in `twistream.demo.site`.
+``twistd twistream`` serves it by default, and its handlers are made to be copied. They are in
+`twistream.demo.streams`, `twistream.demo.ticker` and `twistream.demo.chat`;
+`twistream.demo.site` puts them into one resource tree.
 """
 
 from twistream.demo.site import make_root

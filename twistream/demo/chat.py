@@ -1,5 +1,5 @@
 """
-The handlers of /chat: a room where everybody reads what anybody says.
+The handlers of /chat: a room where everyone reads every message.
 """
 
 import re
@@ -13,21 +13,21 @@ from twistream import Context, HTTPError, Hub, ServerSentEvent
 
 KEPT = 200
 """
-Messages that those who come later, or again, are shown.
+How many messages the history keeps, for clients that join later or reconnect.
 """
 
 LONGEST = 4096
 """
-Bytes that a message may have as it is posted.
+The maximum size of a posted message in bytes.
 """
 
-# A terminal would obey them. Tabs and ends of lines are harmless.
+# A terminal would interpret them. Tabs and line endings are harmless.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Room:
     """
-    What was said, and how many are present.
+    The messages of the room, and the number of clients in it.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -37,45 +37,45 @@ class Room:
 
     async def listen(self, ctx: Context) -> None:
         """
-        What was said and is said, as events, and in between ``presence`` with a number.
+        Send messages as events, and the number of clients as events named ``presence``.
 
-        It goes on after ``Last-Event-ID``, and starts with the oldest message without that.
+        Messages start after ``Last-Event-ID``, or with the oldest one if there is no id.
         """
-        # A second, so that a page is soon back when the server was started again.
+        # One second, so that pages are back soon after a restart of the server.
         events = ctx.sse(retry=1.0)
         after = events.last_event_id or self._messages.oldest
         messages = events.subscribe(self._messages, after=after)
-        ctx.stream(self._presence())  # Beside the messages, and it ends with the response.
+        ctx.stream(self._presence())  # Runs alongside, and ends with the response.
         await messages
 
     async def say(self, ctx: Context) -> None:
         """
-        Take the body of the request as a message, and answer 204.
+        Publish the body of the request as a message, and answer 204.
 
         Raises:
-            HTTPError: 400, if it is none.
+            HTTPError: 400, if the body is not a valid message.
         """
-        body = ctx.request.content.read(LONGEST + 1)  # type: ignore[union-attr]  # it is there
+        body = ctx.request.content.read(LONGEST + 1)  # type: ignore[union-attr]  # it is never None here
         text = message_text(body)
         await self._messages.publish({"time": datetime.now(UTC), "text": text})
         ctx.status_code(204)
 
     async def _presence(self) -> AsyncIterator[bytes]:
         """
-        How many are present, each time that it changes.
+        Yield the number of clients whenever it changes.
 
-        Without an id, so that a client goes on after the last message. One that reads slowly
-        has one such event waiting for it, and then gets the newest number.
+        These events have no id, so a client resumes after its last message. At most one
+        change is queued for a slow client, which then receives the current number.
         """
-        # A loop for each client, in place of a message to all: it waits for its own client.
+        # Each client has a loop of its own, so that only this loop waits for a slow client.
         changes: DeferredQueue[None] = DeferredQueue(size=1)
         self._changes.add(changes)
-        told = 0
+        sent = 0
         try:
             while True:
                 present = self._messages.subscriber_count
-                if present != told:
-                    told = present
+                if present != sent:
+                    sent = present
                     yield ServerSentEvent(str(present), event="presence").encode()
                 await changes.get()
         finally:
@@ -83,25 +83,25 @@ class Room:
 
     def _presence_changed(self, *_: object) -> None:
         for changes in list(self._changes):
-            with suppress(QueueOverflow):  # It has yet to see that there was a change.
+            with suppress(QueueOverflow):  # A change is queued already.
                 changes.put(None)
 
 
 def message_text(body: bytes) -> str:
     """
-    The message that was posted, without white space around it.
+    Decode a posted message, and strip white space.
 
     Raises:
-        HTTPError: 400, if it is empty, too long, not UTF-8, or has control characters.
+        HTTPError: 400, if it is empty, too long, not UTF-8, or contains control characters.
     """
     if len(body) > LONGEST:
-        raise HTTPError(400, f"A message has at most {LONGEST} bytes of UTF-8; this one has more.")
+        raise HTTPError(400, f"The message is longer than {LONGEST} bytes of UTF-8.")
     try:
         text = body.decode().strip()
     except UnicodeDecodeError as err:
-        raise HTTPError(400, f"A message is UTF-8; byte {err.start} of this one is not.") from err
+        raise HTTPError(400, f"The message is not valid UTF-8 at byte {err.start}.") from err
     if not text:
-        raise HTTPError(400, "A message has at least one character that is not white space.")
+        raise HTTPError(400, "The message is empty.")
     if control := _CONTROL.search(text):
-        raise HTTPError(400, f"A message has no control characters; this one has {control[0]!r}.")
+        raise HTTPError(400, f"The message contains a control character, {control[0]!r}.")
     return text

@@ -1,5 +1,5 @@
 """
-The tree of the demo: the streams, and the files of the pages that show them.
+The resource tree of the demo: the streams, and the pages that show them.
 """
 
 from importlib.resources import files
@@ -26,7 +26,7 @@ _TYPES = {
 
 def make_root() -> IResource:
     """
-    A new tree, with ticks and a chat of its own. It keeps nothing else of requests.
+    Create a new tree, with its own ticker and chat.
     """
     hub = Hub()
     ticker, room = Ticker(hub), Room(hub)
@@ -53,8 +53,9 @@ def make_root() -> IResource:
 
 def page_or_stream(name: str, stream: Handler) -> Handler:
     """
-    The page of this name for who asks for HTML, as a browser does that is sent here, and the
-    stream for all others: the page's own script, and curl.
+    Serve a page to clients that accept HTML, and the stream to all others.
+
+    A browser that navigates here accepts HTML; the script of the page and curl do not.
     """
     page = file_handler(name, "text/html")
 
@@ -68,9 +69,9 @@ def page_or_stream(name: str, stream: Handler) -> Handler:
 
 def file_handler(name: str, media_type: str) -> Handler:
     """
-    One file of the pages, which load nothing from elsewhere, and may not.
+    Serve one file of the pages, with a policy that forbids loading anything from elsewhere.
 
-    A handler may just as well return its whole body.
+    The handler returns its whole body, which is fine for small responses.
     """
     body = files(__package__).joinpath("static", name).read_bytes()
 
@@ -86,16 +87,14 @@ def file_handler(name: str, media_type: str) -> Handler:
 
 def not_found(_: Context) -> None:
     """
-    Answer to every path that is not there.
+    Answer 404 and name the paths that exist.
     """
-    raise HTTPError(
-        404, "There is nothing here. Look at /, /numbers, /json, /clock, /events and /chat."
-    )
+    raise HTTPError(404, "There is nothing here. Try /, /numbers, /json, /clock, /events or /chat.")
 
 
 class _Root(Resource):
     """
-    Has children, and they have none: a `StreamResource` alone would take any path below it.
+    Finds only its direct children; a `StreamResource` would accept any path below its own.
     """
 
     def getChildWithDefault(self, path: bytes, request: IRequest) -> IResource:  # noqa: N802 - IResource

@@ -1,7 +1,7 @@
 """
-The handlers of the demo: three ways to write a stream.
+The handlers of the first page: three ways to write a stream.
 
-Each reads its pace from ``?interval=``.
+Each reads its interval from ``?interval=``.
 """
 
 import re
@@ -17,13 +17,13 @@ NUMBERS = (1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 23, 29)
 
 SHORTEST, LONGEST = 0.05, 60.0
 """
-Seconds between two messages: what eyes can still follow, and what patience still bears.
+The shortest and the longest interval between two messages, in seconds.
 """
 
 
 async def numbers(ctx: Context) -> None:
     """
-    Twelve messages in HTML, from a function that is called until it says stop.
+    Twelve messages in HTML, from a function that is called until it raises `StopStream`.
     """
     ctx.content_type("text/html")
     pending = iter(NUMBERS)
@@ -56,7 +56,7 @@ async def json_numbers(ctx: Context) -> None:
 
 def clock(ctx: Context) -> Deferred[None]:
     """
-    The time of day, until the client leaves.
+    The time of day, until the client disconnects.
     """
     ctx.content_type("text/plain")
     return ctx.stream_writer(write_time, interval=pace(ctx, default=1.0))
@@ -71,23 +71,23 @@ def write_time(ctx: Context) -> None:
 
 def pace(ctx: Context, *, default: float) -> float:
     """
-    The seconds between two messages that the client asks for with ``?interval=``.
+    Read the seconds between two messages from ``?interval=``.
 
     Raises:
-        HTTPError: 400, if that is anything but one decimal number within the bounds.
+        HTTPError: 400, if it is not a single decimal number within the limits.
     """
-    # Not request.args, which leaves out what has no "=".
+    # request.args omits parameters without "=".
     query = ctx.request.uri.decode("latin-1").partition("?")[2]
     given = parse_qs(query, keep_blank_values=True, errors="backslashreplace").get("interval")
     if given is None:
         return default
     if len(given) > 1:
-        raise HTTPError(400, f"interval is given {len(given)} times, and can be given once.")
+        raise HTTPError(400, f"interval must be given once, not {len(given)} times.")
     value = given[0]
     if re.fullmatch(r"[0-9]*\.?[0-9]+", value) and SHORTEST <= float(value) <= LONGEST:
         return float(value)
     raise HTTPError(
         400,
-        f"interval is a number of seconds from {SHORTEST:g} to {LONGEST:g}, such as 0.5; "
-        f"{shortened(value)} is not.",
+        f"interval must be a number of seconds from {SHORTEST:g} to {LONGEST:g}, such as 0.5, "
+        f"not {shortened(value)}.",
     )

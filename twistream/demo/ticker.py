@@ -1,5 +1,5 @@
 """
-The handler of /events: a tick each second, from a channel that keeps the last minute of them.
+The handler of /events: one tick per second, from a channel that keeps the last minute.
 """
 
 from datetime import UTC, datetime
@@ -12,16 +12,16 @@ from twistream import Context, Hub
 
 LINGER = 60
 """
-Seconds for which it ticks when nobody listens any more, and so many ticks are kept: whoever
-comes again within that time, after a reload or a broken connection, misses nothing.
+How long the ticker runs after the last client has disconnected, in seconds. The history
+keeps as many ticks, so a client that reconnects within this time misses nothing.
 """
 
 
 class Ticker:
     """
-    A tick each second: its number and the server's time.
+    One tick per second, with its number and the server's time.
 
-    It ticks while anybody listens and for `LINGER` seconds more, so nothing runs for nobody.
+    The ticker runs while clients are connected, and for `LINGER` seconds longer.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -31,11 +31,11 @@ class Ticker:
 
     def stream(self, ctx: Context) -> Deferred[None]:
         """
-        The ticks as events: those after ``Last-Event-ID``, or those from now on.
+        Send ticks as events, starting after ``Last-Event-ID`` if the client has an id.
         """
-        # A second, so that a page is soon back when the server was started again.
+        # One second, so that pages are back soon after a restart of the server.
         subscription = ctx.sse(retry=1.0).subscribe(self._ticks)
-        # HEAD is answered without a subscription.
+        # A HEAD request does not subscribe.
         if self._ticks.subscriber_count:
             self._keep_ticking(ctx.clock)
         return subscription

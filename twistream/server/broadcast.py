@@ -174,10 +174,8 @@ class Broadcast:
 
     def _serve(self, writer: ResponseWriter, batch: Batch) -> None:
         try:
-            if writer in self._paused or writer.full or batch.size > SEND_SIZE:
+            if writer in self._paused or batch.size > SEND_SIZE or not writer.send_at_once(batch):
                 self._serve_slowly(writer, batch)
-            else:
-                writer.deliver(batch)
         except BufferOverflow as err:
             self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
@@ -186,7 +184,7 @@ class Broadcast:
 
     def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:
         """
-        Serve a member that is paused or full, or that may become full within the batch.
+        Serve a member that is paused or not idle, or that may become full within the batch.
         """
         on_full, served = self._members[writer].on_full, 0
         if on_full is None:

@@ -1,8 +1,8 @@
 """
-The command ``twistd twistream``: its options, and the service that they describe.
+The command ``twistd twistream``: its options, and the service that they configure.
 
-The top layer. It knows the servers' command line, log and sockets, and nothing below it
-does.
+This is the top layer. Only here does the library deal with command lines, log files and
+listening sockets.
 """
 
 from twistream.service.maker import makeService

@@ -1,5 +1,5 @@
 """
-The application that ``--app package.module:name`` names, as a resource.
+Load the application that ``--app package.module:name`` names.
 """
 
 import sys
@@ -21,22 +21,26 @@ _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 def load_application(name: str) -> IResource:
     """
-    Find what `name` names, and make a resource of it.
+    Import the object that `name` names, and return it as a resource.
 
-    It is an `IResource`; or anything that is called without arguments and returns one,
-    such as a function or a subclass of ``Resource``; or a handler: a function of one
-    argument, which becomes a `StreamResource`.
+    The object can be
+
+    - an `IResource`,
+    - a factory: a function or class that takes no arguments and returns an `IResource`,
+    - a handler: a function of one argument, which is wrapped in a `StreamResource`.
 
     Args:
-        name: ``package.module:name``; the name may have dots too. The module is looked
-            for in the current folder, which twistd does not do, and then as usual.
+        name: ``package.module:name``; the name may contain dots. The module is searched
+            for in the current folder first, which twistd does not do by itself, and then
+            on the Python path.
 
     Raises:
-        UsageError: There is no such thing, or it is none of these, in one line.
+        UsageError: The object does not exist, or is none of these. The message is one
+            line.
     """
     module, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
-        msg = f"--app takes package.module:name, not {name!r}"
+        msg = f"--app must have the form package.module:name, such as app:root, not {name!r}"
         raise UsageError(msg)
     try:
         return _resource(_find(module, attribute))
@@ -52,19 +56,20 @@ def _find(module: str, attribute: str) -> object:
     try:
         found: object = import_module(module)
     except (Exception, SystemExit) as err:
-        # A module that is not there is told from one that misses another.
+        # Distinguish a missing module from one that fails to import another module.
         missing = err.name if isinstance(err, ModuleNotFoundError) else None
         if missing and f"{module}.".startswith(f"{missing}."):
-            hint = "; a module is named without .py" if module.endswith(".py") else ""
-            msg = f"there is no module {missing}{hint}"
+            without = module.removesuffix(".py")
+            hint = "" if without == module else f"; omit the .py: --app {without}:{attribute}"
+            msg = f"no module {missing} in the current folder or on the Python path{hint}"
         else:
-            msg = f"module {module} failed on import: {what_and_where(err)}"
+            msg = f"cannot import module {module}: {what_and_where(err)}"
         raise UsageError(msg) from err
     for part in attribute.split("."):
         try:
             found = getattr(found, part)
         except AttributeError as err:
-            msg = f"module {module} has no {attribute}"
+            msg = f"module {module} has no attribute {attribute}"
             raise UsageError(msg) from err
     return found
 
@@ -79,8 +84,8 @@ def _resource(found: object) -> IResource:
             return StreamResource(cast("Handler", found))
         case _:
             msg = (
-                f"{_described(found)} is neither a resource, nor a handler (a function of one "
-                "argument), nor a factory of a resource (one of no argument)"
+                f"{_described(found)} cannot be served; name a resource, a handler (a function of "
+                "one argument), or a factory (a function without arguments that returns a resource)"
             )
             raise UsageError(msg)
 
@@ -89,12 +94,12 @@ def _made_by(factory: Callable[[], object]) -> IResource:
     try:
         made = factory()
     except (Exception, SystemExit) as err:
-        msg = f"the factory failed: {what_and_where(err)}"
+        msg = f"the factory raised {what_and_where(err)}"
         raise UsageError(msg) from err
     if IResource.providedBy(made):
         return made
     if iscoroutine(made):
-        # Python would warn of it, on a line of its own.
+        # Otherwise Python prints a warning on a separate line.
         made.close()
     msg = f"the factory returned {_described(made)}, not a resource"
     raise UsageError(msg)
@@ -102,7 +107,7 @@ def _made_by(factory: Callable[[], object]) -> IResource:
 
 def _required(found: object) -> int | None:
     """
-    How many arguments it has to be called with, or None if that cannot be done or known.
+    Count the arguments that a call must pass; None if it cannot be called or is unknown.
     """
     if not callable(found):
         return None

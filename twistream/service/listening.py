@@ -1,5 +1,5 @@
 """
-The addresses that a site is served on, as one service of Twisted.
+Listen on the addresses of ``--listen``, as one Twisted service.
 """
 
 import os
@@ -27,7 +27,7 @@ _log = Logger(namespace="twistream")
 @dataclass(frozen=True)
 class Address:
     """
-    An endpoint, and the words that it was asked for with.
+    An endpoint, and the text that describes it on the command line.
     """
 
     text: str
@@ -36,48 +36,48 @@ class Address:
 
 def parse_address(reactor: Any, text: str) -> Address:
     """
-    The endpoint that `text` describes, for example ``tcp:8080:interface=127.0.0.1``.
+    Parse the description of an endpoint, such as ``tcp:8080:interface=127.0.0.1``.
 
     Raises:
-        UsageError: It describes none, in one line.
+        UsageError: The description is invalid. The message is one line.
     """
     try:
         return Address(text, serverFromString(reactor, text))
     except Exception as err:
-        # The parsers of Twisted let out whatever int(), open() or a call without an
-        # argument raises; a plugin's parser may raise anything.
+        # Twisted's parsers pass on whatever int(), open() or a call with missing
+        # arguments raises. The parser of a plugin may raise anything.
         reason = why_not(err)
         if isinstance(err, TypeError):
-            # Without the name of the private function that was called.
+            # Remove the name of the private function that was called.
             reason = reason.partition("() ")[2] or reason
         elif isinstance(err, OSError) and err.filename is not None:
             reason = f"{os.fsdecode(err.filename)}: {reason}"
-        msg = f"--listen {text}: {reason} (an endpoint is for example tcp:8080:interface=127.0.0.1)"
+        msg = f"--listen {text}: {reason} (use an endpoint such as tcp:8080:interface=127.0.0.1)"
         raise UsageError(msg) from err
 
 
 class CannotListen(SystemExit, Exception):
     """
-    An address cannot be listened on, so the program ends, with status 1.
+    Listening on an address failed; the program exits with status 1.
 
-    It is an `Exception`, because that is what twistd catches to remove its pid file, and
-    to tell the parent of a daemon, which waits for ever if it is not told. And it is a
-    `SystemExit`, because Python ends on one without a traceback.
+    twistd catches `Exception` to remove its pid file and to notify the waiting parent of a
+    daemon, so this is an `Exception`. It is also a `SystemExit`, because Python exits on
+    that without a traceback.
     """
 
     def __init__(self, address: Address, error: BaseException | None) -> None:
-        message = f"twistream: cannot listen on {address.text}: {why_not(error)}"
+        message = f"twistream: cannot listen on {address.text}: {why_not(error)} (see --listen)"
         super().__init__(message)
-        # Printed by Python if it were a str; but it is in the log already.
+        # Python would print a str, but the message is already in the log.
         self.code = 1
-        # The parent of a daemon is told the last line of the formatted exception, and the
-        # first 100 bytes of it: room for the message, not for the name of this class too.
+        # The parent of a daemon prints the first 100 bytes of the last line of the formatted
+        # exception. A note puts the message on that line, without the name of this class.
         self.add_note(message)
 
 
 class ListeningService(Service):
     """
-    Listens on each of some addresses, or on none.
+    Listens on all addresses, or on none if one of them fails.
     """
 
     def __init__(self, site: Site, addresses: Sequence[Address], reactor: IReactorCore) -> None:
@@ -89,10 +89,10 @@ class ListeningService(Service):
 
     def privilegedStartService(self) -> None:  # noqa: N802 - IService
         """
-        Listen, while the process may still have the privileges that a low port needs.
+        Start listening, while the process still has the privileges that low ports require.
 
         Raises:
-            CannotListen: An address cannot be listened on. Nothing is listened on then.
+            CannotListen: Listening on an address failed. The other addresses are closed.
         """
         super().privilegedStartService()
         self._error = None
@@ -105,10 +105,11 @@ class ListeningService(Service):
 
     def startService(self) -> None:  # noqa: N802 - IService
         """
-        Say what is served, once it is.
+        Log each address as soon as it accepts connections.
 
         Raises:
-            CannotListen: As `privilegedStartService`, where that has not been called.
+            CannotListen: Listening on an address failed. Only if `privilegedStartService`
+                was not called before.
         """
         if not self._ports:
             self.privilegedStartService()
@@ -118,7 +119,7 @@ class ListeningService(Service):
 
     def stopService(self) -> Deferred[None]:  # noqa: N802 - IService
         """
-        Stop listening. Connections that are open stay so.
+        Stop listening. Open connections stay open.
         """
         super().stopService()
         return self._stop_listening()
@@ -129,8 +130,8 @@ class ListeningService(Service):
         error = CannotListen(address, failure.value)
         _log.critical("{error}", error=str(error))
         if self.running:
-            # Only the endpoints of plugins take so long. The program ends, but with status 0:
-            # twistd has no way to be told otherwise once its reactor runs.
+            # Only endpoints from plugins fail this late. The program exits with status 0,
+            # because twistd offers no way to change it once the reactor runs.
             self._reactor.callWhenRunning(self._reactor.stop)
         else:
             self._error = error
@@ -152,18 +153,18 @@ class ListeningService(Service):
 
 def url_of(port: IListeningPort) -> str:
     """
-    Where a client on this machine finds what is served on `port`.
+    The URL at which a client on this machine reaches `port`.
     """
     host = port.getHost()
     if isinstance(host, UNIXAddress):
-        return f"the unix socket {(host.name or b'').decode(errors='replace')}"
+        return f"the Unix socket {(host.name or b'').decode(errors='replace')}"
     if not isinstance(host, IPv4Address | IPv6Address):
         return str(host)
     scheme = "https" if _is_tls(port) else "http"
-    # Nobody can connect to the wildcard address by that name everywhere.
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104 - named, not bound
+    # Not every system can connect to the wildcard address by that name.
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104 - shown, not bound
     shown = f"[{name}]" if ":" in name else name
-    more = "" if name == host.host else " and on every other address of this machine"
+    more = "" if name == host.host else " and all other addresses of this machine"
     return f"{scheme}://{shown}:{host.port}/{more}"
 
 

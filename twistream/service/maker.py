@@ -1,5 +1,5 @@
 """
-The service that the options of ``twistd twistream`` describe.
+Create the service that ``twistd twistream`` runs.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ from twistream.service.options import Options
 
 def makeService(options: Options) -> IService:  # noqa: N802 - IServiceMaker
     """
-    Make a service of options that have been parsed. It starts nothing yet.
+    Create the service from parsed options. Nothing is started yet.
     """
     site = _Site(options.root, options.access_log, options.reactor)
     service = _Service(options)
@@ -39,10 +39,10 @@ def makeService(options: Options) -> IService:  # noqa: N802 - IServiceMaker
 
 class _Site(Site):
     """
-    Logs requests to one file or not at all, and says less about itself.
+    Logs requests to the access log only, and does not log its own start and stop.
 
-    That of Twisted writes them to the program's log if it has no file, at the cost of a
-    log event for each, which is more than that of a small response.
+    Without a file, Twisted's `Site` logs every request to the program's log. That costs
+    more than a small response.
     """
 
     noisy = False
@@ -68,7 +68,7 @@ class _Site(Site):
 @implementer(IService)
 class _Service(MultiService):
     """
-    Sees to the log of the program that it becomes a part of.
+    Hides debug messages in the log of the program, unless ``--verbose`` is given.
     """
 
     def __init__(self, options: Options) -> None:
@@ -77,7 +77,7 @@ class _Service(MultiService):
 
     def setServiceParent(self, parent: Any) -> None:  # noqa: N802 - IService
         """
-        Called with the application, which twistd asks for its log observer after this.
+        Set the log observer of the application, which twistd reads after this call.
         """
         program = self._options.parent
         if (
@@ -94,9 +94,9 @@ class _Service(MultiService):
 
 def _observer_of(program: ServerOptions) -> ILogObserver:
     """
-    What twistd logs to where no application says otherwise: terminal, file or syslog.
+    The observer that twistd uses by default: for the terminal, a file or syslog.
     """
-    # Twisted has no public name for what knows it.
+    # Twisted has no public name for this.
     runner: Any = vars(twistd)["_SomeApplicationRunner"]
     observer: ILogObserver = runner.loggerFactory(program)._getLogObserver()  # noqa: SLF001 - as above
     return observer
@@ -105,7 +105,7 @@ def _observer_of(program: ServerOptions) -> ILogObserver:
 @provider(ILogFilterPredicate)
 def without_debug(event: LogEvent) -> Any:
     """
-    Hides debug events. Those without a level come from the older log, and stay.
+    Hide debug events. Events without a level come from Twisted's older log, and pass.
     """
     if event.get("log_level") is LogLevel.debug:
         return PredicateResult.no

@@ -1,8 +1,8 @@
 """
 The options of ``twistd twistream``.
 
-What is wrong with one ends the program with one line and status 1, before anything is
-started. twistd by itself would print all of the help first.
+A wrong option ends the program with a one-line message and status 1, before anything is
+started. By default, twistd would print the whole help text first.
 """
 
 import platform
@@ -21,66 +21,74 @@ from twistream.service.reasons import why_not
 
 _DEFAULT_ADDRESS = "tcp:8080:interface=127.0.0.1"
 
-_INTRODUCTION = """\
-Serves a twisted.web application whose responses are streams: the demo of twistream, or
-one of your own. Everything is logged to the terminal with twistd's -n, and without it,
-as a daemon, to the file twistd.log. Ctrl-C ends it.
+_INTRODUCTION = """
+Serve a web application whose responses are streams: your own, or the demo of twistream.
+With -n, twistd runs in the foreground and logs to the terminal; press Ctrl-C to stop it.
+Without -n, it runs as a daemon and logs to the file twistd.log.
 """
 
 _EXAMPLES = """\
-An application is a name in a Python module, package.module:name. It can be
-  a handler           async def app(ctx): ..., or any other function of one argument
-  a resource          anything that a twisted.web Site can serve
-  a factory           a function or class that is called without arguments and gives
-                      a resource
+--app names an object in a Python module. Modules in the current folder are found first.
+The object can be
+  a handler     a function of one argument, such as: async def hello(ctx): ...
+  a resource    anything that a twisted.web Site can serve
+  a factory     a function or class that takes no arguments and returns a resource
 
 Examples:
   twistd -n twistream
-      the demo, on http://127.0.0.1:8080/
+      Serve the demo on http://127.0.0.1:8080/.
   twistd -n twistream --app app:root
-      what is called root in the file app.py of this folder, at the same address
+      Serve the object named root in the file app.py, on the same address.
   twistd -n twistream --app app:root --listen tcp:80 --listen tcp6:80
-      to everybody, over IPv4 and IPv6
+      Accept connections from other machines, over IPv4 and IPv6.
   twistd -n twistream --listen ssl:8443:privateKey=key.pem:certKey=cert.pem
-      over TLS, with HTTP/2 for clients that know it
+      Use TLS, with HTTP/2 for clients that support it.
   twistd -n twistream --listen unix:/run/app.sock
-      behind a proxy on the same machine, which speaks HTTP/1.1 with it
+      Listen on a Unix socket, for a proxy that speaks HTTP/1.1.
   twistd --pidfile app.pid --logfile app.log twistream --app app:root
-      as a daemon; kill $(cat app.pid) ends it
+      Run as a daemon. To stop it: kill $(cat app.pid)
 """
 
 
 class Options(usage.Options):
     """
-    What can be asked for.
+    The options of the command.
 
     Attributes:
-        reactor: What it is served with.
-        root: What is served.
-        addresses: Where it is served.
-        access_log: The open log of requests, if there is one. It is opened here, in the
-            folder and with the rights that the command was given in; twistd may change
-            both later.
+        reactor: The reactor that listens.
+        root: The resource to serve.
+        addresses: The addresses to listen on.
+        access_log: The open access log, or None. It is opened here because twistd may
+            change the folder and drop privileges later.
     """
 
     synopsis = "[options]"
-    # Twisted would fill it into one paragraph, examples and all: see `getUsage`.
+    # Twisted would wrap it as one paragraph, including the examples. See `getUsage`.
     longdesc = ""
 
     optParameters = (  # noqa: N815 - as this and the next are called in Twisted
-        ["app", None, "twistream.demo:make_root", "What to serve; see below."],
+        [
+            "app",
+            None,
+            "twistream.demo:make_root",
+            "Serve this object, given as package.module:name; see below.",
+        ],
         [
             "access-log",
             None,
             None,
-            "Log each request to this file when it has ended, in the combined format; rotated at 1 MB.",
+            "Log each finished request to this file, in the combined log format. The file is rotated at 1 MB.",
         ],
     )
     optFlags = (  # noqa: N815 - as above
-        ["verbose", "v", "Log debug lines too, such as one for each client that left early."],
+        [
+            "verbose",
+            "v",
+            "Log debug messages too, such as one for each client that disconnects early.",
+        ],
     )
     compData = usage.Completions(  # noqa: N815 - as above
-        descriptions={"listen": "address to serve on", "app": "application to serve"},
+        descriptions={"listen": "address to listen on", "app": "application to serve"},
         multiUse=["listen"],
         optActions={
             "access-log": usage.CompleteFiles("*.log", descr="access log"),
@@ -97,17 +105,17 @@ class Options(usage.Options):
     def __init__(self, reactor: Any = None) -> None:
         """
         Args:
-            reactor: What to listen with; if None the one that twistd has installed.
+            reactor: The reactor that listens. None is the one that twistd has installed.
         """
         super().__init__()
         self.reactor = reactor
         self["listen"] = []
 
-    # Twisted shows the docstrings of opt_ methods to users.
+    # Twisted shows the docstrings of opt_ methods in the help text.
 
     def opt_listen(self, endpoint: str) -> None:
         """
-        Serve on this endpoint of Twisted; can be given more than once. [default: tcp:8080:interface=127.0.0.1]
+        Listen on this Twisted endpoint. Repeat the option to listen on several. [default: tcp:8080:interface=127.0.0.1]
         """
         self["listen"].append(endpoint)
 
@@ -115,7 +123,7 @@ class Options(usage.Options):
         """
         Display the versions of twistream, Twisted and Python, and exit.
         """
-        print(  # noqa: T201 - what it is for
+        print(  # noqa: T201 - the purpose of the option
             f"twistream {__version__} (Twisted {twisted_version}, "
             f"Python {platform.python_version()})"
         )
@@ -123,7 +131,7 @@ class Options(usage.Options):
 
     def parseArgs(self, *args: str) -> None:  # noqa: N802 - Options
         if args:
-            msg = f"unexpected argument {args[0]}; an application is named with --app"
+            msg = f"unexpected argument {args[0]}; to serve it, use --app {args[0]}"
             raise usage.UsageError(msg)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:  # noqa: N802 - Options
@@ -131,18 +139,20 @@ class Options(usage.Options):
         See `twisted.python.usage.Options`.
 
         Raises:
-            SystemExit: Something is wrong; with a message of one line, so that Python
-                prints it and ends with status 1.
+            SystemExit: An option is wrong. Python prints the one-line message and exits
+                with status 1.
         """
         try:
             super().parseOptions(options)
         except usage.UsageError as err:
-            msg = f"twistream: {err}"
+            # Messages about an unknown option or a missing value are Twisted's own.
+            hint = "; see twistd twistream --help" if str(err).startswith("option ") else ""
+            msg = f"twistream: {err}{hint}"
             raise SystemExit(msg) from err
 
     def postOptions(self) -> None:  # noqa: N802 - Options
         if self.reactor is None:
-            # Not earlier: twistd has installed the one of its --reactor by now.
+            # twistd has installed the reactor of its --reactor option by now, not earlier.
             from twisted.internet import reactor  # noqa: PLC0415 - see above
 
             self.reactor = reactor

@@ -1,5 +1,5 @@
 """
-What went wrong, in one line for whoever typed the command.
+Turn exceptions into one-line messages for the person at the command line.
 """
 
 import re
@@ -13,7 +13,7 @@ _NO_NUMBER = re.compile(r"invalid literal for int\(\) with base \d+: ('.*')")
 
 def what(error: BaseException) -> str:
     """
-    The error with its type, ``ValueError: no such colour``.
+    The type and text of an error: ``ValueError: no such colour``.
     """
     text = " ".join(str(error).split())
     name = type(error).__name__
@@ -22,18 +22,18 @@ def what(error: BaseException) -> str:
 
 def what_and_where(error: BaseException) -> str:
     """
-    As `what`, and the line of code that raised it.
+    The type and text of an error, and the line of code that raised it.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or isinstance(error, SyntaxError):
-        # The text of a SyntaxError ends with the place of the wrong code.
+        # The text of a SyntaxError already ends with the file and line.
         return what(error)
     return f"{what(error)} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
 
 
 def why_not(error: BaseException | None) -> str:
     """
-    The reason of an error whose type says nothing to a user: ``address already in use``.
+    The reason alone, for errors whose type means nothing to users: ``address already in use``.
     """
     cause = error.socketError if isinstance(error, CannotListenError) else error
     text = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
@@ -41,5 +41,5 @@ def why_not(error: BaseException | None) -> str:
     if not line:
         return type(cause).__name__
     line = _NO_NUMBER.sub(r"\1 is not a number", line)
-    # It goes on a sentence. "SSL" stays as it is.
+    # The reason continues a sentence, so it starts in lower case; "SSL" stays upper case.
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]

@@ -9,6 +9,8 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.harness import Client, StreamTest
+from twistream import ClientDisconnected, Context
 from twistream.scheduling.wheel import TimerWheel
 from twistream.server.connection.hangup import HangupWatch
 
@@ -111,3 +113,30 @@ class HangupWatchTests(SynchronousTestCase):
         self.watch.stop()
         self.assertIs(self.channel._networkProducer, self.producer)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PipeliningTests(StreamTest):
+    """
+    A server that has stopped reading, because a client has sent too many requests at once.
+    """
+
+    def test_it_notices_that_the_client_has_disconnected(self) -> None:
+        async def silent(ctx: Context) -> None:
+            contexts.append(ctx)
+            ctx.write("start")
+            await ctx.flush()
+            await ctx.done()
+
+        for close in (Client.disconnect, Client.reset, Client.half_close):
+            contexts: list[Context] = []
+            client = self.get(silent, tcp=True)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3000)
+            client.take()
+            self.assertEqual(client.response.chunks, [b"start"])
+            close(client)
+            client.poll()
+            self.assertIsNone(contexts[0].err)
+            client.clock.advance(5)
+            client.poll()
+            self.assertIsInstance(contexts[0].err, ClientDisconnected)
+            self.assertEqual(len(contexts), 1)

@@ -5,41 +5,37 @@ A real TCP connection, whose server side is stepped by hand instead of by a reac
 """
 
 import socket
-from collections.abc import Callable
-from select import select
-from typing import Any
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
-from twisted.internet.tcp import Server
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.tcp import Server as TCPServer
 
-from tests.stepped import Other, Wire
-from tests.wire.test_frames import decoded
-from twistream import Context, StreamFinished
-from twistream.wire.frames import chunk
+from tests.harness import Response, Server, StreamTest, TCPWire
+from twistream import ClientDisconnected, Context, StreamFinished, StreamResource
 
 STEPS = st.lists(
     st.one_of(
         # Write so many bytes and flush them.
         st.sampled_from([1, 100, 20_000, 70_000, 200_000]),
         st.sampled_from(["turn", "write", "read", "answer", "loop"]),
-        st.sampled_from(["turn", "write", "read", "leave"]),
+        st.sampled_from(["turn", "write", "read", "disconnect"]),
     ),
     max_size=40,
 )
 
 
-class DirectSendTests(SynchronousTestCase):
+class Other(TCPServer):
+    """
+    A transport of an unknown class, so that no byte may bypass its buffer.
+    """
+
+
+class DirectSendTests(StreamTest):
     """
     A flush is on the wire when it returns, where nothing can be overtaken.
     """
-
-    def wire(self, handler: Callable[[Context], Any], version: bytes = b"1.1") -> Wire:
-        wire = Wire(handler, version)
-        self.addCleanup(wire.close)
-        return wire
 
     def test_a_flush_is_at_the_client_before_the_reactor_has_its_turn(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -50,16 +46,17 @@ class DirectSendTests(SynchronousTestCase):
             await ctx.flush()
             await ctx.sleep(1)
 
-        wire = self.wire(handler)
-        self.assertTrue(wire.read().endswith(b"\r\n\r\n5\r\nfirst\r\n"))
-        wire.reactor.advance(1)
-        self.assertEqual(wire.read(), b"6\r\nsecond\r\n")
-        self.assertEqual(wire.reactor.writers, set())
+        client = self.get(handler, tcp=True)
+        self.assertTrue(client.take().endswith(b"\r\n\r\n5\r\nfirst\r\n"))
+        client.clock.advance(1)
+        self.assertEqual(client.take(), b"6\r\nsecond\r\n")
+        self.assertEqual(client.unsent, 0)
 
     def test_a_whole_response_is_one_send(self) -> None:
-        wire = self.wire(lambda ctx: "all of it")
-        wire.reactor.advance(0)
-        self.assertTrue(wire.read().endswith(b"\r\n\r\nall of it"))
+        client = self.get(lambda ctx: "all of it", tcp=True)
+        client.clock.advance(0)
+        client.take()
+        self.assert_complete(client.response, b"all of it")
 
     def test_later_flushes_of_a_turn_leave_together(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -68,11 +65,11 @@ class DirectSendTests(SynchronousTestCase):
                 await ctx.flush()
             await ctx.sleep(1)
 
-        wire = self.wire(handler)
-        self.assertTrue(wire.read().endswith(b"3\r\none\r\n"))
-        wire.reactor.advance(0)
-        self.assertEqual(wire.read(), b"3\r\ntwo\r\n5\r\nthree\r\n")
-        self.assertEqual(wire.reactor.writers, set())
+        client = self.get(handler, tcp=True)
+        self.assertTrue(client.take().endswith(b"3\r\none\r\n"))
+        client.clock.advance(0)
+        self.assertEqual(client.take(), b"3\r\ntwo\r\n5\r\nthree\r\n")
+        self.assertEqual(client.unsent, 0)
 
     def test_what_is_queued_is_not_overtaken(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -81,10 +78,12 @@ class DirectSendTests(SynchronousTestCase):
             await ctx.flush()
             await ctx.sleep(1)
 
-        wire = self.wire(handler)
-        self.assertEqual(wire.read(), b"")
-        wire.write()
-        self.assertTrue(wire.read().startswith(b"HTTP/1.1 103 "))
+        client = self.get(handler, tcp=True)
+        self.assertEqual(client.take(), b"")
+        client.poll()
+        self.assertTrue(client.take().startswith(b"HTTP/1.1 103 "))
+        self.assertEqual(client.response.informational, [103])
+        self.assertEqual((client.response.status, client.response.chunks), (200, [b"x"]))
 
     def test_a_connection_that_breaks_in_the_call_is_reported_by_the_reactor(self) -> None:
         contexts: list[Context] = []
@@ -93,16 +92,18 @@ class DirectSendTests(SynchronousTestCase):
             contexts.append(ctx)
             await ctx.flush()
             await ctx.sleep(1)
-            wire.transport.socket.shutdown(socket.SHUT_WR)
+            client.transport.socket.shutdown(socket.SHUT_WR)
             ctx.write("lost")
             await ctx.flush()
             await ctx.sleep(1)
 
-        wire = self.wire(handler)
-        wire.reactor.advance(1)
+        client = self.get(handler, tcp=True)
+        client.clock.advance(1)
         self.assertIsNone(contexts[0].err)
         # The ordinary way has the bytes, and learns of the loss in the next poll.
-        self.assertGreater(wire.queued(), 0)
+        self.assertGreater(client.unsent, 0)
+        client.poll()
+        self.assertIsInstance(contexts[0].err, ClientDisconnected)
 
     @settings(max_examples=150, deadline=None)
     @given(steps=STEPS, direct=st.booleans())
@@ -112,18 +113,20 @@ class DirectSendTests(SynchronousTestCase):
         talk = Talk(direct=direct)
         for step in steps:
             talk.take(step)
-        sent, received = talk.end()
-        if talk.left:
-            assert sent.startswith(received)
+        sent, response = talk.end()
+        if talk.disconnected:
+            # A part of the next chunk may have arrived, too.
+            assert response.chunks == sent[: len(response.chunks)]
+            assert b"".join(sent).startswith(response.body)
         else:
-            assert received == sent
+            assert (response.chunks, response.complete) == (sent, True)
 
     def test_what_twisted_holds_is_not_overtaken_when_the_socket_has_room_again(self) -> None:
         talk = Talk(direct=True)
         for step in (300_000, "write", "read", "turn", 100, "turn", "write"):
             talk.take(step)
-        sent, received = talk.end()
-        self.assertEqual(received, sent)
+        sent, response = talk.end()
+        self.assertEqual((response.chunks, response.complete), (sent, True))
 
     def test_what_is_written_when_a_full_connection_drains_comes_after_what_waited(self) -> None:
         # The case that the property above finds seldom: a write from within the call by
@@ -136,9 +139,9 @@ class DirectSendTests(SynchronousTestCase):
             while not talk.answers:
                 talk.take("write")
                 talk.take("read")
-            sent, received = talk.end()
+            sent, response = talk.end()
             self.assertGreater(talk.answers, 0)
-            self.assertEqual(received, sent)
+            self.assertEqual((response.chunks, response.complete), (sent, True))
 
 
 class Talk:
@@ -147,18 +150,19 @@ class Talk:
 
     Attributes:
         answers: How many messages were written as soon as the connection took more.
-        left: The client has left.
+        disconnected: The client has closed the connection.
     """
 
     def __init__(self, *, direct: bool) -> None:
         self.answers = 0
-        self.left = False
+        self.disconnected = False
         self._contexts: list[Context] = []
         self._end: Deferred[None] = Deferred()
         self._sent: list[bytes] = []
-        self._received: list[bytes] = []
         self._running = 0
-        self._wire = Wire(self._handler, kind=Server if direct else Other)
+        self._server = Server(StreamResource(self._handler))
+        self._client = self._server.connect_tcp(TCPServer if direct else Other)
+        self._client.request()
 
     async def _handler(self, ctx: Context) -> None:
         self._contexts.append(ctx)
@@ -168,14 +172,14 @@ class Talk:
     def take(self, step: int | str) -> None:
         match step:
             case "turn":
-                self._wire.reactor.advance(0.001)
+                self._client.clock.advance(0.001)
             case "write":
-                self._wire.write()
-            case "read" if not self.left:
-                self._received.append(self._wire.read())
-            case "leave":  # The server goes on, until it notices.
-                self.left = True
-                self._wire.client.close()
+                self._client.poll()
+            case "read" if not self.disconnected:
+                self._client.take()
+            case "disconnect":  # The server goes on, until it notices.
+                self.disconnected = True
+                cast("TCPWire", self._client.wire).socket.close()
             case "answer":
                 self._contexts[0].flush().addCallbacks(self._answer, lambda _: None)
             case "loop":
@@ -184,30 +188,25 @@ class Talk:
             case int(size):
                 self._send(size)
 
-    def end(self) -> tuple[bytes, bytes]:
+    def end(self) -> tuple[list[bytes], Response]:
         """
-        What was written, and what has arrived.
+        The messages that were written, and the response.
         """
-        wire = self._wire
+        client, response = self._client, self._client.response
         # The client reads again, and what runs comes to its end.
-        while self._running and not self.left:
+        while self._running and not self.disconnected:
             for step in ("turn", "write", "read"):
                 self.take(step)
-        self._end.callback(None)
-        data = b"".join(self._received)
-        while not (self.left or data.endswith(b"\r\n0\r\n\r\n")):
-            wire.reactor.advance(0.001)
-            wire.write()
-            if not select([wire.client], [], [], 0.5)[0]:
+        if not self._end.called:
+            self._end.callback(None)
+        while not (self.disconnected or response.complete):
+            client.clock.advance(0.001)
+            client.poll()
+            if not cast("TCPWire", client.wire).wait():
                 break
-            data += wire.read()
-        wire.close()
-        body = data.partition(b"\r\n\r\n")[2]
-        if self.left:
-            return b"".join(map(chunk, self._sent)), body
-        chunks, rest = decoded(body)
-        assert rest == b"\r\n"
-        return b"".join(self._sent), b"".join(chunks)
+            client.take()
+        self._server.close()
+        return self._sent, response
 
     def _message(self, size: int) -> bytes:
         message = (b"%05d" % len(self._sent) * (size // 5 + 1))[:size]
@@ -218,8 +217,8 @@ class Talk:
         message = self._message(size)
         try:
             self._contexts[0].write(message)
-        except StreamFinished:
-            self._sent.pop()  # It waited for longer than the handler.
+        except (ClientDisconnected, StreamFinished):
+            self._sent.pop()  # It waited for longer than the response.
         else:
             self._contexts[0].flush()
 

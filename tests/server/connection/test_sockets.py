@@ -9,9 +9,8 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.trial.unittest import SynchronousTestCase
 
-from tests.stepped import Wire
+from tests.harness import StreamTest, TCPWire
 from twistream import Context
 from twistream.server.connection.sockets import descriptor, in_kernel, queued
 
@@ -20,39 +19,39 @@ async def idle(ctx: Context) -> None:
     await ctx.sleep(1)
 
 
-class SocketTests(SynchronousTestCase):
+class SocketTests(StreamTest):
     """
     A TCP connection, stepped by hand.
     """
 
     def setUp(self) -> None:
-        self.wire = Wire(idle)
-        self.addCleanup(self.wire.close)
-        self.transport = self.wire.transport
+        wire = self.get(idle, tcp=True).wire
+        assert isinstance(wire, TCPWire)
+        self.wire, self.transport = wire, wire.transport
 
     def test_what_is_queued_is_counted_until_it_is_sent(self) -> None:
         self.assertEqual(queued(self.transport), 0)
         self.transport.write(b"x" * 100)
         self.transport.writeSequence([b"y" * 50, b"z"])
         self.assertEqual(queued(self.transport), 151)
-        self.wire.write()
+        self.wire.poll()
         self.assertEqual(queued(self.transport), 0)
 
     def test_what_is_sent_in_part_is_counted_in_part(self) -> None:
         self.transport.write(b"x" * 3_000_000)
-        self.wire.write()
+        self.wire.poll()
         left = queued(self.transport)
         self.assertTrue(0 < left < 3_000_000, left)
         while queued(self.transport):
-            self.wire.read()
-            self.wire.write()
+            self.wire.take()
+            self.wire.poll()
             self.assertLessEqual(queued(self.transport), left)
 
     def test_the_kernel_holds_what_the_client_does_not_take(self) -> None:
         self.assertEqual(in_kernel(self.transport), 0)
         self.transport.write(b"x" * 3_000_000)
         for _ in range(100):
-            self.wire.write()
+            self.wire.poll()
         self.assertGreater(in_kernel(self.transport), 0)
 
     def test_a_socket_that_is_closed_holds_nothing(self) -> None:

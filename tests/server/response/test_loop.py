@@ -9,25 +9,24 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 
-from tests.glue import Connection, GlueTest
+from tests.harness import Client, StreamTest
 from twistream import (
     ClientDisconnected,
     ContentLengthMismatch,
     Context,
     StopStream,
     StreamAborted,
-    StreamResource,
 )
 
 
-class LoopTest(GlueTest):
+class LoopTest(StreamTest):
     """
     Starts loops in a handler that keeps its result.
     """
 
     def loop(
         self, writer: Callable[[Context], Any], interval: float | None = None, **options: Any
-    ) -> Connection:
+    ) -> Client:
         self.results: list[object] = []
         self.context: Context
 
@@ -64,16 +63,13 @@ class IntervalTests(LoopTest):
             return done
 
         self.results = []
-        connection = Connection(
-            StreamResource(
-                lambda ctx: ctx.stream_writer(writer, interval).addBoth(self.results.append)
-            ),
-            clock,
+        client = self.get(
+            lambda ctx: ctx.stream_writer(writer, interval).addBoth(self.results.append),
+            clock=clock,
         )
-        connection.request()
         while clock.seconds() < until:
             clock.advance(0.25)
-        connection.leave()
+        client.disconnect()
         return called
 
     def test_the_first_call_is_at_once_and_each_further_one_an_interval_later(self) -> None:
@@ -90,18 +86,15 @@ class IntervalTests(LoopTest):
 
     def test_intervals_that_no_float_holds_keep_their_pace(self) -> None:
         clock, called = Clock(), []
-        connection = Connection(
-            StreamResource(
-                lambda ctx: ctx.stream_writer(
-                    lambda w: called.append(clock.seconds()), 0.1
-                ).addErrback(lambda f: None)
+        client = self.get(
+            lambda ctx: ctx.stream_writer(lambda w: called.append(clock.seconds()), 0.1).addErrback(
+                lambda f: None
             ),
-            clock,
+            clock=clock,
         )
-        connection.request()
         for _ in range(100):
             clock.advance(0.1)
-        connection.leave()
+        client.disconnect()
         self.assertEqual(len(called), 101)
 
     def test_the_smallest_interval_is_none(self) -> None:
@@ -131,7 +124,7 @@ class IntervalTests(LoopTest):
             with self.assertRaises(TypeError):
                 ctx.stream_writer("not a function")  # type: ignore[arg-type]  # wrong on purpose
 
-        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(self.answer(handler).status, 200)
 
 
 class EndTests(LoopTest):
@@ -151,9 +144,9 @@ class EndTests(LoopTest):
 
         client = self.loop(writer)
         self.assertEqual(self.results, [None])
-        data = client.received()
-        self.assertIn(b"9\r\nmessage 1\r\n9\r\nmessage 2\r\n9\r\nmessage 3\r\n", data)
-        self.assertTrue(data.endswith(b"0\r\n\r\n"))
+        response = client.receive()
+        self.assertEqual(response.chunks, [b"message 1", b"message 2", b"message 3"])
+        self.assertTrue(response.complete)
 
     def test_stopping_with_nothing_written_leaves_the_head_open(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -163,7 +156,7 @@ class EndTests(LoopTest):
             await ctx.stream_writer(writer)
             ctx.status_code(404)
 
-        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 404 "))
+        self.assertEqual(self.answer(handler).status, 404)
 
     def test_stop_stream_out_of_a_deferred_or_a_coroutine_ends_it_too(self) -> None:
         async def later(w: Context) -> None:
@@ -175,7 +168,7 @@ class EndTests(LoopTest):
         self.assertEqual(self.results, [])
         client.clock.advance(1)
         self.assertEqual(self.results, [None])
-        self.assertEqual(client.body(), b"last")
+        self.assertEqual(client.read(), b"last")
 
     def test_the_writers_own_error_ends_it_and_what_it_wrote_stays_in_the_buffer(self) -> None:
         gathered = []
@@ -191,7 +184,7 @@ class EndTests(LoopTest):
                 gathered.append(err)
             return " and sent"
 
-        self.assertEqual(self.get(handler).body(), b"kept and sent")
+        self.assertEqual(self.get(handler).read(), b"kept and sent")
         self.assertEqual(len(gathered), 1)
 
     def test_stop_iteration_becomes_an_error_that_names_stop_stream(self) -> None:
@@ -209,7 +202,7 @@ class EndTests(LoopTest):
     def test_the_client_leaving_ends_it_between_two_ticks(self) -> None:
         calls = []
         client = self.loop(lambda w: calls.append(1), 1)
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
         client.clock.advance(5)
         self.assertEqual(calls, [1])
@@ -219,7 +212,7 @@ class EndTests(LoopTest):
         cancelled: list[object] = []
         pending: Deferred[None] = Deferred(cancelled.append)
         client = self.loop(lambda w: pending)
-        client.leave()
+        client.disconnect()
         self.assertEqual(cancelled, [pending])
         self.assertIsInstance(self.error(), ClientDisconnected)
 
@@ -233,7 +226,7 @@ class EndTests(LoopTest):
                 await never
 
         client = self.loop(stubborn)
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
         never.callback(None)
 
@@ -245,13 +238,13 @@ class EndTests(LoopTest):
                 raise KeyError("in cleaning up")
 
         client = self.loop(breaks)
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
         self.logged(KeyError)
 
     def test_it_ends_with_err_where_the_handler_is_let_run_on(self) -> None:
         client = self.loop(lambda w: Deferred(), on_disconnect="continue")
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
 
     def test_whoever_cancels_it_stops_it(self) -> None:
@@ -261,7 +254,7 @@ class EndTests(LoopTest):
         self.assertIsInstance(self.error(), CancelledError)
         client.clock.advance(5)
         self.assertEqual(calls, [1])
-        self.assertFalse(client.transport.disconnecting)
+        self.assertFalse(client.closed)
 
     def test_a_writer_that_aborts_the_response_ends_the_loop(self) -> None:
         calls = []
@@ -307,7 +300,7 @@ class FailingFlushTests(LoopTest):
             client = self.loop(writer)
             client.clock.advance(1)
             self.assertIsInstance(self.error(), ContentLengthMismatch)
-            client.leave()
+            client.disconnect()
             self.flushLoggedErrors(ContentLengthMismatch)
 
 
@@ -368,7 +361,7 @@ class EndFromWithinTests(LoopTest):
         closed: list[object] = []
         client = self.loop(lambda w: Deferred(canceller))
         self.context.on_close(closed.append)
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
         self.assertEqual(len(closed), 1)
         self.logged(KeyError)
@@ -417,11 +410,9 @@ class PaceTests(LoopTest):
 
             return ctx.stream_writer(writer)
 
-        resource = StreamResource(handler)
+        server = self.serve(handler, clock=clock)
         for name in "abc":
-            client = Connection(resource, clock)
-            self.addCleanup(client.leave)
-            client.send(b"GET /?n=%b HTTP/1.1\r\nHost: a\r\n\r\n" % name.encode())
+            server.connect().request(path=f"/?n={name}")
         for _ in range(300):
             clock.advance(0.001)
         self.assertEqual([calls.count(name) for name in "abc"], [100, 100, 100])
@@ -452,7 +443,7 @@ class PaceTests(LoopTest):
         self.assertEqual(self.results, [None])
 
 
-class StreamTests(GlueTest):
+class StreamTests(StreamTest):
     """
     stream() writes and flushes each item, and always closes what it was given.
     """
@@ -470,8 +461,9 @@ class StreamTests(GlueTest):
         return closed, items()
 
     def test_each_item_is_a_chunk(self) -> None:
-        data = self.get(lambda ctx: ctx.stream(["ab", b"c", bytearray(b"def")])).received()
-        self.assertTrue(data.endswith(b"\r\n\r\n2\r\nab\r\n1\r\nc\r\n3\r\ndef\r\n0\r\n\r\n"))
+        response = self.answer(lambda ctx: ctx.stream(["ab", b"c", bytearray(b"def")]))
+        self.assertEqual(response.chunks, [b"ab", b"c", b"def"])
+        self.assertTrue(response.complete)
 
     def test_async_items(self) -> None:
         async def items(ctx: Context) -> AsyncIterator[str]:
@@ -480,21 +472,21 @@ class StreamTests(GlueTest):
                 await ctx.sleep(1)
 
         client = self.get(lambda ctx: ctx.stream(items(ctx)))
-        bodies = [client.body()]
+        bodies = [client.read()]
         for _ in range(3):
             client.clock.advance(1)
-            bodies.append(client.body())
+            bodies.append(client.read())
         self.assertEqual(bodies, [b"0;", b"1;", b"2;", b""])
 
     def test_a_generator_is_closed_when_the_client_leaves(self) -> None:
         closed, items = self.closing()
         client = self.get(lambda ctx: ctx.stream(items))
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         self.assertEqual(closed, ["closed"])
 
     def test_a_generator_is_closed_where_no_body_may_be_and_after_the_end(self) -> None:
-        for method in (b"HEAD", b"GET"):
+        for method in ("HEAD", "GET"):
             closed, items = self.closing()
             next(items)
 
@@ -503,7 +495,7 @@ class StreamTests(GlueTest):
                     ctx.abort()
                 return ctx.stream(items)
 
-            self.serve(handler).request(method)
+            self.start(handler, method)
             self.assertEqual(closed, ["closed"])
 
     def test_a_generator_is_closed_when_it_yields_what_cannot_be_sent(self) -> None:
@@ -520,7 +512,7 @@ class StreamTests(GlueTest):
                     closed.append(1)
 
             client = self.get(handler)
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 500 "))
+            self.assertEqual(client.receive().status, 500)
             self.assertEqual(closed, [1])
             self.logged(TypeError)
 
@@ -548,7 +540,7 @@ class StreamTests(GlueTest):
 
         client = self.get(lambda ctx: ctx.stream(items()))
         client.clock.advance(0)
-        client.leave()
+        client.disconnect()
         self.assertEqual(order, ["cancelled", "closed"])
 
     def test_an_async_generator_that_stands_at_a_yield_is_closed(self) -> None:
@@ -564,7 +556,7 @@ class StreamTests(GlueTest):
         client = self.get(lambda ctx: ctx.stream(items()))
         client.pause()
         client.clock.advance(0)
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         self.assertEqual(order, ["closed"])
 
@@ -607,7 +599,7 @@ class StreamTests(GlueTest):
                 raise KeyError("in closing")
 
         client = self.get(lambda ctx: ctx.stream(items()))
-        client.leave()
+        client.disconnect()
         self.logged(KeyError)
 
     def test_what_is_not_iterable_is_refused_at_the_call(self) -> None:
@@ -616,10 +608,10 @@ class StreamTests(GlueTest):
                 with self.assertRaises(TypeError):
                     ctx.stream(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
-        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(self.answer(handler).status, 200)
 
 
-class CancelledWithinTests(GlueTest):
+class CancelledWithinTests(StreamTest):
     """
     What is cancelled at the end of a loop may end the loop, or the response, again.
     """
@@ -663,7 +655,7 @@ class CancelledWithinTests(GlueTest):
 
             client = self.get(handler)
             if leaves:
-                client.leave()
+                client.disconnect()
                 self.assertEqual([str(end) for end in ends][-1], "client disconnected")
             else:
                 client.clock.advance(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
-from tests.glue import GlueTest
+from tests.harness import StreamTest
 from twistream import (
     ClientDisconnected,
     Context,
@@ -15,7 +15,7 @@ from twistream import (
 )
 
 
-class EndTests(GlueTest):
+class EndTests(StreamTest):
     """
     Who learns of the end, in which order.
     """
@@ -44,7 +44,7 @@ class EndTests(GlueTest):
             ctx.done().addCallback(lambda err: fired.append("second"))
             await ctx.sleep(1)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertIsInstance(fired[0], ClientDisconnected)
         self.assertEqual(fired[1:], ["second"])
         self.assertIs(self.successResultOf(self.context.done()), self.context.err)
@@ -55,7 +55,7 @@ class EndTests(GlueTest):
         async def handler(ctx: Context) -> None:
             results.append(await ctx.done())
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertIsInstance(results[0], ClientDisconnected)
 
     def test_the_order_when_the_client_leaves(self) -> None:
@@ -73,7 +73,7 @@ class EndTests(GlueTest):
                 order.append("err is set" if ctx.is_cancelled else "err is not set")
                 order.append("handler")
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertEqual(
             order,
             [
@@ -96,7 +96,7 @@ class EndTests(GlueTest):
             ctx.on_close(lambda c: order.append("second"))
             self.context = ctx
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertEqual(order, ["first", "second"])
 
     def test_callbacks_that_come_too_late_are_called_at_once(self) -> None:
@@ -106,7 +106,7 @@ class EndTests(GlueTest):
             self.context = ctx
             await ctx.sleep(1)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.context.on_close(called.append)
         self.context.on_connection_close(called.append)
         self.assertEqual(called, [self.context] * 2)
@@ -137,7 +137,7 @@ class EndTests(GlueTest):
             ctx.sleep(10).addErrback(failures.append)
 
         client = self.get(handler)
-        client.received()
+        client.receive()
         self.assertIsInstance(failures[0].value, StreamFinished)
         self.assertEqual(len(client.clock.getDelayedCalls()), 1)  # the idle timeout
 
@@ -147,7 +147,7 @@ class EndTests(GlueTest):
             ctx.on_close(lambda c: c.write("x"))
             await ctx.sleep(1)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.get(lambda ctx: ctx.on_close(lambda c: c.flush()))
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -161,7 +161,7 @@ class EndTests(GlueTest):
             slept.append("after it")
 
         client = self.get(handler, on_disconnect="continue")
-        client.leave()
+        client.disconnect()
         client.clock.pump([1, 1])
         self.assertEqual(slept, ["through the end", "after it"])
 
@@ -175,7 +175,7 @@ class EndTests(GlueTest):
             return ctx.sleep(10).addCallback(lambda _: None)
 
         for each in (handler, callbacks):
-            self.get(each).leave()
+            self.get(each).disconnect()
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -187,7 +187,7 @@ class EndTests(GlueTest):
             ctx.sleep(1).addBoth(breaks)
             await ctx.sleep(5)
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         gc.collect()
         self.logged(KeyError)
 
@@ -211,5 +211,5 @@ class EndTests(GlueTest):
                 errors.append(err.subFailure.value)
                 raise ctx.err or AssertionError from None
 
-        self.get(handler).leave()
+        self.get(handler).disconnect()
         self.assertIsInstance(errors[0], ClientDisconnected)

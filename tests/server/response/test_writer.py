@@ -5,11 +5,13 @@ What reaches the wire, and when.
 import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.server import Request
 
-from tests.glue import Connection, GlueTest, response_of
+from tests.harness import Client, StreamTest
+from tests.server.responses import response_of
 from twistream import (
     BufferOverflow,
     ClientDisconnected,
@@ -26,7 +28,7 @@ from twistream.server.response.response import Response
 from twistream.wire.frames import Batch, Frame
 
 
-class FlushTests(GlueTest):
+class FlushTests(StreamTest):
     """
     Each flush is a chunk, at once.
     """
@@ -40,8 +42,11 @@ class FlushTests(GlueTest):
             ctx.write("two")
             await ctx.flush()
 
-        data = self.get(handler).received()
+        client = self.get(handler)
+        data = client.read_raw()
         self.assertTrue(data.endswith(b"\r\n\r\n7\r\none and\r\n3\r\ntwo\r\n0\r\n\r\n"), data)
+        self.assertEqual(client.response.chunks, [b"one and", b"two"])
+        self.assertTrue(client.response.complete)
 
     def test_a_message_is_on_the_wire_while_the_handler_goes_on(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -51,9 +56,9 @@ class FlushTests(GlueTest):
             ctx.write("second")
 
         client = self.get(handler)
-        self.assertEqual(client.body(), b"first")
+        self.assertEqual(client.read(), b"first")
         client.clock.advance(1)
-        self.assertEqual(client.body(), b"second")
+        self.assertEqual(client.read(), b"second")
 
     def test_a_flush_of_nothing_sends_the_head(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -61,11 +66,12 @@ class FlushTests(GlueTest):
             await ctx.sleep(1)
 
         client = self.get(handler)
-        data = client.received()
+        data = client.read_raw()
         self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
         self.assertTrue(data.endswith(b"\r\n\r\n"))
+        self.assertEqual(client.response.body, b"")
         client.clock.advance(1)
-        self.assertEqual(client.received(), b"0\r\n\r\n")
+        self.assertEqual(client.read_raw(), b"0\r\n\r\n")
 
     def test_writes_gather_until_they_are_past_16_kib(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -75,24 +81,25 @@ class FlushTests(GlueTest):
             await ctx.sleep(1)
 
         client = self.get(handler)
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
         client.clock.advance(1)
-        self.assertTrue(client.received().endswith(b"4001\r\n" + b"x" * 16384 + b"y\r\n"))
+        self.assertEqual(client.read_chunks(), [b"x" * 16384 + b"y"])
 
     def test_a_handler_that_ends_before_anything_went_out_gets_a_content_length(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.write("all of it")
 
-        data = self.get(handler).received()
-        self.assertIn(b"\r\nContent-Length: 9\r\n", data)
-        self.assertTrue(data.endswith(b"\r\n\r\nall of it"))
-        self.assertNotIn(b"Transfer-Encoding", data)
-        self.assertNotIn(b"X-Accel-Buffering", data)
+        response = self.answer(handler)
+        self.assertEqual(response.header("Content-Length"), "9")
+        self.assertEqual((response.body, response.complete), (b"all of it", True))
+        self.assertIsNone(response.header("Transfer-Encoding"))
+        self.assertIsNone(response.header("X-Accel-Buffering"))
 
     def test_an_empty_response_has_a_length_of_zero_and_no_type(self) -> None:
-        data = self.get(lambda ctx: None).received()
-        self.assertIn(b"\r\nContent-Length: 0\r\n", data)
-        self.assertNotIn(b"Content-Type", data)
+        response = self.answer(lambda ctx: None)
+        self.assertEqual(response.header("Content-Length"), "0")
+        self.assertIsNone(response.header("Content-Type"))
+        self.assertTrue(response.complete)
 
     def test_a_loop_that_awaits_flush_gives_way(self) -> None:
         count = 0
@@ -120,16 +127,17 @@ class FlushTests(GlueTest):
             await ctx.sleep(3 - int(number))
             ctx.write(b"answer " + number)
 
-        client = self.serve(handler)
+        client = self.connect(handler)
+        responses = [client.expect() for _ in range(3)]
         client.send(b"".join(b"GET / HTTP/1.1\r\nHost: a\r\nn: %d\r\n\r\n" % n for n in range(3)))
         client.clock.pump([1] * 10)
-        data = client.received()
-        places = [data.index(b"answer %d" % n) for n in range(3)]
-        self.assertEqual(places, sorted(places))
-        self.assertEqual(data.count(b"HTTP/1.1 200"), 3)
+        client.receive()
+        for number, response in enumerate(responses):
+            self.assertEqual((response.status, response.complete), (200, True))
+            self.assertEqual(response.body, b"answer %d" % number)
 
 
-class BackpressureTests(GlueTest):
+class BackpressureTests(StreamTest):
     """
     A client that reads slowly holds back its handler, and is cut if it reads nothing.
     """
@@ -147,7 +155,7 @@ class BackpressureTests(GlueTest):
         client = self.get(handler)
         client.pause()
         client.clock.advance(1)
-        self.assertEqual((steps, client.body()), ([], b"x"))
+        self.assertEqual((steps, client.read()), ([], b"x"))
         client.resume()
         self.assertEqual(steps, ["flushed"])
 
@@ -159,7 +167,7 @@ class BackpressureTests(GlueTest):
             await ctx.flush()
             steps.append("flushed")
 
-        client = self.serve(handler)
+        client = self.connect(handler)
         client.pause()  # Of what was sent before.
         client.request()
         self.assertEqual(steps, [])
@@ -182,9 +190,9 @@ class BackpressureTests(GlueTest):
         client = self.get(handler, send_timeout=20.0)
         client.pause()
         client.clock.pump([1] * 20)
-        self.assertFalse(client.transport.aborted)
+        self.assertFalse(client.aborted)
         client.clock.pump([1] * 4)
-        self.assertTrue(client.transport.aborted)
+        self.assertTrue(client.aborted)
         self.assertEqual([str(err) for err in errors], ["client accepted no data for 20 seconds"])
 
     def test_a_client_that_takes_something_now_and_then_lives(self) -> None:
@@ -199,7 +207,7 @@ class BackpressureTests(GlueTest):
             client.pause()
             client.clock.pump([1] * 15)
             client.resume()
-        self.assertFalse(client.transport.aborted)
+        self.assertFalse(client.aborted)
 
     def test_an_idle_stream_keeps_no_timer(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -223,7 +231,7 @@ class BackpressureTests(GlueTest):
                 seen.append(err)
                 raise
 
-        client = self.serve(handler, max_buffered=100_000)
+        client = self.connect(handler, max_buffered=100_000)
         client.request()
         self.assertEqual(seen[0].limit, 100_000)
         self.assertGreater(seen[0].buffered, 100_000)
@@ -238,7 +246,7 @@ class BackpressureTests(GlueTest):
 
         client = self.get(handler, max_buffered=1)
         client.clock.pump([0.01] * 30)
-        self.assertEqual(len(client.body()), 300_000)
+        self.assertEqual(len(client.read()), 300_000)
 
     def test_a_wait_below_a_small_bound_leaves_no_timer(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -246,7 +254,7 @@ class BackpressureTests(GlueTest):
             await ctx.flush()
 
         client = self.get(handler, max_buffered=1)
-        client.leave()
+        client.disconnect()
         client.clock.advance(0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
@@ -257,7 +265,7 @@ class BackpressureTests(GlueTest):
             raise HTTPError(404)
 
         client = self.get(handler, max_buffered=1)
-        self.assertTrue(client.received().endswith(b"\r\n\r\n404 Not Found\n"))
+        self.assert_complete(client.receive(), b"404 Not Found\n", 404)
 
     def test_flushes_that_nobody_awaits_are_bounded_too(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -272,7 +280,7 @@ class BackpressureTests(GlueTest):
         client = self.get(handler, max_buffered=1_000_000)
         self.assertLess(len(counts), 3000)
         self.logged(BufferOverflow)
-        client.leave()
+        client.disconnect()
 
     def test_a_flush_that_is_cancelled_is_forgotten(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -283,12 +291,14 @@ class BackpressureTests(GlueTest):
                 wait = ctx.flush()
                 wait.addErrback(lambda f: f.trap(CancelledError))
                 wait.cancel()
-            left.append(len(ctx._writer._waiting or ()))
+                waits.append(ref(wait))
+            del wait
             await ctx.sleep(1)
 
-        left: list[int] = []
+        waits: list[ref[Deferred[None]]] = []
         self.get(handler)
-        self.assertEqual(left, [0])
+        gc.collect()
+        self.assertEqual([wait() for wait in waits], [None] * 10)
 
     def test_an_overflow_loses_nothing_that_was_written_before(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -303,9 +313,9 @@ class BackpressureTests(GlueTest):
             written.append(count)
 
         written: list[int] = []
-        client = self.serve(handler, max_buffered=50_000)
+        client = self.connect(handler, max_buffered=50_000)
         client.request()
-        self.assertEqual(len(client.body()), 1000 * written[0])
+        self.assertEqual(len(client.read()), 1000 * written[0])
 
     def test_the_response_ends_only_when_a_full_connection_has_drained(self) -> None:
         ended: list[object] = []
@@ -322,7 +332,7 @@ class BackpressureTests(GlueTest):
         self.assertEqual(ended, [])
         client.resume()
         self.assertEqual(ended, [None])
-        self.assertTrue(client.received().endswith(b"0\r\n\r\n"))
+        self.assertTrue(client.receive().complete)
 
     def test_a_client_that_leaves_before_the_rest_has_drained_did_not_get_it(self) -> None:
         ended: list[object] = []
@@ -335,7 +345,7 @@ class BackpressureTests(GlueTest):
         client = self.get(handler)
         client.pause()
         client.clock.advance(1)
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(ended[0], ClientDisconnected)
 
     def test_flushes_that_nobody_awaits_are_bounded_while_the_client_reads_too(self) -> None:
@@ -363,15 +373,15 @@ class BackpressureTests(GlueTest):
         client.pause()
         for _ in range(100):
             contexts[0].write(b"x" * 20_000)
-        self.assertIsNone(contexts[0]._writer.waits)
+        self.assertIsNone(response_of(contexts[0]).writer.waits)
 
 
-class SourceTests(GlueTest):
+class SourceTests(StreamTest):
     """
     What a source of messages asks of the response, and tells it.
     """
 
-    def opened(self, use: Callable[[Response], object] | None = None, **options: Any) -> Connection:
+    def opened(self, use: Callable[[Response], object] | None = None, **options: Any) -> Client:
         """
         A client of a handler that waits.
         """
@@ -383,7 +393,7 @@ class SourceTests(GlueTest):
                 use(self.response)
             await ctx.done()
 
-        return self.serve(handler, **options).request()
+        return self.get(handler, **options)
 
     def deliver(self, data: bytes) -> None:
         self.writer.deliver(Batch([Frame(data)]))
@@ -395,12 +405,11 @@ class SourceTests(GlueTest):
             self.context.header("X-After", "asking")
 
         client = self.opened(use)
-        self.assertEqual(client.transport.value(), b"")
-        data = client.received()
-        self.assertIn(b"\r\nX-After: asking\r\n", data)
-        self.assertEqual(data.count(b"HTTP/1.1 200 OK\r\n"), 1)
+        self.assertEqual(client.take(), b"")
+        response = client.receive()
+        self.assertEqual((response.status, response.header("X-After")), (200, "asking"))
         self.response.open_soon()
-        self.assertEqual(client.received(), b"")
+        self.assertEqual(client.read_raw(), b"")
 
     def test_where_no_body_may_be_that_head_is_all(self) -> None:
         def use(response: Response) -> None:
@@ -408,13 +417,14 @@ class SourceTests(GlueTest):
             self.context.status_code(204)
 
         client = self.opened(use)
-        self.assertTrue(client.received().startswith(b"HTTP/1.1 204 "))
+        response = client.receive()
+        self.assertEqual((response.status, response.complete), (204, True))
         self.assertIsInstance(self.context.err, ResponseComplete)
 
     def test_a_response_that_has_ended_has_no_head_to_leave(self) -> None:
         client = self.opened(Response.open_soon)
-        client.leave()
-        self.assertEqual(client.received(), b"")
+        client.disconnect()
+        self.assertEqual(client.read_raw(), b"")
         self.assertRaises(ClientDisconnected, self.response.open_soon)
         responses: list[Response] = []
         self.get(lambda ctx: responses.append(response_of(ctx)))
@@ -422,7 +432,7 @@ class SourceTests(GlueTest):
 
     def test_who_delivers_waits_while_the_connection_is_full(self) -> None:
         client = self.opened(Response.open_soon)
-        client.received()
+        client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
         client.pause()
         waits = [self.writer.wait_to_deliver() for _ in range(2)]
@@ -436,7 +446,7 @@ class SourceTests(GlueTest):
 
     def test_who_delivers_gives_way_when_its_share_of_a_turn_is_used_up(self) -> None:
         client = self.opened(Response.open_soon)
-        client.received()
+        client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
         client.clock.rightNow += 0.02
         wait = self.writer.wait_to_deliver()
@@ -447,14 +457,14 @@ class SourceTests(GlueTest):
         self.assertIsNone(self.writer.wait_to_deliver())
 
     def test_who_delivers_is_told_of_the_end(self) -> None:
-        self.opened().leave()
+        self.opened().disconnect()
         wait = self.writer.wait_to_deliver()
         assert wait is not None
         self.assertIs(self.failureResultOf(wait).value, self.context.err)
 
     def test_the_backlog_is_what_was_written_and_what_waits(self) -> None:
         client = self.opened(Response.open_soon)
-        client.received()
+        client.receive()
         self.assertEqual(self.writer.backlog, 0)
         self.context.write("x" * 100)
         self.assertEqual(self.writer.backlog, 100)
@@ -486,19 +496,19 @@ class SourceTests(GlueTest):
         self.assertEqual(self.writer.last_sent, 3.0)
         clock.advance(1)
         self.context.write(b"x" * 20_000)
-        self.assertEqual(len(client.body()), 20_002)
+        self.assertEqual(len(client.read()), 20_002)
         self.assertEqual(self.writer.last_sent, 4.0)
 
     def test_what_a_loop_sends_is_known_as_well(self) -> None:
         def step(ctx: Context) -> None:
             ctx.write("x")
 
-        client = self.opened(lambda writer: self.context.stream_writer(step, 1.0))
+        client = self.opened(lambda response: self.context.stream_writer(step, 1.0))
         client.clock.pump([0.5] * 5)
         self.assertEqual(self.writer.last_sent, 2.0)
 
 
-class ContentLengthTests(GlueTest):
+class ContentLengthTests(StreamTest):
     """
     A declared length is held to.
     """
@@ -510,9 +520,9 @@ class ContentLengthTests(GlueTest):
             await ctx.flush()
             ctx.write("cd")
 
-        data = self.get(handler).received()
-        self.assertTrue(data.endswith(b"\r\n\r\nabcd"))
-        self.assertNotIn(b"Transfer-Encoding", data)
+        response = self.answer(handler)
+        self.assertEqual((response.body, response.complete), (b"abcd", True))
+        self.assertIsNone(response.header("Transfer-Encoding"))
 
     def test_too_much_raises_at_the_write(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -523,7 +533,7 @@ class ContentLengthTests(GlueTest):
             self.assertEqual((caught.exception.declared, caught.exception.written), (4, 5))
             ctx.write("d")
 
-        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nabcd"))
+        self.assert_complete(self.answer(handler), b"abcd")
 
     def test_too_little_aborts_and_is_logged(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -532,8 +542,8 @@ class ContentLengthTests(GlueTest):
             await ctx.flush()
 
         client = self.get(handler)
-        self.assertTrue(client.received().endswith(b"\r\n\r\nabc"))
-        self.assertTrue(client.transport.disconnecting)
+        response = client.receive()
+        self.assertEqual((response.body, response.truncated), (b"abc", True))
         self.logged(ContentLengthMismatch)
 
     def test_a_length_set_too_late_for_what_was_written_fails_the_flush(self) -> None:
@@ -542,7 +552,7 @@ class ContentLengthTests(GlueTest):
             ctx.header("Content-Length", "2")
             await ctx.flush()
 
-        self.assertTrue(self.get(handler).received().startswith(b"HTTP/1.1 500 "))
+        self.assertEqual(self.answer(handler).status, 500)
         self.logged(ContentLengthMismatch)
 
     def test_a_length_that_is_put_right_after_all_is_no_news(self) -> None:
@@ -552,7 +562,7 @@ class ContentLengthTests(GlueTest):
             ctx.flush()
             ctx.header("Content-Length", "3")
 
-        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nabc"))
+        self.assert_complete(self.answer(handler), b"abc")
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -562,8 +572,8 @@ class ContentLengthTests(GlueTest):
             ctx.header("Content-Length", "2")
 
         client = self.get(handler)
-        self.assertEqual(client.received(), b"")
-        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(client.read_raw(), b"")
+        self.assertTrue(client.response.truncated)
         self.logged(ContentLengthMismatch)
 
     def test_two_equal_lengths_are_one(self) -> None:
@@ -573,7 +583,7 @@ class ContentLengthTests(GlueTest):
             ctx.flush()
             return "ab"
 
-        self.assertEqual(self.get(handler).received().lower().count(b"content-length"), 1)
+        self.assertEqual(self.answer(handler).values("Content-Length"), ["2"])
 
     def test_a_length_that_somebody_set_on_the_request_is_held_to_as_well(self) -> None:
         def handler(ctx: Context) -> None:
@@ -583,7 +593,7 @@ class ContentLengthTests(GlueTest):
                 ctx.write("abc")
             ctx.write("ab")
 
-        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nab"))
+        self.assert_complete(self.answer(handler), b"ab")
 
     def test_two_different_lengths_are_refused(self) -> None:
         def handler(ctx: Context) -> str:
@@ -592,10 +602,10 @@ class ContentLengthTests(GlueTest):
                 ctx.add_header("content-length", "3")
             return "ab"
 
-        self.assertTrue(self.get(handler).received().endswith(b"\r\n\r\nab"))
+        self.assert_complete(self.answer(handler), b"ab")
 
 
-class BodylessTests(GlueTest):
+class BodylessTests(StreamTest):
     """
     Where no body may be, none is sent, and the head does not wait for one.
     """
@@ -622,20 +632,19 @@ class BodylessTests(GlueTest):
                 yield "x"
 
         for handler in (flushes, loops, loops_for_ever, writes, yields):
-            client = self.serve(handler).request(b"HEAD")
-            data = client.received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"), handler)
-            self.assertTrue(data.endswith(b"\r\n\r\n"), handler)
-            self.assertNotIn(b"Content-Length", data)
-            client.request(b"HEAD")
-            self.assertTrue(client.received().startswith(b"HTTP/1.1 200 OK\r\n"), handler)
+            client = self.start(handler, "HEAD")
+            response = client.receive()
+            self.assert_complete(response, b"")
+            self.assertIsNone(response.header("Content-Length"))
+            client.request("HEAD")
+            self.assert_complete(client.receive(), b"")
             client.clock.advance(1)
             self.assertEqual(client.clock.getDelayedCalls()[1:], [])  # the idle timeout
 
     def test_head_tells_the_length_that_get_would_have(self) -> None:
-        data = self.serve(lambda ctx: "four").request(b"HEAD").received()
-        self.assertIn(b"\r\nContent-Length: 4\r\n", data)
-        self.assertTrue(data.endswith(b"\r\n\r\n"))
+        response = self.answer(lambda ctx: "four", "HEAD")
+        self.assertEqual(response.header("Content-Length"), "4")
+        self.assert_complete(response, b"")
 
     def test_the_flush_fails_with_response_complete(self) -> None:
         errors = []
@@ -649,25 +658,21 @@ class BodylessTests(GlueTest):
                     ctx.write("x")
                 self.assertIs(ctx.err, err)
 
-        client = self.serve(handler).request(b"HEAD")
+        client = self.start(handler, "HEAD")
         self.assertEqual(len(errors), 1)
-        self.assertTrue(client.received().endswith(b"\r\n\r\n"))
+        self.assert_complete(client.receive(), b"")
 
     def test_statuses_without_a_body(self) -> None:
-        for status, framing in ((204, None), (205, b"Content-Length: 0\r\n"), (304, None)):
+        for status, length in ((204, None), (205, "0"), (304, None)):
 
             def handler(ctx: Context, status: int = status) -> str:
                 ctx.status_code(status)
                 return "no body may be here"
 
-            data = self.get(handler).received()
-            self.assertTrue(data.startswith(b"HTTP/1.1 %d " % status))
-            self.assertTrue(data.endswith(b"\r\n\r\n"), data)
-            self.assertNotIn(b"Transfer-Encoding", data)
-            if framing is None:
-                self.assertNotIn(b"Content-Length", data)
-            else:
-                self.assertIn(framing, data)
+            response = self.answer(handler)
+            self.assert_complete(response, b"", status)
+            self.assertIsNone(response.header("Transfer-Encoding"))
+            self.assertEqual(response.header("Content-Length"), length)
 
     def test_the_flush_fails_with_that_also_when_there_is_no_time_left(self) -> None:
         errors: list[type[BaseException]] = []
@@ -680,8 +685,8 @@ class BodylessTests(GlueTest):
                 errors.append(type(err))
                 raise
 
-        client = self.serve(handler)
-        client.request(b"HEAD")
+        client = self.connect(handler)
+        client.request("HEAD")
         client.clock.pump([0, 1, 1])
         self.assertEqual(errors, [ResponseComplete])
 
@@ -701,7 +706,7 @@ class BodylessTests(GlueTest):
             with self.assertRaises(ResponseComplete):
                 await ctx.stream(items())
 
-        self.serve(handler).request(b"HEAD")
+        self.start(handler, "HEAD")
         self.assertEqual(results, [None])
 
     def test_a_handler_that_waits_for_something_else_is_ended(self) -> None:
@@ -711,12 +716,12 @@ class BodylessTests(GlueTest):
             await ctx.stream_writer(lambda w: None)
             await waits_for
 
-        client = self.serve(handler).request(b"HEAD")
+        client = self.start(handler, "HEAD")
         client.clock.advance(0)
         self.assertTrue(waits_for.called)
 
 
-class AbortTests(GlueTest):
+class AbortTests(StreamTest):
     """
     An end that is none looks like none.
     """
@@ -732,9 +737,8 @@ class AbortTests(GlueTest):
                 ctx.write("x")
 
         client = self.get(handler)
-        self.assertTrue(client.received().endswith(b"4\r\nsent\r\n"))
-        self.assertTrue(client.transport.disconnecting)
-        self.assertFalse(client.transport.aborted)
+        self.assertTrue(client.read_raw().endswith(b"4\r\nsent\r\n"))
+        self.assertEqual((client.response.chunks, client.response.truncated), ([b"sent"], True))
 
     def test_a_body_that_ends_with_the_connection_is_reset(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -742,9 +746,8 @@ class AbortTests(GlueTest):
             await ctx.flush()
             ctx.abort()
 
-        client = self.serve(handler).request(version=b"HTTP/1.0")
-        self.assertTrue(client.received().endswith(b"\r\n\r\nsent"))
-        self.assertTrue(client.transport.aborted)
+        response = self.answer(handler, version="1.0")
+        self.assertEqual((response.body, response.aborted), (b"sent", True))
 
     def test_http_1_0_with_a_length_needs_no_reset(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -753,10 +756,8 @@ class AbortTests(GlueTest):
             await ctx.flush()
             ctx.abort()
 
-        client = self.serve(handler).request(version=b"HTTP/1.0")
-        client.received()
-        self.assertTrue(client.transport.disconnecting)
-        self.assertFalse(client.transport.aborted)
+        response = self.answer(handler, version="1.0")
+        self.assertEqual((response.body, response.truncated), (b"sent", True))
 
     def test_a_client_that_takes_nothing_cannot_hold_up_an_abort(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -766,9 +767,9 @@ class AbortTests(GlueTest):
 
         client = self.get(handler, send_timeout=10.0)
         client.clock.advance(5)
-        self.assertFalse(client.transport.aborted)
+        self.assertFalse(client.aborted)
         client.clock.advance(6)
-        self.assertTrue(client.transport.aborted)
+        self.assertTrue(client.aborted)
 
     def test_after_the_end_it_does_nothing(self) -> None:
         contexts = []
@@ -780,29 +781,29 @@ class AbortTests(GlueTest):
         client = self.get(handler)
         contexts[0].abort()
         self.assertIsNone(contexts[0].err)
-        self.assertFalse(client.transport.disconnecting)
+        self.assertFalse(client.closed)
 
     def test_before_the_head_nothing_is_sent(self) -> None:
         client = self.get(lambda ctx: ctx.abort())
-        self.assertEqual(client.received(), b"")
-        self.assertTrue(client.transport.disconnecting)
+        self.assertEqual(client.read_raw(), b"")
+        self.assertTrue(client.response.truncated)
 
 
-class AccessLogTests(GlueTest):
+class AccessLogTests(StreamTest):
     """
     Every response whose head was sent is in the access log once.
     """
 
     def logged_requests(self, handler: Any, *, leave: bool) -> list[tuple[int, int]]:
         requests: list[tuple[int, int]] = []
-        client = self.serve(handler)
+        client = self.connect(handler)
         client.site.log = lambda request: requests.append(  # type: ignore[method-assign]  # of this one
             (request.code, request.sentLength)
         )
         client.request()
         client.clock.advance(1)
         if leave:
-            client.leave()
+            client.disconnect()
         return requests
 
     def test_one_that_ended_well(self) -> None:
@@ -838,7 +839,7 @@ class AccessLogTests(GlueTest):
 
         client = self.get(handler)
         client.site.log = fails  # type: ignore[method-assign]  # of this one
-        client.leave()
+        client.disconnect()
         self.assertIsInstance(ends[0], ClientDisconnected)
         gc.collect()
         self.logged(OSError)
@@ -850,7 +851,7 @@ class AccessLogTests(GlueTest):
         self.assertEqual(self.logged_requests(handler, leave=True), [])
 
 
-class AfterTheEndTests(GlueTest):
+class AfterTheEndTests(StreamTest):
     """
     Nothing that comes too late is dropped in silence.
     """
@@ -888,7 +889,7 @@ class AfterTheEndTests(GlueTest):
                     rounds.append(1)
 
         client = self.get(handler)
-        client.leave()
+        client.disconnect()
         first = len(rounds)
         self.assertLess(first, 1000)
         client.clock.advance(0)
@@ -902,7 +903,7 @@ class AfterTheEndTests(GlueTest):
             await ctx.sleep(1)
 
         client = self.get(handler)
-        client.leave()
+        client.disconnect()
         (ctx,) = contexts
         self.assertRaises(ClientDisconnected, ctx.write, "x")
         self.assertRaises(ClientDisconnected, ctx.header, "X-Late", "1")
@@ -918,7 +919,7 @@ class AfterTheEndTests(GlueTest):
                     ctx.flush()
             return "x"
 
-        self.assertTrue(self.get(handler).received().endswith(b"1\r\nx\r\n0\r\n\r\n"))
+        self.assertEqual(self.answer(handler).chunks, [b"x"])
 
     def test_the_request_is_as_it_was_when_it_ends_well(self) -> None:
         class OwnRequest(Request):
@@ -931,10 +932,10 @@ class AfterTheEndTests(GlueTest):
             return "x"
 
         requests: list[Request] = []
-        client = self.serve(handler)
-        client.protocol._channel.requestFactory = OwnRequest
-        client.site.requestFactory = OwnRequest
-        client.request()
-        client.request()
-        self.assertEqual(client.received().count(b"\r\n\r\nx"), 2)
+        server = self.serve(handler)
+        server.site.requestFactory = OwnRequest
+        client = server.connect()
+        for _ in range(2):
+            client.request()
+            self.assert_complete(client.receive(), b"x")
         self.assertEqual({type(request) for request in requests}, {OwnRequest})

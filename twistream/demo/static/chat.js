@@ -1,12 +1,11 @@
-// The chat. A page that is new starts with the oldest message that the server has; so does one
-// that is reloaded, and nothing is missing in it.
+// The chat. New and reloaded pages start with the oldest message in the history.
 
 import { Feed } from "./feed.js";
 
 const root = document.querySelector(".feed");
 const form = root.querySelector("form");
 const field = form.elements.text;
-const present = root.querySelector(".tally");
+const online = root.querySelector(".tally");
 const reason = root.querySelector("[role=alert]");
 const messages = root.querySelector(".messages");
 
@@ -17,13 +16,13 @@ new Feed(root, {
   read: ({ time, text }) => ({ time: clock.format(new Date(time)), text }),
   others: {
     presence: (event) => {
-      present.textContent = `${event.data} present`;
-      messages.ariaLive = "polite"; // what was said before is not read out
+      online.textContent = `${event.data} online`;
+      messages.ariaLive = "polite"; // from now on: screen readers skip the history
     },
   },
 });
 
-// What a message may be is the server's to judge, and it stays in the field until it is taken.
+// The server validates messages. A message stays in the field until the server accepts it.
 async function send() {
   const text = field.value;
   const response = await fetch(form.action, {
@@ -48,4 +47,4 @@ form.addEventListener("submit", async (event) => {
   field.focus();
 });
 
-form.elements.say.disabled = false; // without this script it can send nothing
+form.elements.say.disabled = false; // it needs this script

@@ -1,12 +1,12 @@
-// Reads each stream of the page as it arrives. What a stream says is shown as text, never
-// as markup; and only what the server ended in good order is called complete.
+// Reads each stream of the page as it arrives. Messages are shown as text, never as markup.
+// A response that was aborted is shown as failed.
 
 import { Pane, addCopyButton, line } from "./pane.js";
 
 const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
 const messages = (count) => `${count} ${count === 1 ? "message" : "messages"}`;
 
-// Cuts text that comes in pieces into the messages between separators.
+// Splits text that arrives in pieces into messages at the separators.
 class Splitter {
   #separator;
   #rest = "";
@@ -35,7 +35,7 @@ class Stream {
   #reason;
   #pane;
   #code;
-  #run = null; // the one request that is under way
+  #run = null; // the current request
 
   constructor(root) {
     this.#root = root;
@@ -47,8 +47,8 @@ class Stream {
     this.#pane = new Pane(root.querySelector(".messages"));
     this.#code = root.querySelector(".curl code");
 
-    // The form works without this script: it opens the stream. With it, the button starts
-    // and stops, and Enter in the field starts again at the new pace.
+    // Without this script, the form opens the stream. With it, the button starts and stops
+    // the stream, and Enter in the field restarts it at the new interval.
     this.#button.type = "button";
     this.#button.addEventListener("click", () => (this.#run ? this.stop() : this.start()));
     root.querySelector("form").addEventListener("submit", (event) => {
@@ -74,7 +74,7 @@ class Stream {
       await this.#read(run);
       this.#end(run, "complete", "complete");
     } catch (error) {
-      this.#end(run, "failed", "failed", error.message); // stop() has ended its run already
+      this.#end(run, "failed", "failed", error.message); // does nothing after stop()
     }
   }
 
@@ -100,9 +100,9 @@ class Stream {
     for (;;) {
       const { done, value } = await reader.read().catch(() => {
         this.#add(run, splitter.finish());
-        throw new Error("The response broke off before its end.");
+        throw new Error("The response was cut off before its end.");
       });
-      // A character may be cut in two by the network; the decoder keeps its first half.
+      // A character may be split between two chunks; the decoder keeps the first part.
       this.#add(run, splitter.feed(decoder.decode(value, { stream: !done })));
       if (done) break;
     }
@@ -139,7 +139,7 @@ class Stream {
     this.#button.firstChild.data = word;
   }
 
-  // The pace is the server's to judge, so whatever stands in the field is sent.
+  // The server validates the interval, so the field is sent as it is.
   #url() {
     const form = this.#root.querySelector("form");
     const url = new URL(form.getAttribute("action"), document.baseURI);

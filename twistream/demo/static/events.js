@@ -1,4 +1,4 @@
-// The ticker. The id of its last event is kept for this tab, so that a reload goes on after it.
+// The ticker. This tab stores the id of the last event, so that a reload resumes after it.
 
 import { Feed } from "./feed.js";
 

@@ -1,14 +1,13 @@
-// A stream of events in a pane, and what people are to know of it: whether it is live, and
-// where something is missing. The browser comes back by itself, after the last event that it
-// has got; the server says in an event `gap` if it cannot go on from there.
+// A stream of events in a pane, with its status. The browser reconnects by itself and resumes
+// after the last event it received. If the server cannot resume there, it sends a `gap` event.
 
 import { Pane, addCopyButton, line } from "./pane.js";
 
 const GAPS = {
-  unknown: "The server was started again; what came in between may be missing.",
-  trimmed: "This page was away for longer than the server remembers; some of what came is missing.",
-  rewound: "The server has gone back to an earlier time; what came since may be missing.",
-  dropped: "This page was too slow; some of what came is missing.",
+  unknown: "The server was restarted. Messages from before may be missing.",
+  trimmed: "This page was offline for too long. Some messages are missing.",
+  rewound: "The server lost recent messages. Some may be missing.",
+  dropped: "This page was too slow. Some messages were dropped.",
 };
 
 export class Feed {
@@ -22,9 +21,8 @@ export class Feed {
   #others;
   #source = null;
 
-  // `read` makes the parts of a line from the data of a message. `last` is the id of the event
-  // to go on after, and `kept` is called with each that is to be known for that. `others` has
-  // listeners for events of other names.
+  // `read` turns the data of a message into the parts of a line. The stream resumes after the
+  // id `last`, and `kept` is called with every new id. `others` has listeners for other events.
   constructor(root, { read, last = "", kept = () => {}, others = {} }) {
     this.#root = root;
     this.#status = root.querySelector("[role=status]");
@@ -34,14 +32,14 @@ export class Feed {
     this.#last = last;
     this.#kept = kept;
     this.#others = others;
-    if (last) this.#note(`Going on after ${last}.`);
+    if (last) this.#note(`Resuming after ${last}.`);
 
     for (const code of root.querySelectorAll(".curl code")) {
       code.querySelector(".url").textContent = this.#url.href;
       addCopyButton(code);
     }
-    root.querySelector(".again").addEventListener("click", () => this.#open());
-    // A page that was left may be kept for the way back, and is not to listen there.
+    root.querySelector(".reconnect").addEventListener("click", () => this.#open());
+    // The back/forward cache may keep the page. It must not stay connected there.
     addEventListener("pageshow", () => this.#open());
     addEventListener("pagehide", () => this.#source?.close());
   }

@@ -1,7 +1,7 @@
-// What the pages of the demo have in common: the pane that shows what arrives, as text and
-// never as markup, and the line for curl, which can be copied.
+// Shared by the pages of the demo: the pane that shows messages, as text and never as markup,
+// and the button that copies a curl command.
 
-const MOST_LINES = 200; // what a pane keeps of a stream that does not end
+const MOST_LINES = 200; // older lines are removed
 
 export class Pane {
   #list;
@@ -23,7 +23,7 @@ export class Pane {
   }
 }
 
-// A line of the pane. `parts` has the text of each of its parts by the part's class.
+// A line of the pane. `parts` maps a class to the text of each part.
 export function line(parts) {
   const item = document.createElement("li");
   for (const [name, text] of Object.entries(parts)) {
@@ -49,7 +49,7 @@ export function addCopyButton(code) {
   code.after(button);
 }
 
-// The clipboard is for secure pages only. Elsewhere the text is selected, ready to copy.
+// Browsers offer the clipboard to secure pages only. Elsewhere, select the text instead.
 async function copied(element) {
   try {
     await navigator.clipboard.writeText(element.textContent);

@@ -10,7 +10,11 @@ Layer: response, at the bottom.
 
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
 from twistream.errors import BufferOverflow, ContentLengthMismatch
+from twistream.scheduling.waits import Waits
 from twistream.wire.frames import SEND_SIZE
 
 WAIT_COST = 512
@@ -19,15 +23,27 @@ Bytes that a waiting Deferred counts for, so that a handler which flushes withou
 limited too. About what it takes in memory.
 """
 
+_DRAIN_INTERVAL = 0.01
+"""
+Seconds between checks of a connection that holds much of the limit and is not full. This
+happens only where the limit is small, and Twisted does not report the drain. As long as a slice.
+"""
+
 
 class Queue(Protocol):
     """
     What takes up the room.
     """
 
+    @property
+    def backlog(self) -> int:
+        """
+        The number of bytes that wait in this process.
+        """
+
     def load(self) -> int:
         """
-        The number of bytes that count against the limit now.
+        The number of bytes that count against the limit: the backlog and the waits.
         """
 
 
@@ -76,3 +92,23 @@ class Room:
         Find out how much is left.
         """
         self.left = self.limit - queue.load()
+
+    def wait(self, queue: Queue, waits: Waits, clock: IReactorTime) -> Deferred[None]:
+        """
+        Wait until half of the limit is free.
+
+        Args:
+            waits: The Deferreds of this response, to which this adds one.
+        """
+        call: IDelayedCall
+
+        def check() -> None:
+            nonlocal call
+            if queue.backlog <= self.limit // 2:
+                waits.fire(wait)
+            else:
+                call = clock.callLater(_DRAIN_INTERVAL, check)
+
+        call = clock.callLater(_DRAIN_INTERVAL, check)
+        wait = waits.add(release=lambda _: call.cancel())
+        return wait

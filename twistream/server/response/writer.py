@@ -11,7 +11,6 @@ from enum import Enum
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
@@ -32,12 +31,6 @@ _COALESCE_TIME = 0.0005
 """
 Seconds that a message of a loop waits for others to be sent with it. A send costs as much
 as the framing of ten messages, and no reader notices half a millisecond.
-"""
-
-_DRAIN_INTERVAL = 0.01
-"""
-Seconds between checks of a connection that holds much of the limit and is not full. This
-happens only where the limit is small, and Twisted does not report the drain. As long as a slice.
 """
 
 _HEAD, _BODY = Phase.HEAD, Phase.BODY
@@ -231,6 +224,28 @@ class ResponseWriter:
             room.measure(self)
         return self._out.full or room.left < 0
 
+    def send_at_once(self, batch: Batch) -> bool:
+        """
+        Deliver a batch if the body goes on, the connection is not full and nothing is pending.
+
+        Returns whether it was delivered. This is the one call for each member of a broadcast,
+        so it counts the bytes itself instead of calling `Room.admit`.
+        """
+        out, room = self._out, self._room
+        if (
+            self._life.phase is not _BODY
+            or out.full
+            or out.pending
+            or room.left < 0
+            or room.declared is not None
+        ):
+            return False
+        room.left -= batch.size
+        room.written += batch.size
+        self.last_sent = self._turn.began
+        out.send_batch(batch)
+        return True
+
     def deliver(self, batch: Batch) -> None:
         """
         Send each message of a batch as a chunk of its own, before what is in the buffer.
@@ -356,7 +371,7 @@ class ResponseWriter:
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
-                return self._wait_for_room()
+                return room.wait(self, self._add_waits(), self._turn.clock)
         # A transport that shows nothing may not report that it is full, so it gets a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
@@ -383,18 +398,3 @@ class ResponseWriter:
     def _forget_wait(self, wait: Deferred[None]) -> None:
         if self._waiting is not None:
             self._waiting.pop(wait, None)
-
-    def _wait_for_room(self) -> Deferred[None]:
-        call: IDelayedCall
-        waits, clock = self._add_waits(), self._turn.clock
-
-        def check() -> None:
-            nonlocal call
-            if self.backlog <= self._room.limit // 2:
-                waits.fire(wait)
-            else:
-                call = clock.callLater(_DRAIN_INTERVAL, check)
-
-        call = clock.callLater(_DRAIN_INTERVAL, check)
-        wait = waits.add(release=lambda _: call.cancel())
-        return wait
