@@ -750,11 +750,11 @@ class SlowTests(ChannelTest):
         self.publish(news, 3)
         self.clock.advance(0)
         [subscription] = news.subscriptions
-        self.assertIs(subscription.take_position(), None)
+        self.assertIs(subscription.position_update(), None)
         reader.client.resume()
         self.settle()
-        self.assertEqual(subscription.take_position(), news.last)
-        self.assertIs(subscription.take_position(), None)
+        self.assertEqual(subscription.position_update(), news.last)
+        self.assertIs(subscription.position_update(), None)
 
 
 class CloseTests(ChannelTest):

@@ -490,7 +490,7 @@ class EndTests(OutletTest):
         deferred.cancel()
         self.failureResultOf(deferred, CancelledError)
         self.assertEqual(self.source.detached, 1)
-        self.assertIsNone(self.source.outlet.take_position())
+        self.assertIsNone(self.source.outlet.position_update())
         self.context.write("goes on")
         self.context.flush()
         self.assertEqual(client.read(), b"goes on")

@@ -105,7 +105,7 @@ class Subscription(Protocol):
         Send nothing more.
         """
 
-    def take_position(self) -> str | None:
+    def position_update(self) -> str | None:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
         """
@@ -210,11 +210,11 @@ class Outlet(Attachment):
                 self.response.open_head.empty_status = NO_CONTENT
             self._end().callback(None)
 
-    def take_position(self) -> str | None:
+    def position_update(self) -> str | None:
         """
-        See `Subscription.take_position`.
+        See `Subscription.position_update`.
         """
-        return None if self._subscription is None else self._subscription.take_position()
+        return None if self._subscription is None else self._subscription.position_update()
 
     def subscribe(self, sources: Sequence[Source], options: SubscribeOptions) -> Deferred[None]:
         """
