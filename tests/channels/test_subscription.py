@@ -17,6 +17,7 @@ from twistream import (
     ClientDisconnected,
     ContentLengthMismatch,
     Context,
+    Message,
     SlowConsumer,
     StreamResource,
 )
@@ -461,6 +462,28 @@ class FilterTests(ChannelTest):
         reader = self.join(news, last_event_id=news.oldest, passes=lambda number: number < 4)
         self.assertEqual(len(reader.events), 3)
         self.assertEqual(reader.last_event_id, news.last)
+
+    def test_one_that_unsubscribes_is_not_called_again(self) -> None:
+        news = self.hub.channel("news")
+        called: list[str] = []
+
+        def passes(message: Message) -> bool:
+            called.append(message.id)
+            subscriptions[0].cancel()
+            return True
+
+        async def feed(ctx: Context) -> None:
+            subscriptions.append(ctx.sse(ping=None).subscribe(news, filter=passes))
+            subscriptions[0].addErrback(ends.append)
+            await ctx.done()
+
+        subscriptions: list[Any] = []
+        ends: list[Any] = []
+        client = self.client(feed)
+        client.read_raw()
+        self.publish(news, 3)
+        self.assertNotIn(b"data", client.read_raw())
+        self.assertEqual((len(called), len(ends), news.subscriber_count), (1, 1, 0))
 
     def test_one_that_raises_ends_its_own_stream_and_no_other(self) -> None:
         news = self.hub.channel("news", history=10)
