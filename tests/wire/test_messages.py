@@ -4,6 +4,7 @@ Messages of channels, as events and as lines.
 
 import enum
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -118,8 +119,18 @@ class EventsTests(SynchronousTestCase):
         else:
             assert json.loads(read.data) == value
 
+    @given(*[TEXTS | st.text("a\r\n\0\ud800", max_size=4)] * 3)
+    def test_a_message_is_encoded_or_refused_as_any_event_is(
+        self, id_: str, data: str, event: str
+    ) -> None:
+        for name in (None, event):
+            self.assertEqual(
+                outcome(EVENTS.message, id_, data, name),
+                outcome(as_event, id_, data, name),
+            )
 
-class LinesTests(SynchronousTestCase):
+
+class JSONLinesTests(SynchronousTestCase):
     """
     As lines of JSON.
     """
@@ -163,6 +174,20 @@ class LinesTests(SynchronousTestCase):
         assert data.count(b"\n") == 1
         expected = {"id": id_, "data": value} | ({} if event is None else {"event": event})
         assert json.loads(data) == expected
+
+
+def as_event(id_: str, data: str, event: str | None) -> bytes:
+    return ServerSentEvent(data, event=event, id=id_).encode()
+
+
+def outcome(encode: Callable[..., bytes], *args: object) -> bytes | type[Exception]:
+    """
+    What a call returns, or the type of what it raises.
+    """
+    try:
+        return encode(*args)
+    except Exception as err:
+        return type(err)
 
 
 def as_json(gap: Gap) -> dict[str, Any]:
