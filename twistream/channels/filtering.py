@@ -13,8 +13,8 @@ from twistream.wire.messages import Message
 
 _UPDATE_SHARE = 4
 """
-A client learns its position after a quarter of the shortest history was skipped. It is then
-well before the history has dropped the messages, which would be a gap.
+A client receives its position when a quarter of the shortest history was skipped: long before
+the history drops those messages, which would be a gap for a client that reconnects.
 """
 
 
@@ -25,7 +25,7 @@ class MessageFilter:
     Attributes:
         position: The id from which the client resumes after the skipped messages, if it does
             not know it; otherwise None.
-        update_due: So many messages were skipped that the client should learn its position now.
+        update_due: Many messages were skipped, so the client should receive its position now.
     """
 
     __slots__ = ("_function", "_skipped", "_update_after", "position", "update_due")
@@ -56,7 +56,7 @@ class MessageFilter:
 
     def position_known(self) -> None:
         """
-        The client knows its position.
+        Mark the position as known to the client.
         """
         self._skipped = 0
         self.position = None

@@ -64,9 +64,9 @@ class Subscription:
         self._policy = policy
         self._state = State.NEW
         self._filter = None if options.filter is None else MessageFilter(options.filter, topics)
-        # The last id that the client has received, as far as it is known here.
+        # The id from which the client resumes, as this subscription knows it.
         self._last_event_id = options.after
-        # The position in the histories, while it is replaying.
+        # The position in the histories. None unless it is replaying.
         self._cursor: Cursor | None = None
         self._not_live_since = 0.0
         # What `_drain` awaits.

@@ -104,7 +104,7 @@ class Batch:
     @property
     def as_bytes(self) -> bytes:
         """
-        The messages without framing, for HTTP/2 and for a body that ends with its connection.
+        The messages without framing, for a body that ends with its connection.
         """
         if self._bytes is None:
             self._bytes = b"".join([frame.data for frame in self.frames])

@@ -15,7 +15,7 @@ class LineSplitter:
     not wait for the LF of a CRLF, which may be in the next piece.
 
     Args:
-        max_line: The length of a line in bytes, without its end, that is allowed.
+        max_line: The maximum length of a line in bytes, without its end.
     """
 
     __slots__ = ("_after_cr", "_line", "_max_line", "_start", "_too_long")

@@ -96,10 +96,10 @@ class EventDecoder:
     decoder keeps at most one line, one event and the last id.
 
     Args:
-        max_line: The length of a line in bytes that is allowed. The default is 1 MiB, so that
-            the largest event may be one line.
-        max_event: The size of an event in bytes that is allowed: its name, and its data with
-            one byte for each line end. The default is 1 MiB, far more than usual events have.
+        max_line: The maximum length of a line in bytes. The default is 1 MiB, so that the
+            largest event may be one line.
+        max_event: The maximum size of an event in bytes: its name, and its data with one byte
+            for each line end. The default is 1 MiB, far more than usual events have.
 
     Attributes:
         last_event_id: The ``Last-Event-ID`` with which to reconnect: the last id before a blank
