@@ -1,6 +1,6 @@
-# `make demo` serves the demo, `make test` runs every check, and `make bench` runs the
-# benchmarks. The first two create .venv if it is missing and install what they need. The
-# benchmarks have their own environment, .venv-bench, without the packages for tests.
+# `make demo` serves the demo, `make test` runs every check, and `make bench` runs the benchmarks.
+# Each creates its environment if it is missing and installs what it needs: .venv for the first
+# two, .venv-bench for the benchmarks.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,13 +9,15 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
-.PHONY: help demo test bench format system-deps clean
+.PHONY: help demo test bench bench-smoke format system-deps clean
 
 help:
 	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (for another address: LISTEN=tcp:8081)'
 	@echo 'make test         run the linter, the type checker, and all tests'
 	@echo 'make bench        compare twistream with other servers (35 minutes on an idle machine;'
-	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help)'
+	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help;'
+	@echo '                  to compare two checkouts: ARGS="--only forms --against PATH")'
+	@echo 'make bench-smoke  run every benchmark at a tiny size and check every byte (two minutes)'
 	@echo 'make format       format the code'
 	@echo 'make system-deps  install the programs that the tests need (on Debian or Ubuntu)'
 	@echo 'make clean        remove everything that these commands created'
@@ -28,7 +30,12 @@ test: $(VENV)/test.stamp
 	@scripts/test
 
 bench: $(BENCH_VENV)/bench.stamp
+	@scripts/bench-deps
 	@$(BENCH_BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(BENCH_VENV)/bench.stamp
+	@scripts/bench-deps
+	@scripts/bench-smoke
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -45,16 +52,17 @@ $(BIN)/python:
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
+# Figures of a Python without optimisations mean little, so another one may be chosen.
 $(BENCH_BIN)/python:
 	@$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(BENCH_VENV)
+	$$(scripts/bench-python '$(PYTHON)') -m venv $(BENCH_VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(BENCH_VENV)/bench.stamp: pyproject.toml | $(BENCH_BIN)/python

@@ -1,5 +1,5 @@
 """
-How fast twistream is, beside the servers that its users would take otherwise.
+How fast twistream is compared with other servers.
 
-Run ``python -m benchmarks``; it needs the extra ``bench``.
+Run ``make bench``, or ``python -m benchmarks`` with the extra ``bench`` installed.
 """

@@ -5,80 +5,71 @@ The command line of the benchmarks: ``python -m benchmarks``.
 import argparse
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from benchmarks.errors import NotMeasuredError
-from benchmarks.report import as_rst, warnings
+from benchmarks.checkouts import HERE, THERE, checkouts
+from benchmarks.machine import NotMeasuredError
+from benchmarks.picture import picture
+from benchmarks.plots import draw
+from benchmarks.report import as_rst, comparison, warnings
 from benchmarks.results import Results
 from benchmarks.run import Run, tell
-from benchmarks.scenarios import SCENARIOS, Settings
-from benchmarks.servers import ROOT, SERVERS, Server
+from benchmarks.scenarios import QUICK, SCENARIOS, Settings
+from benchmarks.servers import BUILD, ROOT, SERVERS
 
-_DESCRIPTION = """\
-Measures how fast twistream streams, beside the servers that its users would take otherwise,
-and writes tables and plots. Linux only; two cores that are idle otherwise are needed for
-figures that mean something. A full run takes about 35 minutes, seven for each round (--rounds 3:
-21 minutes); --quick takes one minute and measures nothing of use.
+_DESCRIPTION: Final = """\
+Measures how fast twistream streams, compared with other servers, and writes tables and plots.
+Linux only. The figures need two cores with nothing else to do, and an optimised build of Python.
+A full run takes about 35 minutes, 7 for each round. --quick tries out everything in about a
+minute; its figures mean nothing.
+
+--against compares the twistream package of this checkout with that of another one. The servers of
+both take turns, and the ratios are printed:
+
+  python -m benchmarks --only forms --against ../other-checkout
 """
 
-_FOLDER = ROOT / "docs" / "benchmarks"
-_QUICK_FOLDER = ROOT / "build" / "benchmarks" / "quick"
+_FOLDER: Final = ROOT / "docs" / "benchmarks"
 
 
-def _parser(servers: Mapping[str, Server]) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     scenarios = "\n".join(f"  {name:<18} {words}" for name, words in SCENARIOS.items())
-    titles = "\n".join(f"  {name:<18} {server.title}" for name, server in servers.items())
-    default = Settings()
+    servers = "\n".join(f"  {name:<18} {server.title}" for name, server in SERVERS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=_DESCRIPTION,
         epilog=(
-            f"scenarios:\n{scenarios}\n\nservers:\n{titles}\n\n"
+            f"scenarios:\n{scenarios}\n\nservers:\n{servers}\n\n"
             "exit status: 0 if every figure was measured, 1 if not, 2 for a wrong option"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--rounds", type=_whole, metavar="N", help=f"turns of each server [{default.rounds}]"
-    )
-    parser.add_argument(
-        "--duration",
-        type=_seconds,
-        metavar="SECONDS",
-        help=f"of each measurement [{default.duration:g}]",
-    )
-    parser.add_argument(
-        "--sizes",
-        type=_sizes,
-        metavar="N,N,...",
-        help=f"numbers of subscribers [{','.join(map(str, default.sizes))}]",
-    )
-    parser.add_argument("--only", metavar="NAME,...", help="these scenarios only; see below")
-    parser.add_argument("--servers", metavar="NAME,...", help="these servers only; see below")
-    parser.add_argument(
+    default, add = Settings(), parser.add_argument
+    sizes = ",".join(map(str, default.sizes))
+    add("--rounds", type=_rounds, metavar="N", help=f"rounds of all servers [{default.rounds}]")
+    add("--duration", type=float, metavar="S", help=f"of each measurement [{default.duration:g}]")
+    add("--sizes", type=_sizes, metavar="N,...", help=f"numbers of subscribers [{sizes}]")
+    add("--only", type=_names(SCENARIOS), metavar="NAME,...", help="only these scenarios")
+    add("--servers", type=_names(SERVERS), metavar="NAME,...", help="only these servers")
+    add("--against", type=Path, metavar="PATH", help="compare with twistream in another checkout")
+    add("--quick", action="store_true", help="one short round, to try out everything")
+    add("--report", type=Path, metavar="FILE", help="only write tables and plots of this JSON file")
+    add(
         "--out",
         type=Path,
         metavar="DIR",
-        help="where results.json, results.rst and the plots go "
-        f"[{_FOLDER.relative_to(ROOT)}, or {_QUICK_FOLDER.relative_to(ROOT)} with --quick]",
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="one round, and little of everything: to try it out"
-    )
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="measure nothing, and make tables and plots of this results.json again, "
-        "in its folder if there is no --out",
+        help=f"the folder to write to [{_FOLDER.relative_to(ROOT)}; with --quick or --against "
+        f"below {BUILD.relative_to(ROOT)}]",
     )
     return parser
 
 
-def _whole(text: str) -> int:
+def _rounds(text: str) -> int:
     number = int(text)
     if number < 1:
         msg = f"{text} is less than 1"
@@ -86,99 +77,98 @@ def _whole(text: str) -> int:
     return number
 
 
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0.05 <= number <= 600:
-        msg = f"{text} is not between 0.05 and 600"
-        raise argparse.ArgumentTypeError(msg)
-    return number
-
-
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_whole(part) for part in text.split(",")}))
+    sizes = sorted({int(part) for part in text.split(",")})
+    if sizes[0] < 2:
+        msg = f"{sizes[0]} is less than 2"
+        raise argparse.ArgumentTypeError(msg)
+    return tuple(sizes)
 
 
-def _chosen(
-    parser: argparse.ArgumentParser, option: str, text: str | None, known: Mapping[str, Any]
-) -> list[str]:
-    if text is None:
-        return list(known)
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            parser.error(f"argument {option}: there is no {name!r}; choose from {', '.join(known)}")
-    return [name for name in known if name in names]
+def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = [name.strip() for name in text.split(",")]
+        for name in found:
+            if name not in known:
+                msg = f"unknown name {name!r}; choose from {', '.join(known)}"
+                raise argparse.ArgumentTypeError(msg)
+        return found
+
+    return names
 
 
-def main(arguments: Sequence[str] | None = None, servers: Mapping[str, Server] = SERVERS) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Do what the command line says.
+    Run the command line, and return the exit status.
 
     Args:
-        arguments: In the place of those of the process.
-        servers: Which servers there are, by name.
-
-    Returns:
-        The exit status.
+        arguments: Arguments to use instead of those of the process.
     """
-    parser = _parser(servers)
+    parser = _parser()
     options = parser.parse_args(arguments)
-    only = _chosen(parser, "--only", options.only, SCENARIOS)
-    names = _chosen(parser, "--servers", options.servers, servers)
-    if options.report is not None:
+    if options.report:
         try:
             results = Results.load(options.report)
         except (OSError, ValueError) as err:
-            parser.error(f"argument --report: {options.report}: {err}")
+            parser.error(f"argument --report: {err}")
         _write(results, options.out or options.report.parent)
         return 0
-
-    settings = Settings.quick() if options.quick else Settings()
+    if options.against and options.servers:
+        parser.error("argument --servers: not allowed with argument --against")
+    settings = QUICK if options.quick else Settings()
     given = {
         name: value
         for name in ("rounds", "duration", "sizes")
         if (value := getattr(options, name)) is not None
     }
-    folder = options.out or (_QUICK_FOLDER if options.quick else _FOLDER)
-    run = Run(
-        [servers[name] for name in names],
-        only,
-        replace(settings, **given),
-        folder / "results.json",
+    default = (
+        BUILD / "against" if options.against else BUILD / "quick" if options.quick else _FOLDER
     )
-    interrupted = False
+    folder = options.out or default
+    with tempfile.TemporaryDirectory(prefix="twistream-bench-") as temporary:
+        servers = [SERVERS[name] for name in options.servers or SERVERS]
+        if options.against:
+            try:
+                servers = checkouts(options.against, Path(temporary))
+            except NotMeasuredError as err:
+                parser.error(f"argument --against: {err}")
+        only = options.only or SCENARIOS
+        run = Run(servers, only, replace(settings, **given), folder / "results.json")
+        status = _run(run, folder)
+    left_out = run.results.left_out if options.servers else {}
+    return status or int(bool(run.results.errors() or left_out))
+
+
+def _run(run: Run, folder: Path) -> int:
+    status = 0
     try:
         run.measure()
     except NotMeasuredError as err:
-        parser.exit(1, f"{parser.prog}: {err}\n")
+        tell(f"error: {err}")
+        return 1
     except KeyboardInterrupt:
-        tell("interrupted; what there is so far is kept")
-        interrupted = True
+        tell("interrupted; the figures so far are kept")
+        status = 128 + signal.SIGINT
     _write(run.results, folder)
-    if interrupted:
-        return 128 + signal.SIGINT
-    asked_for = options.servers is not None
-    return 1 if run.results.errors() or (asked_for and run.results.left_out) else 0
+    return status
 
 
 def _write(results: Results, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    results.save(folder / "results.json")
-    try:
-        from benchmarks.plots import draw  # noqa: PLC0415 - tables can be made without matplotlib
-    except ImportError:
-        tell("warning: there are no plots, because matplotlib is not installed")
-        plots: list[tuple[str, str]] = []
-    else:
-        plots = draw(results, folder)
-    (folder / "results.rst").write_text(as_rst(results, plots), encoding="utf-8")
     for warning in warnings(results):
         tell(f"warning: {warning}")
+    results.save(folder / "results.json")
+    if THERE in results.servers:
+        sys.stdout.write(f"{comparison(results, HERE, THERE)}\n")
+        return
+    plots = draw(results, folder)
+    with suppress(ValueError):  # it needs figures that this run may not have
+        (folder / "picture.svg").write_text(picture(results), encoding="utf-8")
+    (folder / "results.rst").write_text(as_rst(results, plots), encoding="utf-8")
     tell(f"written: {folder / 'results.rst'}")
 
 
 def _end(_number: int, _frame: object) -> None:
-    # As Ctrl-C, so that no server is left behind and results are kept.
+    # Like Ctrl-C, so that servers are stopped and figures are kept.
     raise KeyboardInterrupt
 
 

@@ -1,293 +1,202 @@
 """
-The load client: raw sockets that do not block, and `select.epoll`.
+The blocking client: it checks every byte that a server sends, before anything is measured.
 
-It is one process on one core, so it must do less for each message than any server. It
-parses the head of a response once, when a stream is opened; from there on it counts bytes,
-for a message has the same size each time. That the chunks are whole messages is checked
-before anything is measured; see `benchmarks.checks`. Here is what every load has, and whole
-responses; streams that stay open are in `benchmarks.fanout`.
+A server that joins or splits messages does different work, so it gets no figures.
 """
 
-import select
-import socket
-import time
-from array import array
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import NoReturn, Self
+import re
+from contextlib import ExitStack, closing
+from typing import Final
 
-from benchmarks.errors import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK
-from benchmarks.processes import ServerProcess, machine_cpu
+from benchmarks.machine import NotMeasuredError
+from benchmarks.message import HISTORY, LAST_CHUNK, PUBLISHED, Events, as_chunk
+from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
 
-SIZE = len(CHUNK)
-"""
-Bytes of one message on the wire.
-"""
-
-BUFFER = 256 * 1024
-"""
-Bytes that are read at once.
-"""
-
-EVENTS = 1024
-"""
-Connections that a poll tells of at once.
-"""
-
-clock = time.perf_counter
+CONTROLS: Final = 8  # connections that publish: the maximum number of publishes in flight
 
 
-def request(
-    path: str, method: str = "GET", body: bytes = b"", *, last_event_id: str | None = None
-) -> bytes:
+def request(path: str, body: bytes | None = None, *, last_event_id: str | None = None) -> bytes:
     """
-    A request of HTTP/1.1 on a connection that stays open.
+    A GET, or a POST if there is a body, on a connection that stays open.
     """
-    head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
-    if method == "POST":
+    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: {HOST}\r\n"
+    if body is not None:
         head += f"Content-Length: {len(body)}\r\n"
     if last_event_id is not None:
         head += f"Last-Event-ID: {last_event_id}\r\n"
-    return f"{head}\r\n".encode() + body
+    return f"{head}\r\n".encode() + (body or b"")
 
 
-def connect(port: int) -> socket.socket:
+def check_status(head: bytes, status: int) -> None:
     """
-    A connection that does not block, from here on.
+    Raises:
+        NotMeasuredError: The head of a response has another status.
     """
-    sock = socket.create_connection((HOST, port), timeout=5)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(0)
-    return sock
+    if not head.startswith(b"HTTP/1.1 %d " % status):
+        msg = f"the server answered {head[:60]!r}, where {status} was expected"
+        raise NotMeasuredError(msg)
 
 
-def body_start(data: bytes | bytearray) -> int | None:
+class Client:
     """
-    Where the body begins, or None while the head is not complete.
+    One blocking connection.
+
+    Attributes:
+        socket: The connection.
+    """
+
+    def __init__(self, process: ServerProcess) -> None:
+        self._process = process
+        self._data = b""
+        self.socket = process.connect()
+
+    def close(self) -> None:
+        """
+        Close the connection.
+        """
+        self.socket.close()
+
+    def _receive(self) -> None:
+        self._data += self._process.receive(self.socket)
+
+    def _take(self, size: int) -> bytes:
+        while len(self._data) < size:
+            self._receive()
+        taken, self._data = self._data[:size], self._data[size:]
+        return taken
+
+    def get(self, path: str, last_event_id: str | None = None) -> None:
+        """
+        Send a GET and read the head of a 200.
+        """
+        self.socket.sendall(request(path, last_event_id=last_event_id))
+        self.head(200)
+
+    def post(self, path: str, body: bytes) -> None:
+        """
+        Send a POST and read a 204.
+        """
+        self.socket.sendall(request(path, body))
+        self.head(204)
+
+    def head(self, status: int) -> None:
+        """
+        Read the head of a response.
+        """
+        while (end := self._data.find(b"\r\n\r\n")) < 0:
+            self._receive()
+        check_status(self._take(end + 4), status)
+
+    def expect(self, expected: bytes) -> None:
+        """
+        Read exactly these bytes.
+        """
+        while True:
+            have = min(len(self._data), len(expected))
+            taken, wanted = self._data[:have], expected[:have]
+            # The size of a chunk may be written in capitals.
+            if taken != wanted and taken.lower() != wanted.lower():
+                at = next(at for at, byte in enumerate(taken) if byte != wanted[at])
+                msg = (
+                    f"messages are joined, split or changed: {taken[at : at + 20]!r} "
+                    f"at byte {at}, where {expected[at : at + 20]!r} was expected"
+                )
+                raise NotMeasuredError(msg)
+            if have == len(expected):
+                break
+            self._receive()
+        self._data = self._data[have:]
+
+    def replay(self, events: Events, newest: int) -> bytes:
+        """
+        Request the whole history of a channel and check it, in chunks of any size.
+
+        Returns:
+            The chunks.
+        """
+        numbers = range(newest - HISTORY + 1, newest + 1)
+        expected = b"".join(map(events.event, numbers))
+        self.get("/channel/subscribe", events.id_of(newest - HISTORY))
+        received = body = b""
+        while len(body) < len(expected):
+            while b"\r\n" not in self._data:
+                self._receive()
+            line = self._take(self._data.index(b"\r\n") + 2)
+            chunk = self._take(int(line, 16) + 2)
+            received += line + chunk
+            body += chunk[:-2]
+        if body != expected:
+            msg = f"a replay differs from the missed events: {body[:60]!r}..."
+            raise NotMeasuredError(msg)
+        return received
+
+    def first_event(self) -> tuple[Events, int]:
+        """
+        Read the first event of a channel. Return the events that it belongs to, and its number.
+        """
+        while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self._data)):
+            self._receive()
+        # twistream first sends an id without an event, for clients that disconnect before one.
+        self._data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self._data)
+        events, number = Events(found[1].decode()), int(found[2])
+        self.expect(as_chunk(events.event(number)))
+        return events, number
+
+
+def check_response(process: ServerProcess, path: str, message: bytes, number: int) -> None:
+    """
+    Request a response of `number` messages twice on one connection, and check each byte.
 
     Raises:
-        NotMeasuredError: The response is not a 200.
+        NotMeasuredError: The response is different.
     """
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    status = bytes(data[: data.find(b"\r\n")])
-    if not status.startswith(b"HTTP/1.1 200 "):
-        msg = f"answered {status.decode(errors='replace')!r}"
-        raise NotMeasuredError(msg)
-    return end + 4
+    with closing(Client(process)) as client:
+        for _ in range(2):
+            client.get(path)
+            client.expect(as_chunk(message) * number + LAST_CHUNK)
 
 
-class Limit:
+def fill_channel(process: ServerProcess) -> tuple[Events, int]:
     """
-    When a measurement has taken too long.
+    Publish to a channel until its history is full, and check what a subscriber receives.
+
+    Returns:
+        The events of the channel, and the number of the last one.
+
+    Raises:
+        NotMeasuredError: The subscriber received something else.
     """
-
-    def __init__(self, seconds: float, process: ServerProcess) -> None:
-        """
-        Args:
-            seconds: How long it may take.
-            process: The server, which is looked at when time is up or a connection is lost.
-        """
-        self._seconds = seconds
-        self._process = process
-        self._end = clock() + seconds
-
-    def check(self) -> None:
-        """
-        Raises:
-            NotMeasuredError: Time is up.
-        """
-        if clock() > self._end:
-            self._process.check_alive()
-            msg = f"not done within {self._seconds:g} s"
-            raise NotMeasuredError(msg)
-
-    def lost(self, what: str, error: OSError | None = None) -> NoReturn:
-        """
-        Say that the server has closed or reset a connection.
-
-        Raises:
-            NotMeasuredError: Always; with how the server ended, if it did.
-        """
-        self._process.wait_a_moment(0.5)
-        self._process.check_alive()
-        how = f"was lost ({error.strerror})" if error else "was closed by the server"
-        msg = f"{what} {how}"
-        raise NotMeasuredError(msg) from error
+    with ExitStack() as stack:
+        subscriber, *publishers = (
+            stack.enter_context(closing(Client(process))) for _ in range(1 + CONTROLS)
+        )
+        subscriber.get("/channel/subscribe")
+        publishers[0].post("/channel/publish", PUBLISHED)
+        events, newest = subscriber.first_event()
+        for _ in range(-(-HISTORY // CONTROLS)):
+            for publisher in publishers:
+                publisher.socket.sendall(request("/channel/publish", PUBLISHED))
+            for publisher in publishers:
+                publisher.head(204)
+                newest += 1
+                subscriber.expect(as_chunk(events.event(newest)))
+    return events, newest
 
 
-@dataclass
-class Use:
+def check_replay(process: ServerProcess, events: Events, newest: int) -> tuple[str, bytes]:
     """
-    What the client and the server used of their cores, from `start` to `stop`.
+    Replay the whole history, publish one more event, and replay again.
 
-    Attributes:
-        seconds: The time on the clock.
-        client: The client's share of its core, 1.0 for all.
-        server: The server's share of its core.
-        others: What all other programs used, as a share of one core.
-        server_seconds: CPU time of the server.
+    Returns:
+        The ``Last-Event-ID`` that replays the whole history, and the chunks that the server sends.
+
+    Raises:
+        NotMeasuredError: A client received something else.
     """
-
-    process: ServerProcess
-    seconds: float = 0.0
-    client: float = 0.0
-    server: float = 0.0
-    others: float = 0.0
-    server_seconds: float = 0.0
-    _before: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-
-    def start(self) -> None:
-        """
-        Begin.
-        """
-        self._before = self._now()
-
-    def stop(self) -> None:
-        """
-        End.
-        """
-        pairs = zip(self._now(), self._before, strict=True)
-        self.seconds, client, self.server_seconds, machine = (now - then for now, then in pairs)
-        self.client = client / self.seconds
-        self.server = self.server_seconds / self.seconds
-        self.others = max(0.0, machine / self.seconds - self.client - self.server)
-
-    def _now(self) -> tuple[float, float, float, float]:
-        return clock(), time.process_time(), self.process.cpu(), machine_cpu()
-
-
-@dataclass
-class Responses:
-    """
-    What a closed loop of whole responses gave.
-
-    Attributes:
-        use: Over the window of the measurement.
-        first: Seconds from each request to the first byte of its response.
-        whole: Seconds from each request to the last byte of its response.
-    """
-
-    use: Use
-    first: "array[float]" = field(default_factory=lambda: array("d"))
-    whole: "array[float]" = field(default_factory=lambda: array("d"))
-
-
-class Closing:
-    """
-    Closes what it has at the end of a ``with``.
-    """
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """
-        Close it.
-        """
-        raise NotImplementedError
-
-
-class Connections(Closing):
-    """
-    Keep-alive connections, each with one request in flight at any time.
-
-    As a context manager it closes them at the end.
-    """
-
-    def __init__(self, process: ServerProcess, path: str, count: int, length: int) -> None:
-        """
-        Args:
-            process: Who is asked.
-            path: What is asked for, each time.
-            count: How many connections.
-            length: The size of each response in bytes, with its head.
-        """
-        self._process = process
-        self._request = request(path)
-        self._length = length
-        self._sockets = [connect(process.port) for _ in range(count)]
-
-    def close(self) -> None:
-        """
-        Close them.
-        """
-        for sock in self._sockets:
-            sock.close()
-
-    def measure(  # noqa: C901, PLR0912 - a call for each read would cost as much as the rest
-        self, duration: float, limit: Limit
-    ) -> Responses:
-        """
-        Ask again as soon as a response is complete, for `duration` seconds; then wait for
-        the last ones, which do not count.
-
-        A response counts if it is complete within the window. The window is from the
-        start to the first complete response after `duration`, so that there is one at
-        least.
-
-        Raises:
-            NotMeasuredError: A response is not as long as it should be, or a connection was
-                lost, or time is up.
-        """
-        result = Responses(Use(self._process))
-        buffer = bytearray(BUFFER)
-        length, ask, end = self._length, self._request, len(LAST_CHUNK)
-        by_number = {sock.fileno(): sock for sock in self._sockets}
-        got = dict.fromkeys(by_number, 0)
-        sent = dict.fromkeys(by_number, 0.0)
-        busy = len(by_number)
-        measuring = True
-        with select.epoll() as poller:
-            for number in by_number:
-                poller.register(number, select.EPOLLIN)
-            result.use.start()
-            start = clock()
-            for number, sock in by_number.items():
-                sent[number] = clock()
-                sock.send(ask)
-            while busy:
-                limit.check()
-                for number, _ in poller.poll(0.25, EVENTS):
-                    sock = by_number[number]
-                    try:
-                        size = sock.recv_into(buffer)
-                    except OSError as err:
-                        limit.lost("a connection", err)
-                    if not size:
-                        limit.lost("a connection")
-                    before = got[number]
-                    after = before + size
-                    if not before and measuring:
-                        result.first.append(clock() - sent[number])
-                    if after < length:
-                        got[number] = after
-                        continue
-                    ended = buffer.endswith(LAST_CHUNK, max(0, size - end), size)
-                    if after > length or (size >= end and not ended):
-                        msg = f"a response of {after} bytes or more, where {length} were expected"
-                        raise NotMeasuredError(msg)
-                    now = clock()
-                    got[number] = 0
-                    if measuring:
-                        result.whole.append(now - sent[number])
-                        if now - start >= duration:
-                            measuring = False
-                            result.use.stop()
-                    if measuring:
-                        sent[number] = now
-                        sock.send(ask)
-                    else:
-                        busy -= 1
-        return result
+    with closing(Client(process)) as client, closing(Client(process)) as publisher:
+        client.replay(events, newest)
+        publisher.post("/channel/publish", PUBLISHED)
+        newest += 1
+        client.expect(as_chunk(events.event(newest)))
+        return events.id_of(newest - HISTORY), publisher.replay(events, newest)

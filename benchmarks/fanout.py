@@ -1,445 +1,280 @@
 """
-Streams that stay open, and what is published to all of them.
+Streams that stay open, and messages that are published to all of them.
+
+The client is one process with sockets and `select.epoll`. It compares every byte that each
+subscriber receives with the messages that were published, in order.
 """
 
-import errno
 import select
 import socket
+import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
-from benchmarks.client import (
-    BUFFER,
-    EVENTS,
-    SIZE,
-    Closing,
-    Limit,
-    Use,
-    body_start,
-    clock,
-    connect,
-    request,
-)
-from benchmarks.errors import NotMeasuredError
-from benchmarks.message import CHUNK, MESSAGE
-from benchmarks.processes import ServerProcess
-from benchmarks.servers import HOST
+from benchmarks.client import CONTROLS, check_status, request
+from benchmarks.machine import NotMeasuredError
+from benchmarks.processes import TIMEOUT, ServerProcess, Use, using
 
-CONTROLS = 8
-"""
-Connections that messages are published on, and so the most publishes in flight.
-"""
+_BATCH: Final = 100  # connections opened at once: fewer than the backlog of any server
+_EVENTS: Final = 1024
 
-_AT_ONCE = 200
-"""
-Connections that are being opened: fewer than any backlog of a listener holds.
-"""
+clock = time.perf_counter
 
 
-class Streams(Closing):
+class Streams:
     """
-    Open streams that each have had their first message, and are read from here on.
-
-    As a context manager it closes them at the end.
+    Open streams that have received their first message.
 
     Attributes:
-        count: How many are open.
-        poller: Tells which have something to read.
-        receive: `recv_into` of each socket, by the number of its file.
-        total: Bytes that each has had after its first message, by the number of its file.
+        process: The server.
+        poller: The sockets of all streams.
+        receive: `recv_into` of each socket, by its file number.
+        total: Bytes that each stream has received after its first message, by file number.
     """
 
     def __init__(
-        self,
-        process: ServerProcess,
-        path: str,
-        *,
-        last_event_id: str | None = None,
-        first: bytes = CHUNK,
+        self, process: ServerProcess, path: str, first: bytes, last_event_id: str | None = None
     ) -> None:
         """
         Args:
-            process: Who is asked.
-            path: What is asked for, on each connection once.
-            last_event_id: What it is asked for with.
-            first: The first message, as it comes.
+            process: The server.
+            path: The path to request on each connection.
+            first: The first message on the wire.
+            last_event_id: The ``Last-Event-ID`` to send.
         """
-        self.count = 0
+        self.process = process
         self.poller = select.epoll()
-        self.receive: list[Callable[[bytearray], int]] = []
-        self.total: list[int] = []
-        self._process = process
+        self.receive: dict[int, Callable[[bytearray], int]] = {}
+        self.total: dict[int, int] = {}
         self._request = request(path, last_event_id=last_event_id)
         self._first = first
-        self._sockets: dict[int, socket.socket] = {}
+        self._sockets: list[socket.socket] = []
 
     def close(self) -> None:
         """
         Close them.
         """
-        for sock in self._sockets.values():
+        for sock in self._sockets:
             sock.close()
         self.poller.close()
 
-    def open(self, count: int, limit: Limit) -> None:
+    def open(self, count: int) -> None:
         """
-        Open `count` more, a bounded number at a time.
+        Open `count` more streams.
 
         Raises:
-            NotMeasuredError: A stream did not begin as it should, or time is up.
+            NotMeasuredError: A stream does not start with the first message in its own chunk.
         """
-        target = self.count + count
-        opening: dict[int, bytearray] = {}
-        connecting: set[int] = set()
-        begun = self.count
-        buffer = bytearray(BUFFER)
-        while self.count < target:
-            limit.check()
-            while begun < target and len(opening) < _AT_ONCE:
-                number = self._begin(limit)
-                opening[number] = bytearray()
-                connecting.add(number)
-                begun += 1
-            for number, _ in self.poller.poll(0.25, EVENTS):
-                if number in connecting:
-                    connecting.discard(number)
-                    self._ask(number, limit)
-                elif number in opening:
-                    if self._read_beginning(number, opening[number], limit):
-                        del opening[number]
-                        self.count += 1
-                else:
-                    self.total[number] += self._read(number, buffer, limit)
+        while count > 0:
+            opening = [self.process.connect() for _ in range(min(count, _BATCH))]
+            self._sockets += opening
+            for sock in opening:
+                sock.sendall(self._request)
+            for sock in opening:
+                self._read_first(sock)
+                number = sock.fileno()
+                self.receive[number] = sock.recv_into
+                self.total[number] = 0
+                self.poller.register(number, select.EPOLLIN)
+            count -= len(opening)
 
-    def _begin(self, limit: Limit) -> int:
-        sock = socket.socket()
-        sock.settimeout(0)
-        error = sock.connect_ex((HOST, self._process.port))
-        number = sock.fileno()
-        self._sockets[number] = sock
-        if error not in (0, errno.EINPROGRESS):
-            limit.lost("a new connection", OSError(error, errno.errorcode[error]))
-        while len(self.total) <= number:
-            self.total.append(0)
-            self.receive.append(_not_open)
-        self.poller.register(number, select.EPOLLOUT)
-        return number
-
-    def _ask(self, number: int, limit: Limit) -> None:
-        sock = self._sockets[number]
-        try:
-            sock.send(self._request)
-        except OSError as err:
-            limit.lost("a new connection", err)
-        self.poller.modify(number, select.EPOLLIN)
-
-    def _read_beginning(self, number: int, data: bytearray, limit: Limit) -> bool:
-        sock = self._sockets[number]
-        try:
-            more = sock.recv(4096)
-        except OSError as err:
-            limit.lost("a new stream", err)
-        if not more:
-            limit.lost("a new stream")
-        data += more
-        start = body_start(data)
-        if start is None or len(data) < (end := start + len(self._first)):
-            return False
-        if data[start:end] != self._first:
-            msg = "a stream does not begin with one message in a chunk of its own"
+    def _read_first(self, sock: socket.socket) -> None:
+        data, end = b"", -1
+        while end < 0 or len(data) < end + 4 + len(self._first):
+            data += self.process.receive(sock)
+            end = data.find(b"\r\n\r\n")
+        check_status(data, 200)
+        if data[end + 4 :] != self._first:
+            msg = f"a stream starts with {data[end + 4 :][:40]!r}, not with one message"
             raise NotMeasuredError(msg)
-        self.total[number] = len(data) - end
-        self.receive[number] = sock.recv_into
-        return True
-
-    def _read(self, number: int, buffer: bytearray, limit: Limit) -> int:
-        try:
-            size = self.receive[number](buffer)
-        except OSError as err:
-            limit.lost("a stream", err)
-        if not size:
-            limit.lost("a stream")
-        return size
-
-    def numbers(self) -> Iterable[int]:
-        """
-        The numbers of their files.
-        """
-        return self._sockets.keys()
-
-    def bytes_had(self) -> int:
-        """
-        Bytes that all of them together have had after their first messages.
-        """
-        return sum(self.total)
-
-    def read_for(self, seconds: float, limit: Limit) -> None:
-        """
-        Read what comes, for some time.
-
-        Raises:
-            NotMeasuredError: A stream was lost.
-        """
-        buffer = bytearray(BUFFER)
-        end = clock() + seconds
-        while (left := end - clock()) > 0:
-            for number, _ in self.poller.poll(left, EVENTS):
-                self.total[number] += self._read(number, buffer, limit)
-
-
-def _not_open(_buffer: bytearray) -> int:
-    msg = "nothing is open at this number"
-    raise AssertionError(msg)
+        sock.settimeout(0)
 
 
 @dataclass
 class Deliveries:
     """
-    What a window of publishing gave.
+    What was delivered in a window of time.
 
     Attributes:
-        use: Over the window.
-        messages: Messages that every subscriber got within the window.
-        latencies: Seconds from just before a message is published to each of its receipts.
+        use: CPU time over the window.
+        messages: Messages that every subscriber received.
+        latencies: Seconds from just before a publish to each receipt.
     """
 
     use: Use
-    messages: int = 0
-    latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    messages: int
+    latencies: "array[float]" = field(repr=False)
 
 
-class Fanout(Closing):
+class Fanout:
     """
-    Publishes to subscribers, and counts what each of them gets.
+    Publishes messages to open streams, and checks what each stream receives.
 
-    All subscribers get all messages in the same order, so the message that a delivery is of
-    is known from the bytes that the subscriber has had. Publishes that are in flight at the
-    same time may be swapped by the server; then two of their latencies are swapped too.
-
-    As a context manager it closes its own connections at the end, not the subscribers'.
+    A server may reorder publishes that are in flight at the same time. Their bytes are the same, so
+    only their latencies are swapped.
     """
 
-    _publish = request("/publish", "POST", MESSAGE)
-
-    def __init__(self, process: ServerProcess, streams: Streams) -> None:
+    def __init__(self, streams: Streams, path: str, body: bytes, expected: Iterator[bytes]) -> None:
         """
         Args:
-            process: Who is published to.
             streams: The subscribers.
+            path: The path to publish on.
+            body: The message to publish.
+            expected: Each message as the subscribers should receive it.
         """
-        self._process = process
         self._streams = streams
-        self._controls: dict[int, socket.socket] = {}
-        self._answers: dict[int, bytes] = {}
-        self._free: deque[socket.socket] = deque()
+        self._process = streams.process
+        self._publish = request(path, body)
+        self._expected = expected
+        self._bytes = bytearray()
+        self._ends: list[int] = []
         self._sent: list[float] = []
         self._left: list[int] = []
+        self._had = dict.fromkeys(streams.total, 0)
         self._done = 0
+        self._allowed = 0
+        self._more_allowed = 0
+        self._latencies = array("d")
+        self._buffer = bytearray(256 * 1024)
+        self._view = memoryview(self._buffer)
+        self._controls: dict[int, socket.socket] = {}
         for _ in range(CONTROLS):
-            sock = connect(process.port)
-            number = sock.fileno()
-            self._controls[number] = sock
-            self._answers[number] = b""
-            self._free.append(sock)
-            streams.poller.register(number, select.EPOLLIN)
+            sock = self._process.connect()
+            sock.settimeout(0)
+            self._controls[sock.fileno()] = sock
+            streams.poller.register(sock, select.EPOLLIN)
+        self._free = deque(self._controls.values())
 
     def close(self) -> None:
         """
-        Close them.
+        Close the connections that publish. The streams stay open.
         """
-        for number, sock in self._controls.items():
-            self._streams.poller.unregister(number)
+        for sock in self._controls.values():
             sock.close()
 
-    def closed(self, in_flight: int, warm_up: float, duration: float, limit: Limit) -> Deliveries:
+    def closed(self, in_flight: int, warm_up: float, duration: float) -> Deliveries:
         """
-        Keep `in_flight` messages on their way, for `duration` seconds after `warm_up`.
+        Keep `in_flight` messages in flight, for `warm_up` and then `duration` seconds.
 
-        The window is from the first message that every subscriber has after `warm_up` to the
-        first one `duration` seconds later, however long that takes: a slow server joins
-        what it does into long bursts, and a window of a fixed length would cut one.
+        The window starts and ends when every subscriber has a message. A slow server works in long
+        bursts, and a window of a fixed length would cut one.
 
         Raises:
-            NotMeasuredError: A subscriber got what was not published, or a connection was
-                lost, or time is up.
+            NotMeasuredError: A subscriber received something else, or a connection was lost.
         """
-        pace = _Closed(Deliveries(Use(self._process)), in_flight, warm_up, duration)
-        self._run(pace, limit)
-        # The last messages on their way had fewer others beside them.
-        del pace.result.latencies[pace.recorded :]
-        return pace.result
+        self._allowed, self._more_allowed = self._done + in_flight, 1
+        self._run_until_done(clock() + warm_up)
+        self._latencies, before = array("d"), self._done
+        with using(self._process) as use:
+            self._run_until_done(clock() + duration)
+        result = Deliveries(use, self._done - before, self._latencies)
+        # Fewer messages are in flight from here on, so their latencies do not count.
+        self._latencies = array("d")
+        self._allowed, self._more_allowed = len(self._sent), 0
+        self._finish()
+        return result
 
-    def paced(self, rate: float, count: int, limit: Limit) -> Deliveries:
+    def paced(self, rate: float, count: int) -> Deliveries:
         """
         Publish `count` messages, `rate` a second, however long each of them takes.
 
         Raises:
             NotMeasuredError: As `closed`.
         """
-        pace = _Paced(Deliveries(Use(self._process)), rate, count)
-        self._run(pace, limit)
-        return pace.result
+        self._latencies = array("d")
+        with using(self._process) as use:
+            start = clock()
+            for number in range(count):
+                while (wait := start + number / rate - clock()) > 0:
+                    self._poll(wait)
+                self._allowed += 1
+                self._send()
+            self._finish()
+        return Deliveries(use, count, self._latencies)
 
-    def _run(self, pace: "_Closed | _Paced", limit: Limit) -> None:
-        poll, receive = self._streams.poller.poll, self._streams.receive
-        total, controls = self._streams.total, self._controls
-        sent, left = self._sent, self._left
-        buffer = bytearray(BUFFER)
-        record = pace.result.latencies.append
-        pace.start(clock())
-        while not pace.over or self._done < len(sent) or len(self._free) < CONTROLS:
-            limit.check()
-            wait = pace.wait(clock())
-            self._send(pace)
-            for number, _ in poll(wait, EVENTS):
-                if number in controls:
-                    self._read_answer(number, limit)
-                    self._send(pace)
-                    continue
-                try:
-                    size = receive[number](buffer)
-                except OSError as err:
-                    limit.lost("a subscriber's connection", err)
-                now = clock()
-                if not size:
-                    limit.lost("a subscriber's connection")
-                before = total[number]
-                total[number] = after = before + size
-                for message in self._messages(before, after, buffer):
-                    try:
-                        left[message] = rest = left[message] - 1
-                    except IndexError:
-                        msg = "a subscriber got more than was published"
-                        raise NotMeasuredError(msg) from None
-                    record(now - sent[message])
-                    if not rest:
-                        self._done += 1
-                        pace.complete(now)
-                        self._send(pace)
-        self._check_totals()
-
-    def _messages(self, before: int, after: int, _data: bytearray) -> range:
+    def _run_until_done(self, end: float) -> None:
         """
-        Which messages a subscriber has the last bytes of now.
-
-        Args:
-            before: Bytes that it had, after its first message.
-            after: Bytes that it has.
-            _data: Begins with those that came.
+        Run until `end`, and then until every subscriber has one message more.
         """
-        return range(before // SIZE, after // SIZE)
+        done = None
+        while done is None or self._done == done:
+            self._send()
+            self._poll(TIMEOUT)
+            if done is None and clock() >= end:
+                done = self._done
 
-    def _bytes_of(self, messages: int) -> int:
+    def _finish(self) -> None:
         """
-        The size of the first so many messages.
+        Wait for everything that is in flight, and check that nothing else arrived.
         """
-        return messages * SIZE
-
-    def _send(self, pace: "_Closed | _Paced") -> None:
-        while pace.wanted and self._free:
-            pace.wanted -= 1
-            self._left.append(self._streams.count)
-            self._sent.append(clock())
-            self._free.popleft().send(self._publish)
-
-    def _read_answer(self, number: int, limit: Limit) -> None:
-        sock = self._controls[number]
-        try:
-            more = sock.recv(4096)
-        except OSError as err:
-            limit.lost("a publisher's connection", err)
-        if not more:
-            limit.lost("a publisher's connection")
-        answer = self._answers[number] + more
-        if answer.endswith(b"\r\n\r\n"):
-            if not answer.startswith(b"HTTP/1.1 204 "):
-                msg = f"a publish was answered {answer[:40]!r}"
-                raise NotMeasuredError(msg)
-            self._answers[number] = b""
-            self._free.append(sock)
-        else:
-            self._answers[number] = answer
-
-    def _check_totals(self) -> None:
-        expected = self._bytes_of(len(self._sent))
-        wrong = sum(self._streams.total[number] != expected for number in self._streams.numbers())
+        while self._done < self._allowed or len(self._free) < CONTROLS:
+            self._poll(TIMEOUT)
+        expected = len(self._bytes)
+        wrong = sum(total != expected for total in self._streams.total.values())
         if wrong:
             msg = f"{wrong} subscribers do not have the {expected} bytes that were published"
             raise NotMeasuredError(msg)
 
+    def _send(self) -> None:
+        while self._free and len(self._sent) < self._allowed:
+            self._bytes += next(self._expected)
+            self._ends.append(len(self._bytes))
+            self._left.append(len(self._streams.total))
+            self._sent.append(clock())
+            self._free.popleft().send(self._publish)
 
-class _Closed:
-    """
-    When the next message is due: when an earlier one has come to every subscriber.
-    """
+    def _poll(self, wait: float) -> None:
+        """
+        Read from every socket that has data.
+        """
+        streams, controls = self._streams, self._controls
+        ready = streams.poller.poll(wait, _EVENTS)
+        if not ready and wait >= TIMEOUT:
+            self._process.check_alive()
+            msg = f"{len(self._sent) - self._done} messages were not delivered in {wait:g} s"
+            raise NotMeasuredError(msg)
+        for number, _ in ready:
+            if number in controls:
+                self._read_answer(controls[number])
+                continue
+            try:
+                size = streams.receive[number](self._buffer)
+            except OSError as err:
+                self._process.lost("a subscriber's connection", err)
+            if not size:
+                self._process.lost("a subscriber's connection")
+            now = clock()
+            before = streams.total[number]
+            streams.total[number] = after = before + size
+            if not self._bytes.startswith(self._view[:size], before):
+                msg = f"a subscriber received {bytes(self._view[:60])!r}, which was not expected"
+                raise NotMeasuredError(msg)
+            self._count(number, after, now)
 
-    def __init__(self, result: Deliveries, in_flight: int, warm_up: float, duration: float) -> None:
-        self.result = result
-        self.wanted = in_flight
-        self.over = False
-        self._warm_up = warm_up
-        self._duration = duration
-        self._begin = 0.0
-        self._end: float | None = None
-        self._done = 0
-        self._first = 0
-        self.recorded = 0
+    def _count(self, number: int, after: int, now: float) -> None:
+        """
+        Record the messages that a subscriber has received completely.
+        """
+        ends, sent, left = self._ends, self._sent, self._left
+        had = self._had[number]
+        while had < len(ends) and ends[had] <= after:
+            self._latencies.append(now - sent[had])
+            left[had] = rest = left[had] - 1
+            had += 1
+            if not rest:
+                self._done += 1
+                self._allowed += self._more_allowed
+                self._send()
+        self._had[number] = had
 
-    def start(self, now: float) -> None:
-        self._begin = now + self._warm_up
-
-    def wait(self, _now: float) -> float:
-        return 0.25
-
-    def complete(self, now: float) -> None:
-        self._done += 1
-        if self.over:
-            return
-        if self._end is None:
-            if now >= self._begin:
-                self._end = now + self._duration
-                self._first = self._done
-                del self.result.latencies[:]
-                self.result.use.start()
-        elif now >= self._end:
-            self.over = True
-            self.wanted = 0
-            self.recorded = len(self.result.latencies)
-            self.result.use.stop()
-            self.result.messages = self._done - self._first
-            return
-        self.wanted += 1
-
-
-class _Paced:
-    """
-    When the next message is due: by the clock.
-    """
-
-    def __init__(self, result: Deliveries, rate: float, count: int) -> None:
-        self.result = result
-        self.wanted = 0
-        self.over = False
-        self._period = 1 / rate
-        self._due = 0.0
-        self._to_come = count
-        self._count = count
-
-    def start(self, now: float) -> None:
-        self._due = now
-        self.result.use.start()
-
-    def wait(self, now: float) -> float:
-        while self._to_come and now >= self._due:
-            self._to_come -= 1
-            self._due += self._period
-            self.wanted += 1
-        return min(0.25, max(0.0, self._due - now)) if self._to_come else 0.25
-
-    def complete(self, _now: float) -> None:
-        self.result.messages += 1
-        if self.result.messages == self._count:
-            self.over = True
-            self.result.use.stop()
+    def _read_answer(self, sock: socket.socket) -> None:
+        answer = self._process.receive(sock)
+        check_status(answer, 204)
+        if not answer.endswith(b"\r\n\r\n"):
+            msg = f"a publish was answered in parts: {answer!r}"
+            raise NotMeasuredError(msg)
+        self._free.append(sock)
+        self._send()

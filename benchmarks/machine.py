@@ -1,59 +1,125 @@
 """
-What the benchmarks ran on: figures without it mean nothing.
+The machine and the interpreter: a description for the report, and reasons to distrust figures.
 """
 
+import gc
 import os
 import platform
+import resource
 import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from benchmarks.processes import Cores
+import psutil
+
 from benchmarks.servers import ROOT
 
-_BUSY = 0.3
-"""
-The load average from which something else has run in the last minute.
-"""
+_BUSY: Final = 0.3  # the load average above which other programs ran in the last minute
+_CORES: Final = sorted(os.sched_getaffinity(0))
+CLIENT_CORE: Final = _CORES[0]
+SERVER_CORE: Final = _CORES[-1]
+
+
+class NotMeasuredError(Exception):
+    """
+    A figure could not be measured. ``str()`` gives the reason in one line.
+    """
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """
+    Run on one core. Processes that are started here stay on it.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """
+    Keep the client on its core, and stop its garbage collector.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        with pinned(CLIENT_CORE):
+            yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def allow_files(count: int) -> None:
+    """
+    Raise the limit of open files, for this process and the servers.
+
+    Raises:
+        NotMeasuredError: The hard limit is lower than `count`.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < count:
+        msg = (
+            f"{count} open files are needed, and the hard limit is {hard}: "
+            f"raise it (ulimit -Hn {count}, as root) or use fewer subscribers with --sizes"
+        )
+        raise NotMeasuredError(msg)
+
+
+def is_optimised() -> bool:
+    """
+    Whether Python was compiled with profile-guided optimisation.
+    """
+    if sysconfig.get_config_var("Py_DEBUG"):
+        return False
+    # Distributions optimise Python too, but do not always keep the option in the configuration.
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return "--enable-optimizations" in options or sys.base_prefix == "/usr"
 
 
 def describe() -> dict[str, str]:
     """
-    The machine, the programs and the noise, in words, by what they are.
+    The machine and the programs on it, by what they are.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    cores = Cores.here()
-    apart = (
-        "on the same core"
-        if cores.server is None
-        else f"server on core {cores.server}, client on core {cores.client}"
-    )
+    build = "optimised build" if is_optimised() else "not an optimised build"
     return {
         "Processor": f"{_processor()}, {os.cpu_count()} cores",
-        "Placement": apart,
-        "Memory": f"{memory / 2**30:.0f} GB",
+        "Placement": f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}",
+        "Memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "Kernel": f"{platform.system()} {platform.release()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Frequency governor": _governor(),
+        "Python": f"{platform.python_implementation()} {platform.python_version()}, {build}",
+        "Load generator": _output("h2load", "--version"),
         "Load average before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
-        "Revision": _revision(),
+        "Revision": _output("git", "describe", "--always", "--dirty", "--exclude=*"),
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
 def cautions() -> list[str]:
     """
-    What about the machine makes figures worse than they could be.
+    Why figures from this machine may be wrong.
     """
     found = []
-    if Cores.here().server is None:
-        found.append("The client and the server had to share one core.")
-    if os.getloadavg()[0] > _BUSY:
+    if not is_optimised():
         found.append(
-            f"The machine was not idle before the run: load average {os.getloadavg()[0]:.2f}."
+            "Python was compiled without optimisations, as pyenv does by default. Remove "
+            ".venv-bench and run make bench PYTHON=/usr/bin/python3, or another optimised Python."
         )
-    if (governor := _governor()) not in ("performance", _NO_GOVERNOR):
-        found.append(f"The frequency governor is {governor}, not performance.")
+    if CLIENT_CORE == SERVER_CORE:
+        found.append("The client and the server shared one core.")
+    if (load := os.getloadavg()[0]) > _BUSY:
+        found.append(f"The machine was not idle before the run: load average {load:.2f}.")
     return found
 
 
@@ -64,25 +130,10 @@ def _processor() -> str:
     return platform.machine()
 
 
-_NO_GOVERNOR = "none (a virtual machine, or a fixed frequency)"
-
-
-def _governor() -> str:
-    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+def _output(*command: str) -> str:
     try:
-        return path.read_text().strip()
-    except OSError:
-        return _NO_GOVERNOR
-
-
-def _revision() -> str:
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],  # noqa: S607 - any git
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            command, cwd=ROOT, capture_output=True, text=True, check=False
         )
     except OSError:
         return "unknown"

@@ -2,16 +2,12 @@
 The picture at the top of the README: fan-out to many subscribers, for readers in a hurry.
 
 It is drawn from the results alone, in light and dark colours, with few servers and no notes.
-The plots in ``docs/benchmarks`` show all servers. ``python -m benchmarks.picture`` draws it again.
+The plots in ``docs/benchmarks`` show all servers.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from benchmarks.results import Results
-from benchmarks.spread import Spread
-
-FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 _SERVERS: Mapping[str, str] = {
     "twistream": "twistream",
@@ -77,12 +73,8 @@ def picture(results: Results) -> str:
 
 
 def _rate(results: Results, figure: str, server: str) -> int:
-    spread = Spread.of(results.values(figure, server, "deliveries_per_s").values())
+    spread = results.spread(figure, server, "deliveries_per_s")
     if spread is None:
         msg = f"the results have no {figure} for {server}"
         raise ValueError(msg)
     return round(spread.median / 1000) * 1000  # The last digits are noise.
-
-
-if __name__ == "__main__":
-    (FOLDER / "picture.svg").write_text(picture(Results.load(FOLDER / "results.json")))

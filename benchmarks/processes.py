@@ -1,10 +1,7 @@
 """
-The processes of the benchmarks: a server on one core, the client on another, and what the
-server's use of the CPU and of memory is. Linux only, as is the client.
+A server in a process of its own, and how much CPU and memory it uses.
 """
 
-import ctypes
-import gc
 import os
 import random
 import resource
@@ -16,166 +13,81 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import IO, Final, NoReturn
 
-from benchmarks.errors import NotMeasuredError
-from benchmarks.servers import HOST, ROOT, Server
+import psutil
 
-_START_LIMIT = 20.0
-"""
-Seconds that a server may take from its start to its first answer.
-"""
+from benchmarks.machine import SERVER_CORE, NotMeasuredError, pinned
+from benchmarks.servers import HOST, Server
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+TIMEOUT: Final = 20.0  # seconds that a server may take to start, or to send anything
 
-# Below the ports that the kernel gives to connections (32768 and up by default). One of
-# those may be in use by the client's own end of an earlier connection, and a client that
-# tries such a port before the server listens on it can connect to itself.
-_PORTS = range(21_000, 31_000)
-
-
-@dataclass(frozen=True)
-class Cores:
-    """
-    Which core is whose, or None for both where they cannot be kept apart.
-    """
-
-    client: int | None
-    server: int | None
-
-    @classmethod
-    def here(cls) -> Self:
-        """
-        Two of the cores that this process may use.
-        """
-        allowed = sorted(os.sched_getaffinity(0))
-        if len(allowed) < 2:
-            return cls(None, None)
-        return cls(allowed[0], allowed[-1])
-
-
-@contextmanager
-def _pinned(core: int | None) -> Iterator[None]:
-    before = os.sched_getaffinity(0)
-    if core is not None:
-        os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def undisturbed(cores: Cores) -> Iterator[None]:
-    """
-    Keep the client on its core, and the collector of garbage out of its way.
-    """
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        with _pinned(cores.client):
-            yield
-    finally:
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
-
-
-def allow_files(count: int) -> None:
-    """
-    Raise the limit of open files as far as it goes, for this process and the servers.
-
-    Raises:
-        NotMeasuredError: Fewer than `count` files can be open.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < count:
-        msg = (
-            f"{count} open files are needed, and the hard limit is {hard}: "
-            f"raise it (ulimit -Hn {count}, as root) or ask for fewer subscribers with --sizes"
-        )
-        raise NotMeasuredError(msg)
+# Below the ports that the kernel gives to outgoing connections (32768 and up by default).
+_PORTS: Final = range(21_000, 31_000)
 
 
 class ServerProcess:
     """
-    A server that runs, as a context manager. It is killed at the end: it has nothing to save.
+    A running server. See `serving`.
 
     Attributes:
-        server: What runs.
+        server: The server.
         port: The port of `HOST` that it listens on.
     """
 
-    def __init__(self, server: Server, cores: Cores) -> None:
-        """
-        Args:
-            server: What to run.
-            cores: The server's one is what all its threads and children run on.
-        """
+    def __init__(self, server: Server, port: int, output: IO[bytes]) -> None:
         self.server = server
-        self.port = _free_port()
-        self._cores = cores
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._clocks: list[int] = []
+        self.port = port
+        self._output = output
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            server.argv(port),
+            cwd="/",  # a server must not depend on the current folder
+            env={**os.environ, **server.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._tree: list[psutil.Process] = []
 
-    def __enter__(self) -> Self:
-        # A child inherits the core of its parent; `preexec_fn` would do it too, but not
-        # in a process that has threads, such as the one of the tests.
-        with _pinned(self._cores.server):
-            self._process = subprocess.Popen(  # noqa: S603 - a program of our own
-                self.server.argv(self.port),
-                cwd=ROOT,
-                env={**os.environ, **self.server.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            self._wait_for_an_answer()
-            self._clocks = [_cpu_clock(pid) for pid in self._pids()]
-        except BaseException:
-            self._kill()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
-        # The group, because some servers have a process that starts the one that serves.
+    def kill(self) -> None:
+        """
+        Kill the process and its children. A server has nothing to save.
+        """
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._output.close()
 
-    def _wait_for_an_answer(self) -> None:
-        # An accepted connection is not enough: the process that listens may be another
-        # than the one that serves, which is yet to come.
-        limit = time.monotonic() + _START_LIMIT
+    def wait_until_ready(self) -> None:
+        """
+        Wait for an answer. A server may accept connections before it can answer.
+
+        Raises:
+            NotMeasuredError: The server ended, or does not answer.
+        """
+        limit = time.monotonic() + TIMEOUT
         while time.monotonic() < limit:
             self.check_alive()
             try:
-                with socket.create_connection((HOST, self.port), timeout=1) as probe:
-                    probe.sendall(
-                        b"GET /nothing-is-here HTTP/1.1\r\nHost: %b\r\n\r\n" % HOST.encode()
-                    )
+                with self.connect() as probe:
+                    probe.sendall(f"GET /none HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
                     if probe.recv(1):
-                        return
+                        break
             except OSError:
-                time.sleep(0.01)
-        msg = f"gave no answer within {_START_LIMIT:.0f} s of its start{self._last_words()}"
-        raise NotMeasuredError(msg)
+                time.sleep(0.02)
+        else:
+            msg = f"the server did not answer within {TIMEOUT:.0f} s{self._last_line()}"
+            raise NotMeasuredError(msg)
+        parent = psutil.Process(self._process.pid)
+        self._tree = [parent, *parent.children(recursive=True)]
+
+    def connect(self) -> socket.socket:
+        """
+        A blocking connection to the server.
+        """
+        sock = socket.create_connection((HOST, self.port), timeout=TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
     def check_alive(self) -> None:
         """
@@ -185,82 +97,115 @@ class ServerProcess:
         status = self._process.poll()
         if status is not None:
             how = f"with status {status}" if status >= 0 else f"by signal {-status}"
-            msg = f"the server ended {how}{self._last_words()}"
+            msg = f"the server ended {how}{self._last_line()}"
             raise NotMeasuredError(msg)
 
-    def wait_a_moment(self, seconds: float) -> None:
+    def lost(self, what: str, error: BaseException | None = None) -> NoReturn:
         """
-        Give a server that is about to end the time to do so.
+        Report something that ended too early, such as a connection.
+
+        Raises:
+            NotMeasuredError: Always. If the server has ended, the message says how.
         """
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+            self._process.wait(0.5)
+        self.check_alive()
+        msg = f"{what} was lost" + (f": {type(error).__name__}: {error}" if error else "")
+        raise NotMeasuredError(msg) from error
 
-    def _last_words(self) -> str:
-        size = self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, size - 4096))
+    def receive(self, sock: socket.socket) -> bytes:
+        """
+        Receive at least one byte.
+
+        Raises:
+            NotMeasuredError: The connection is closed, or nothing arrives in time.
+        """
+        try:
+            data = sock.recv(256 * 1024)
+        except OSError as err:
+            self.lost("a connection", err)
+        if not data:
+            self.lost("a connection")
+        return data
+
+    def _last_line(self) -> str:
+        self._output.seek(0)
         lines = self._output.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return f": {said[-1]}" if said else ""
+        printed = [line.strip() for line in lines if line.strip()]
+        return f": {printed[-1]}" if printed else ""
 
     def cpu(self) -> float:
         """
-        Seconds of CPU time of the server so far, user and system, all threads.
-
-        Raises:
-            NotMeasuredError: The server has ended.
+        Seconds of CPU time that the server has used in all its threads and processes.
         """
         try:
-            return sum(time.clock_gettime(clock) for clock in self._clocks)
-        except OSError:
-            self.wait_a_moment(1)
-            self.check_alive()
-            raise
+            # The clock id that clock_getcpuclockid(3) returns. It counts nanoseconds, where psutil
+            # counts steps of 10 ms.
+            return sum(time.clock_gettime(~process.pid << 3 | 2) for process in self._tree)
+        except OSError as err:
+            self.lost("the server", err)
 
     def memory(self) -> int:
         """
         Bytes of resident memory.
-
-        Raises:
-            NotMeasuredError: The server has ended.
         """
-        self.check_alive()
-        return sum(
-            int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self._pids()
-        )
-
-    def _pids(self) -> list[int]:
-        """
-        The process and its descendants, which are in its session.
-        """
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with suppress(OSError):
-                    # The name of the program is in parentheses, and may have any in it.
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                    if int(fields[3]) == self._process.pid:
-                        found.append(int(entry.name))
-        return found
+        try:
+            return sum(process.memory_info().rss for process in self._tree)
+        except psutil.Error as err:
+            self.lost("the server", err)
 
 
-def machine_cpu() -> float:
+@contextmanager
+def serving(server: Server) -> Iterator[ServerProcess]:
     """
-    Seconds that all cores together were not idle so far, for whomever: other programs, and
-    other machines on the same hardware too.
+    Run a server.
+
+    Raises:
+        NotMeasuredError: It does not start.
     """
-    fields = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    with tempfile.TemporaryFile() as output:
+        with pinned(SERVER_CORE):
+            process = ServerProcess(server, _free_port(), output)
+        try:
+            process.wait_until_ready()
+            yield process
+        finally:
+            process.kill()
 
 
-def _cpu_clock(pid: int) -> int:
-    # Of the same counter as utime and stime of /proc/PID/stat, but in nanoseconds, where
-    # those are in steps of 10 ms: as much as a whole second of the smallest load here.
-    clock = ctypes.c_int()
-    error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
-    if error:
-        raise OSError(error, os.strerror(error))
-    return clock.value
+@dataclass
+class Use:
+    """
+    Seconds by the clock, and seconds of CPU time of the client and the server. See `using`.
+    """
+
+    seconds: float = 0.0
+    client: float = 0.0
+    server: float = 0.0
+
+    def shares(self) -> dict[str, float]:
+        """
+        The shares of the two cores, as they are kept in results.
+        """
+        return {"client_cpu": self.client / self.seconds, "server_cpu": self.server / self.seconds}
+
+
+@contextmanager
+def using(process: ServerProcess) -> Iterator[Use]:
+    """
+    Measure what happens inside a ``with``. The result is complete at its end.
+    """
+
+    def now() -> tuple[float, float, float]:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        client = time.process_time() + children.ru_utime + children.ru_stime
+        return time.perf_counter(), client, process.cpu()
+
+    use, before = Use(), now()
+    yield use
+    use.seconds, use.client, use.server = (
+        after - at for after, at in zip(now(), before, strict=True)
+    )
 
 
 def _free_port() -> int:

@@ -1,29 +1,54 @@
 """
-The results of a run, as they are kept in a file.
+The results of a run, as a file, and what several rounds say together.
+
+The ratio of two servers is taken within each round, where both had the same machine. Only then are
+the rounds combined.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from statistics import median
+from typing import Any, Final, NamedTuple, Self
 
-FORMAT = 1
-"""
-Of the file; another number is another format.
-"""
+FORMAT: Final = 1  # the version of the file's format
+
+_HEAD: Final = (
+    "machine",  # the machine, in words
+    "settings",  # how much was measured
+    "servers",  # title and versions of each server, in the order of tables
+    "left_out",  # why a server did not take part, by name
+    "cautions",  # why figures may be wrong
+    "finished",  # whether the run finished
+)
+
+
+class Spread(NamedTuple):
+    """
+    The median of several rounds, with the lowest and the highest value.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self | None:
+        """
+        The spread of some values, or None if there are no values.
+        """
+        ordered = sorted(values)
+        return cls(median(ordered), ordered[0], ordered[-1]) if ordered else None
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.median:.2f}"
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 class Results:
     """
     All figures of all rounds, with what they were measured on.
-
-    Attributes:
-        machine: What it ran on, in words.
-        settings: How much was measured.
-        servers: Title and versions of each server, by name, in the order of tables.
-        left_out: Why a server did not take part, by its name.
-        cautions: What has to be known about the machine.
-        finished: Whether the run came to its end.
     """
 
     def __init__(self) -> None:
@@ -35,58 +60,62 @@ class Results:
         self.finished = False
         self._cells: list[dict[str, Any]] = []
 
-    def put(self, number: int, figure: str, server: str, values: Mapping[str, float]) -> None:
+    def put(self, number: int, figure: str, server: str, values: Mapping[str, float] | str) -> None:
         """
-        Add a figure.
-
-        Args:
-            number: Of the round.
-            figure: What was measured.
-            server: Whose figure it is.
-            values: By what they are.
+        Add a figure of a round, or the reason why it is missing.
         """
-        # Six digits are more than any clock here gives. From the start, so that what is made
-        # of these results now is what is made of the file later.
-        rounded = {key: float(f"{value:.6g}") for key, value in values.items()}
-        cell = {"round": number, "figure": figure, "server": server, "values": rounded}
-        self._cells.append(cell)
-
-    def put_error(self, number: int, figure: str, server: str, reason: str) -> None:
-        """
-        Add a reason in the place of a figure.
-        """
-        cell = {"round": number, "figure": figure, "server": server, "error": reason}
+        cell: dict[str, Any] = {"round": number, "figure": figure, "server": server}
+        if isinstance(values, str):
+            cell["error"] = values
+        else:
+            # Rounded now, so that the report of this run equals a report of its file.
+            cell["values"] = {key: float(f"{value:.6g}") for key, value in values.items()}
         self._cells.append(cell)
 
     @property
     def figures(self) -> list[str]:
         """
-        The names of all figures, in the order in which they came first.
+        The names of all figures, in the order in which they were measured.
         """
         return list(dict.fromkeys(cell["figure"] for cell in self._cells))
 
     def servers_of(self, figure: str) -> list[str]:
         """
-        The names of the servers that took part in a figure, in the order of tables.
+        The names of the servers that have a figure, in the order of tables.
         """
         part = {cell["server"] for cell in self._cells if cell["figure"] == figure}
         return [name for name in self.servers if name in part]
 
     def values(self, figure: str, server: str, measure: str) -> dict[int, float]:
         """
-        One value for each round that has it, by the number of the round.
+        The values of all rounds, by the number of the round.
         """
         return {
             cell["round"]: cell["values"][measure]
             for cell in self._cells
-            if cell["figure"] == figure
-            and cell["server"] == server
+            if (cell["figure"], cell["server"]) == (figure, server)
             and measure in cell.get("values", ())
         }
 
+    def spread(self, figure: str, server: str, measure: str) -> Spread | None:
+        """
+        The spread of all rounds.
+        """
+        return Spread.of(self.values(figure, server, measure).values())
+
+    def ratio(self, figure: str, measure: str, above: str, below: str) -> Spread | None:
+        """
+        The spread of the ratio of two servers.
+        """
+        divisors = self.values(figure, below, measure)
+        values = self.values(figure, above, measure).items()
+        return Spread.of(
+            value / divisors[number] for number, value in values if divisors.get(number)
+        )
+
     def errors(self) -> list[tuple[int, str, str, str]]:
         """
-        Round, figure, server and reason of each figure that there is not.
+        Round, figure, server and reason of each missing figure.
         """
         return [
             (cell["round"], cell["figure"], cell["server"], cell["error"])
@@ -96,42 +125,32 @@ class Results:
 
     def save(self, path: Path) -> None:
         """
-        Write all of it, so that there is a whole file at `path` at any time.
+        Write the file. It is replaced at once, so there is always a complete file.
         """
-        head = {
-            "format": FORMAT,
-            "finished": self.finished,
-            "machine": self.machine,
-            "settings": self.settings,
-            "servers": self.servers,
-            "left_out": self.left_out,
-            "cautions": self.cautions,
-        }
-        # One line for each figure: a new run then shows as such in the history.
+        head = {"format": FORMAT} | {name: getattr(self, name) for name in _HEAD}
+        # One line for each figure keeps differences readable.
         cells = ",\n".join(json.dumps(cell) for cell in self._cells)
         text = f'{json.dumps(head, indent=1)[:-2]},\n "figures": [\n{cells}\n ]\n}}\n'
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(path.name + ".new")
         new.write_text(text)
-        new.replace(path)  # At once: an interrupted run leaves one or the other.
+        new.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """
+        Read a file.
+
         Raises:
             OSError: It cannot be read.
-            ValueError: It is not such a file.
+            ValueError: It is not a file of results.
         """
         data = json.loads(path.read_text())
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             msg = f"not results of these benchmarks in format {FORMAT}"
             raise ValueError(msg)
         results = cls()
-        results.machine = data["machine"]
-        results.settings = data["settings"]
-        results.servers = data["servers"]
-        results.left_out = data["left_out"]
-        results.cautions = data["cautions"]
-        results.finished = data["finished"]
+        for name in _HEAD:
+            setattr(results, name, data[name])
         results._cells = data["figures"]
         return results

@@ -1,4 +1,4 @@
-// The server in Go: net/http, one buffered channel for each subscriber.
+// The server in Go: net/http, with a buffered channel for each subscriber.
 package main
 
 import (
@@ -9,10 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
-// Messages that may wait for a subscriber before it is cut.
+// Messages that may be queued for a subscriber before it is disconnected.
 const buffered = 64
 
 var message = []byte("data: " + strings.Repeat("x", 92) + "\n\n")
@@ -22,13 +21,13 @@ var (
 	subscribers = make(map[chan []byte]struct{})
 )
 
-// start sends nothing yet: the head leaves with the first message.
+// start sets the headers. They are sent with the first message.
 func start(w http.ResponseWriter) http.Flusher {
 	w.Header().Set("Content-Type", "text/event-stream")
 	return w.(http.Flusher)
 }
 
-// send writes one message as a chunk of its own, and tells whether it could.
+// send writes one message as its own chunk, and reports whether it succeeded.
 func send(w http.ResponseWriter, flusher http.Flusher, message []byte) bool {
 	if _, err := w.Write(message); err != nil {
 		return false
@@ -59,19 +58,6 @@ func many(w http.ResponseWriter, r *http.Request) {
 	sendMany(w, number)
 }
 
-func ticks(w http.ResponseWriter, r *http.Request) {
-	flusher := start(w)
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for send(w, flusher, message) {
-		select {
-		case <-ticker.C:
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
 func subscribe(w http.ResponseWriter, r *http.Request) {
 	messages := make(chan []byte, buffered)
 	lock.Lock()
@@ -82,21 +68,21 @@ func subscribe(w http.ResponseWriter, r *http.Request) {
 		delete(subscribers, messages)
 		lock.Unlock()
 	}()
-	flusher, left := start(w), r.Context().Done()
+	flusher, disconnected := start(w), r.Context().Done()
 	for next, more := message, true; more && send(w, flusher, next); {
 		select {
 		case next, more = <-messages:
-		case <-left:
+		case <-disconnected:
 			return
 		}
 	}
 }
 
-// cut ends the stream of a subscriber that is too slow, after the messages that wait for it.
-func cut(messages chan []byte) {
+// disconnect ends the stream of a slow subscriber after its queued messages.
+func disconnect(messages chan []byte) {
 	lock.Lock()
 	defer lock.Unlock()
-	if _, there := subscribers[messages]; there {
+	if _, found := subscribers[messages]; found {
 		delete(subscribers, messages)
 		close(messages)
 	}
@@ -111,7 +97,7 @@ func publish(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	// Writing to all of them from here instead is no faster, and one could hold up the others.
+	// Writing to all of them here is no faster, and one of them could block the others.
 	var slow []chan []byte
 	lock.RLock()
 	for messages := range subscribers {
@@ -123,7 +109,7 @@ func publish(w http.ResponseWriter, r *http.Request) {
 	}
 	lock.RUnlock()
 	for _, messages := range slow {
-		cut(messages)
+		disconnect(messages)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -131,7 +117,6 @@ func publish(w http.ResponseWriter, r *http.Request) {
 func main() {
 	http.HandleFunc("/twelve", twelve)
 	http.HandleFunc("/many", many)
-	http.HandleFunc("/ticks", ticks)
 	http.HandleFunc("/subscribe", subscribe)
 	http.HandleFunc("/publish", publish)
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))

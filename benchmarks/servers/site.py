@@ -1,5 +1,5 @@
 """
-QuietSite: a `twisted.web.server.Site` without an access log, for both Twisted servers.
+What the servers on Twisted share: a site without an access log, and the resource to publish.
 """
 
 from collections.abc import Callable
@@ -15,28 +15,22 @@ from benchmarks.servers import BACKLOG, HOST
 reactor: Any = _reactor
 
 
-class QuietSite(Site):
-    """
-    Answers requests, and writes none of them down.
-    """
-
+class _QuietSite(Site):
     def log(self, request: HTTPRequest) -> None:
-        """
-        See `twisted.web.http.HTTPFactory.log`.
-        """
+        pass
 
 
 def serve(root: Resource, port: int) -> None:
     """
-    Serve `root` until the process is told to end.
+    Serve `root` until the process ends.
     """
-    reactor.listenTCP(port, QuietSite(root), backlog=BACKLOG, interface=HOST)
+    reactor.listenTCP(port, _QuietSite(root), backlog=BACKLOG, interface=HOST)
     reactor.run()
 
 
 class Publish(Resource):
     """
-    Send the body of the request to every subscriber, and answer 204.
+    Pass the body of a POST to a function, and answer 204.
     """
 
     isLeaf = True  # noqa: N815 - IResource
@@ -46,20 +40,17 @@ class Publish(Resource):
         self._send = send
 
     def render_POST(self, request: Request) -> int:  # noqa: N802 - Twisted's name
-        """
-        Publish one message.
-        """
-        assert request.content is not None  # noqa: S101 - it is read before anything is rendered
+        assert request.content is not None  # noqa: S101 - set before a resource renders
         self._send(request.content.read())
         request.setResponseCode(204)
-        # Returning b"" would send a Content-Length, which a 204 must not have (RFC 9110 8.6).
+        # Returning b"" would add a Content-Length, which a 204 must not have (RFC 9110 8.6).
         request.finish()
         return NOT_DONE_YET
 
 
 def count(request: Request) -> int:
     """
-    How many messages are asked for, by ``?n=``.
+    The number in ``?n=``.
     """
-    assert request.args is not None  # noqa: S101 - it is parsed before anything is rendered
+    assert request.args is not None  # noqa: S101 - set before a resource renders
     return int(request.args[b"n"][0])
