@@ -12,7 +12,7 @@ from twistream.checks import check_count, check_seconds, check_timer
 
 class CheckTests(SynchronousTestCase):
     def refused(self, error: type[Exception], check: Callable[..., Any], *args: Any) -> None:
-        with self.assertRaisesRegex(error, "^pause is "):
+        with self.assertRaisesRegex(error, "^pause must be "):
             check("pause", *args)
 
     def test_seconds(self) -> None:

@@ -47,10 +47,10 @@ class TreeTests(SynchronousTestCase):
     def test_words_and_figures(self) -> None:
         for error, text in (
             (errors.ClientDisconnected(), "client disconnected"),
-            (errors.SendTimeout(60.0), "client took nothing for 60 seconds"),
+            (errors.SendTimeout(60.0), "client accepted no data for 60 seconds"),
             (
-                errors.SlowConsumer({"queued": 9, "limit": 8}),
-                "client too slow: 9 bytes wait of 8",
+                errors.SlowConsumer(queued=9, limit=8),
+                "client too slow: 9 bytes queued, the limit is 8",
             ),
             (errors.StreamAborted(), "stream aborted"),
             (errors.StreamAborted("why"), "stream aborted: why"),

@@ -3,7 +3,7 @@ Stream HTTP responses from Twisted programs.
 """
 
 from twistream._version import __version__
-from twistream.channels import Channel, Hub
+from twistream.channels import Channel, Hub, MemoryEngine, Subscription
 from twistream.errors import (
     BufferOverflow,
     ChannelClosed,
@@ -27,6 +27,7 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
@@ -45,6 +46,8 @@ __all__ = (
     "HeadersSent",
     "Hub",
     "LimitExceeded",
+    "MemoryEngine",
+    "Message",
     "ResponseComplete",
     "SendTimeout",
     "ServerSentEvent",
@@ -55,5 +58,6 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "Subscription",
     "__version__",
 )

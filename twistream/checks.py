@@ -1,57 +1,61 @@
 """
-Checks of numbers that programs give, with errors that name the argument.
+Checks of the numbers that programs pass as arguments. The errors name the argument.
 """
 
-_LONGEST = 1e9
+_MAX_SECONDS = 1e9
 """
-Seconds, some thirty years. Beyond the range of floats a clock could not hold it.
+Thirty years. A clock is a float, and loses precision with larger values.
 """
 
-_SHORTEST_TIMER = 1e-3
+_MIN_TIMER = 1e-3
 """
-Seconds. A shorter timer would do nothing but run.
+A shorter timer would keep the reactor busy and do nothing else.
 """
 
 
 def check_seconds(name: str, value: float) -> float:
     """
-    Check the argument `name`, which is a number of seconds, and return it.
+    Check that the argument `name` is a number of seconds, and return it.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is negative, NaN or infinite, or longer than any program runs.
+        TypeError: It is not a number.
+        ValueError: It is negative, NaN, infinite, or more than 1e9.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} is a number of seconds, not {type(value).__name__}"
+        msg = f"{name} must be a number of seconds, not {type(value).__name__}"
         raise TypeError(msg)
-    if not 0 <= value <= _LONGEST:
-        msg = f"{name} is a number of seconds from 0 to {_LONGEST:g}, not {value}"
+    if not 0 <= value <= _MAX_SECONDS:
+        msg = f"{name} must be from 0 to {_MAX_SECONDS:g} seconds, not {value}"
         raise ValueError(msg)
     return value
 
 
 def check_timer(name: str, value: float) -> float:
     """
-    As `check_seconds`, for what something is looked at after: a millisecond at least.
+    Check that the argument `name` is a number of seconds for a timer, and return it.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is less than a millisecond, NaN, infinite, or more than 1e9.
     """
-    if check_seconds(name, value) < _SHORTEST_TIMER:
-        msg = f"{name} is at least {_SHORTEST_TIMER:g} seconds, not {value}"
+    if check_seconds(name, value) < _MIN_TIMER:
+        msg = f"{name} must be at least {_MIN_TIMER:g} seconds, not {value}"
         raise ValueError(msg)
     return value
 
 
 def check_count(name: str, value: int, least: int) -> int:
     """
-    Check the argument `name`, which is a number of things, and return it.
+    Check that the argument `name` is an int of at least `least`, and return it.
 
     Raises:
-        TypeError: It is no int.
-        ValueError: There are fewer than `least`.
+        TypeError: It is not an int.
+        ValueError: It is less than `least`.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} is an int, not {type(value).__name__}"
+        msg = f"{name} must be an int, not {type(value).__name__}"
         raise TypeError(msg)
     if value < least:
-        msg = f"{name} is at least {least}, not {value}"
+        msg = f"{name} must be at least {least}, not {value}"
         raise ValueError(msg)
     return value

@@ -1,53 +1,52 @@
 """
-The exceptions of this library, in one tree. Misuse raises Python's own.
+The exceptions of this library, in one tree. Misuse raises Python's own exceptions.
 
 ::
 
     StreamError
-    |- StreamClosed            the response is over; not the caller's bug
-    |  |- ClientDisconnected     the client left before the end
-    |  |- SendTimeout            the client took nothing for send_timeout seconds
-    |  |- SlowConsumer           the client read slower than was sent to it, and was cut
+    |- StreamClosed            the response ended early; not a bug of the caller
+    |  |- ClientDisconnected     the client disconnected
+    |  |- SendTimeout            the client accepted no data for send_timeout seconds
+    |  |- SlowConsumer           too much data was queued for a slow client
     |  |- StreamAborted          abort() was called, or the handler failed
-    |  `- ResponseComplete       a response without a body had all it may have
+    |  `- ResponseComplete       the response has no body, and its head is sent
     |- HeadersSent             too late to change the head
-    |- StreamFinished          used after the end: a bug of the caller
-    |- ChannelClosed           published to after its end: a bug of the caller
+    |- StreamFinished          the response is used after its end: a bug of the caller
+    |- ChannelClosed           publish() after close(): a bug of the caller
     |- ContentLengthMismatch   the body does not fit the declared Content-Length
-    |- BufferOverflow          too much waits to be sent
-    |- EncodeError             also TypeError: a value that its format cannot hold
-    |- DecodeError             also ValueError: what was read does not fit its format
-    |  `- LimitExceeded          more of it than may be kept
-    `- HTTPError               a status and a message to answer with
+    |- BufferOverflow          more than max_buffered bytes are queued
+    |- EncodeError             also TypeError: the format cannot represent a value
+    |- DecodeError             also ValueError: the input does not have its format
+    |  `- LimitExceeded          a part of the input is longer than the limit
+    `- HTTPError               the status and the message of an error page
 
-    StopStream                 no error: ends a stream_writer loop with success
+    StopStream                 not an error: ends a stream_writer loop with success
 
-This is the lowest layer: it imports nothing of the library.
+This is the lowest layer. It imports nothing from the library.
 """
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 
 class StreamError(Exception):
     """
-    The root of this library's errors.
+    The base class of this library's errors.
     """
 
 
 class StreamClosed(StreamError):
     """
-    The response is over before its time. Not the fault of the code that sees it.
+    The response ended early. It is not a bug of the code that receives this error.
     """
 
 
 class ClientDisconnected(StreamClosed):
     """
-    The client left before the end of the response.
+    The client disconnected before the end of the response.
 
     Attributes:
-        reason: What Twisted reported, for instance a
-            `twisted.internet.error.ConnectionLost`.
+        reason: The exception that Twisted reported, for instance a
+            `twisted.internet.error.ConnectionLost`, or None.
     """
 
     def __init__(self, reason: BaseException | None = None) -> None:
@@ -57,38 +56,39 @@ class ClientDisconnected(StreamClosed):
 
 class SendTimeout(StreamClosed):
     """
-    The client took nothing for too long while data waited, so it was cut off.
+    The connection was closed because the client accepted no data for too long.
 
     Attributes:
-        seconds: For how long a client may take nothing, which it did.
+        seconds: The ``send_timeout`` that the client exceeded.
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"client took nothing for {seconds:g} seconds")
+        super().__init__(f"client accepted no data for {seconds:g} seconds")
         self.seconds = seconds
 
 
 class SlowConsumer(StreamClosed):
     """
-    The client took less than was sent to it, for longer than could be buffered.
+    The connection was closed because too much data was queued for a slow client.
 
     Attributes:
-        statistics: How it stood with the client, in bytes: ``queued`` is what waited for
-            it, ``limit`` what may.
+        queued: The number of bytes that were queued for the client.
+        limit: The number of bytes that may be queued.
     """
 
-    def __init__(self, statistics: Mapping[str, int]) -> None:
-        super().__init__("client too slow: {queued} bytes wait of {limit}".format(**statistics))
-        self.statistics = statistics
+    def __init__(self, queued: int, limit: int) -> None:
+        super().__init__(f"client too slow: {queued} bytes queued, the limit is {limit}")
+        self.queued = queued
+        self.limit = limit
 
 
 class StreamAborted(StreamClosed):
     """
-    The server ended the response early, in a way that the client can see.
+    The server ended the response early. The client can see that it is incomplete.
 
     Attributes:
-        reason: What was given to ``abort()``; where the handler failed, the name of its
-            error, or the `ContentLengthMismatch` that it left.
+        reason: The argument of ``abort()``. If the handler failed, the name of its exception.
+            If the body did not have its declared length, the `ContentLengthMismatch`.
     """
 
     def __init__(self, reason: object = "") -> None:
@@ -98,7 +98,7 @@ class StreamAborted(StreamClosed):
 
 class ResponseComplete(StreamClosed):
     """
-    A response that may have no body (HEAD, 204, 205, 304) had all it may have.
+    The response has no body (HEAD, 204, 205, 304), and its head is sent.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class ResponseComplete(StreamClosed):
 
 class HeadersSent(StreamError):
     """
-    The head of the response has left: status and headers can no longer change.
+    The head of the response is sent: the status and the headers can no longer change.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class HeadersSent(StreamError):
 
 class StreamFinished(StreamError):
     """
-    The response was used after it had ended in good order: a bug of the caller.
+    The response is used after it ended normally: a bug of the caller.
     """
 
     def __init__(self) -> None:
@@ -125,24 +125,24 @@ class StreamFinished(StreamError):
 
 class ChannelClosed(StreamError):
     """
-    Something was published to a channel that has been closed: a bug of the caller.
+    A message is published to a closed channel: a bug of the caller.
 
     Attributes:
         channel: The name of the channel.
     """
 
     def __init__(self, channel: str) -> None:
-        super().__init__(f"the channel {channel!r} has been closed")
+        super().__init__(f"the channel {channel!r} has been closed; publish before close()")
         self.channel = channel
 
 
 class ContentLengthMismatch(StreamError):
     """
-    The body is not as long as the ``Content-Length`` that the handler declared.
+    The length of the body differs from the ``Content-Length`` that the handler declared.
 
     Attributes:
         declared: The declared length in bytes.
-        written: The length in bytes that the body has, or would have had.
+        written: The length of the body in bytes, including the data that was refused.
     """
 
     def __init__(self, declared: int, written: int) -> None:
@@ -153,18 +153,18 @@ class ContentLengthMismatch(StreamError):
 
 class BufferOverflow(StreamError):
     """
-    More than ``max_buffered`` bytes wait for the client already.
+    More than ``max_buffered`` bytes are already queued for the client.
 
-    Nothing of the write that raised it was taken, and all before it is kept.
+    The data of the call that raised it is discarded. The data before it stays queued.
 
     Attributes:
-        buffered: How many bytes wait.
-        limit: How many may.
+        buffered: The number of bytes that are queued.
+        limit: The number of bytes that may be queued.
     """
 
     def __init__(self, buffered: int, limit: int) -> None:
         super().__init__(
-            f"{buffered} bytes wait for the client, the limit is {limit}; "
+            f"{buffered} bytes are queued for the client, the limit is {limit}; "
             "await flush() between writes"
         )
         self.buffered = buffered
@@ -173,16 +173,16 @@ class BufferOverflow(StreamError):
 
 class EncodeError(StreamError, TypeError):
     """
-    A value cannot be expressed in the format that was asked for.
+    The format cannot represent a value.
     """
 
 
 class DecodeError(StreamError, ValueError):
     """
-    What was read does not fit its format.
+    The input does not have the expected format.
 
     Attributes:
-        offset: Where in the stream that is, in bytes from its beginning.
+        offset: The position of the error, in bytes from the start of the stream.
     """
 
     def __init__(self, reason: str, offset: int) -> None:
@@ -192,11 +192,11 @@ class DecodeError(StreamError, ValueError):
 
 class LimitExceeded(DecodeError):
     """
-    A part of what was read is longer than its reader may keep.
+    A part of the input is longer than the limit of its decoder.
 
     Attributes:
-        limit: How long it may be.
-        unit: What the limit counts, ``bytes of a line`` for instance.
+        limit: The limit.
+        unit: What the limit counts, for instance ``bytes of a line``.
     """
 
     def __init__(self, offset: int, limit: int, unit: str) -> None:
@@ -207,22 +207,22 @@ class LimitExceeded(DecodeError):
 
 class HTTPError(StreamError):
     """
-    Raised by a handler, before anything is sent, to choose the error page.
+    Raise it in a handler, before the head is sent, to answer with an error page.
 
-    It is an answer, not a failure: nothing is logged.
+    It is a normal response: nothing is logged.
 
     Attributes:
-        status: The status code, 400 to 599.
-        message: One line for the reader of the page.
+        status: The status code, from 400 to 599.
+        message: One line of text for the error page.
     """
 
     def __init__(self, status: int, message: str = "") -> None:
         """
         Raises:
-            ValueError: `status` is not the code of an error.
+            ValueError: `status` is not an int from 400 to 599.
         """
         if not isinstance(status, int) or not 400 <= status <= 599:
-            msg = f"an error page has a status from 400 to 599, not {status!r}"
+            msg = f"status must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
         super().__init__(f"{int(status)} {message}".rstrip())
         self.status = int(status)
@@ -231,7 +231,7 @@ class HTTPError(StreamError):
     @property
     def title(self) -> str:
         """
-        The status with its standard phrase, ``404 Not Found``.
+        The status code and its standard phrase, for instance ``404 Not Found``.
         """
         try:
             return f"{self.status} {HTTPStatus(self.status).phrase}"
@@ -241,5 +241,5 @@ class HTTPError(StreamError):
 
 class StopStream(Exception):
     """
-    Raised by the function given to ``stream_writer`` to end the loop with success.
+    Raise it in the function that was given to ``stream_writer`` to end the loop with success.
     """

@@ -20,7 +20,7 @@ class HubTests(ChannelTest):
 
     def test_a_channel_does_not_change_its_bounds(self) -> None:
         self.hub.channel("news", history=5, history_ttl=60)
-        with self.assertRaisesRegex(ValueError, "'news' is there already"):
+        with self.assertRaisesRegex(ValueError, "'news' exists with history=5, history_ttl=60"):
             self.hub.channel("news", history=6, history_ttl=60)
         with self.assertRaises(ValueError):
             self.hub.channel("news", history=5)
@@ -93,7 +93,7 @@ class PublishTests(ChannelTest):
     def test_it_acts_at_once_also_when_nobody_awaits_it(self) -> None:
         news = self.hub.channel("news", history=1)
         news.publish("a")
-        self.assertEqual(news.statistics().held, 1)
+        self.assertEqual(news.statistics().history, 1)
 
     def test_what_cannot_be_published_raises_at_the_call_and_changes_nothing(self) -> None:
         news = self.hub.channel("news", history=5)
@@ -111,13 +111,15 @@ class PublishTests(ChannelTest):
         ]
         for error, publish in cases:
             self.assertRaises(error, publish)
-        self.assertEqual((news.published, news.statistics().held), (0, 0))
+        self.assertEqual((news.published, news.statistics().history), (0, 0))
         self.assertEqual(client.read_raw(), b"")
 
     def test_a_closed_channel_refuses_and_says_which(self) -> None:
         news = self.hub.channel("news")
         news.close()
-        with self.assertRaisesRegex(ChannelClosed, "'news' has been closed") as caught:
+        with self.assertRaisesRegex(
+            ChannelClosed, "'news' has been closed; publish before"
+        ) as caught:
             news.publish("a")
         self.assertEqual(caught.exception.channel, "news")
 

@@ -115,7 +115,7 @@ class MailboxTests(SynchronousTestCase):
                         mailbox.drop(number)
                         dropped = [number]
                     else:
-                        dropped = mailbox.keep_only(number, size)
+                        dropped = mailbox.replace(number, size)
                 assert dropped == naive.put(number, size, policy)
             assert mailbox.size == naive.size <= limit
             assert len(mailbox) == len(naive.runs)
@@ -145,17 +145,17 @@ class MailboxTests(SynchronousTestCase):
         mailbox: Mailbox[int] = Mailbox(10)
         mailbox.put(1, 5)
         mailbox.put(2, 5)
-        self.assertEqual(mailbox.keep_only(3, 10), [1, 2])
-        self.assertEqual(mailbox.keep_only(4, 1), [3])
+        self.assertEqual(mailbox.replace(3, 10), [1, 2])
+        self.assertEqual(mailbox.replace(4, 1), [3])
         self.assertEqual(mailbox.size, 1)
         self.assertEqual(taken(mailbox, 100), [(1, 3), 4])
 
     def test_one_that_is_larger_than_the_limit_is_dropped_too(self) -> None:
         mailbox: Mailbox[int] = Mailbox(10)
         mailbox.put(1, 5)
-        self.assertEqual(mailbox.keep_only(2, 11), [1, 2])
+        self.assertEqual(mailbox.replace(2, 11), [1, 2])
         self.assertEqual(mailbox.size, 0)
-        self.assertEqual(mailbox.keep_only(3, 10), [])
+        self.assertEqual(mailbox.replace(3, 10), [])
         self.assertEqual(taken(mailbox, 100), [(1, 2), 3])
 
     def test_so_much_is_taken_as_may_be_and_at_least_one(self) -> None:

@@ -13,13 +13,13 @@ class StatisticsTests(ChannelTest):
         self.publish(red, 5)
         self.publish(blue, 2)
         of_red = red.statistics()
-        self.assertEqual((of_red.subscribers, of_red.published, of_red.held), (2, 5, 3))
+        self.assertEqual((of_red.subscribers, of_red.published, of_red.history), (2, 5, 3))
         self.assertEqual(
-            of_red.held_bytes, sum(len(f'[{n},"","{red.last[:16]}"]') for n in (3, 4, 5))
+            of_red.history_bytes, sum(len(f'[{n},"","{red.last[:16]}"]') for n in (3, 4, 5))
         )
         of_hub = self.hub.statistics()
         self.assertEqual((of_hub.channels, of_hub.subscriptions), (2, 2))
-        self.assertEqual((of_hub.published, of_hub.held), (7, 5))
+        self.assertEqual((of_hub.published, of_hub.history), (7, 5))
         both.read()
 
     def test_what_waits_is_counted_for_the_client_and_for_all(self) -> None:

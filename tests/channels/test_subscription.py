@@ -17,6 +17,7 @@ from twistream import (
     ClientDisconnected,
     ContentLengthMismatch,
     Context,
+    Message,
     SlowConsumer,
     StreamResource,
 )
@@ -462,6 +463,28 @@ class FilterTests(ChannelTest):
         self.assertEqual(len(reader.events), 3)
         self.assertEqual(reader.last_event_id, news.last)
 
+    def test_one_that_unsubscribes_is_not_called_again(self) -> None:
+        news = self.hub.channel("news")
+        called: list[str] = []
+
+        def passes(message: Message) -> bool:
+            called.append(message.id)
+            subscriptions[0].cancel()
+            return True
+
+        async def feed(ctx: Context) -> None:
+            subscriptions.append(ctx.sse(ping=None).subscribe(news, filter=passes))
+            subscriptions[0].addErrback(ends.append)
+            await ctx.done()
+
+        subscriptions: list[Any] = []
+        ends: list[Any] = []
+        client = self.client(feed)
+        client.read_raw()
+        self.publish(news, 3)
+        self.assertNotIn(b"data", client.read_raw())
+        self.assertEqual((len(called), len(ends), news.subscriber_count), (1, 1, 0))
+
     def test_one_that_raises_ends_its_own_stream_and_no_other(self) -> None:
         news = self.hub.channel("news", history=10)
         other = self.join(news)
@@ -580,8 +603,8 @@ class SlowTests(ChannelTest):
             self.clock.advance(0)
         [end] = self.ends
         assert isinstance(end, SlowConsumer)
-        self.assertGreater(end.statistics["queued"], end.statistics["limit"])
-        self.assertEqual(end.statistics["limit"], 1_000)
+        self.assertGreater(end.queued, end.limit)
+        self.assertEqual(end.limit, 1_000)
         self.assertTrue(reader.client.aborted)
         self.assertEqual(len(other.read().events), 60)
         self.assertEqual((news.statistics().cut, news.subscriber_count), (1, 1))
@@ -750,11 +773,11 @@ class SlowTests(ChannelTest):
         self.publish(news, 3)
         self.clock.advance(0)
         [subscription] = news.subscriptions
-        self.assertIs(subscription.take_position(), None)
+        self.assertIs(subscription.position_update(), None)
         reader.client.resume()
         self.settle()
-        self.assertEqual(subscription.take_position(), news.last)
-        self.assertIs(subscription.take_position(), None)
+        self.assertEqual(subscription.position_update(), news.last)
+        self.assertIs(subscription.position_update(), None)
 
 
 class CloseTests(ChannelTest):

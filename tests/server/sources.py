@@ -17,7 +17,7 @@ class MadeUp:
         sources: All sources of the last subscription.
         options: The options of the last subscription.
         detached: How often it was detached.
-        position: What the next `take_position` returns.
+        position: What the next `position_update` returns.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MadeUp:
     def detach(self) -> None:
         self.detached += 1
 
-    def take_position(self) -> str | None:
+    def position_update(self) -> str | None:
         position, self.position = self.position, None
         return position
 

@@ -229,8 +229,8 @@ class SlowMemberTests(BroadcastTest):
         self.assertTrue(slow.aborted)
         err = self.contexts[1].err
         assert isinstance(err, SlowConsumer)
-        self.assertEqual(err.statistics["limit"], 1000)
-        self.assertGreater(err.statistics["queued"], 1000)
+        self.assertEqual(err.limit, 1000)
+        self.assertGreater(err.queued, 1000)
         self.assertEqual(len(self.broadcast), 1)
 
     def test_who_is_cut_counts_as_one_that_left(self) -> None:

@@ -21,7 +21,7 @@ from twistream import (
 )
 from twistream.server.outlet import Outlet
 from twistream.wire.frames import Batch, Frame
-from twistream.wire.messages import EVENTS, LINES
+from twistream.wire.messages import EVENTS, JSON_LINES
 
 
 class OutletTest(StreamTest):
@@ -123,7 +123,7 @@ class OptionsTests(OutletTest):
         self.open(lambda ctx: ctx.sse().subscribe(self.source))
         self.assertIs(self.source.outlet.format, EVENTS)
         client = self.open(lambda ctx: ctx.subscribe(self.source))
-        self.assertIs(self.source.outlet.format, LINES)
+        self.assertIs(self.source.outlet.format, JSON_LINES)
         self.assertEqual(client.receive().header("Content-Type"), "application/jsonl")
 
     def test_a_type_that_is_set_stays(self) -> None:
@@ -490,7 +490,7 @@ class EndTests(OutletTest):
         deferred.cancel()
         self.failureResultOf(deferred, CancelledError)
         self.assertEqual(self.source.detached, 1)
-        self.assertIsNone(self.source.outlet.take_position())
+        self.assertIsNone(self.source.outlet.position_update())
         self.context.write("goes on")
         self.context.flush()
         self.assertEqual(client.read(), b"goes on")
@@ -501,7 +501,7 @@ class EndTests(OutletTest):
         left: list[Context] = []
         client = self.open(lambda ctx: ctx.on_connection_close(left.append))
         deferred = self.context.subscribe(self.source)
-        err = SlowConsumer({"queued": 2, "limit": 1})
+        err = SlowConsumer(queued=2, limit=1)
         self.source.outlet.cut(err)
         self.assertIs(self.context.err, err)
         self.assertIs(self.failureResultOf(deferred).value, err)

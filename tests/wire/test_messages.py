@@ -4,6 +4,7 @@ Messages of channels, as events and as lines.
 
 import enum
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -13,7 +14,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.strategies import LINES as ONE_LINE
 from tests.strategies import TEXTS
 from twistream import EncodeError, EventDecoder, ServerSentEvent
-from twistream.wire.messages import EVENTS, LINES, Gap, encoded
+from twistream.wire.messages import (
+    EVENTS,
+    JSON_LINES,
+    Delivery,
+    Events,
+    Gap,
+    Message,
+    Payload,
+    encoded,
+)
 
 GAP = Gap(requested="1-3", resumed_from="1-5", reason="trimmed")
 
@@ -69,7 +79,7 @@ class FormatTests(SynchronousTestCase):
 
     def test_the_types_of_their_streams(self) -> None:
         self.assertEqual(EVENTS.media_type, b"text/event-stream; charset=utf-8")
-        self.assertEqual(LINES.media_type, b"application/jsonl")
+        self.assertEqual(JSON_LINES.media_type, b"application/jsonl")
 
 
 class EventsTests(SynchronousTestCase):
@@ -109,8 +119,18 @@ class EventsTests(SynchronousTestCase):
         else:
             assert json.loads(read.data) == value
 
+    @given(*[TEXTS | st.text("a\r\n\0\ud800", max_size=4)] * 3)
+    def test_a_message_is_encoded_or_refused_as_any_event_is(
+        self, id_: str, data: str, event: str
+    ) -> None:
+        for name in (None, event):
+            self.assertEqual(
+                outcome(EVENTS.message, id_, data, name),
+                outcome(as_event, id_, data, name),
+            )
 
-class LinesTests(SynchronousTestCase):
+
+class JSONLinesTests(SynchronousTestCase):
     """
     As lines of JSON.
     """
@@ -122,38 +142,52 @@ class LinesTests(SynchronousTestCase):
             (b"5", "story", b'{"id":"1-4","event":"story","data":5}\n'),
             ("", "", b'{"id":"1-4","event":"","data":""}\n'),
         ):
-            self.assertEqual(LINES.message("1-4", payload, event), expected)
+            self.assertEqual(JSON_LINES.message("1-4", payload, event), expected)
 
     def test_what_looks_like_no_number_is_sent_all_the_same(self) -> None:
         for value in (None, {"a": None}, ["NaN"], "null", "-Infinity", {"nan": "Inf"}):
             for event in (None, "nan"):
-                line = json.loads(LINES.message("1-4", encoded(value), event))
+                line = json.loads(JSON_LINES.message("1-4", encoded(value), event))
                 self.assertEqual((line["data"], line.get("event")), (value, event))
 
     def test_the_value_of_an_enum_is_sent(self) -> None:
-        data = LINES.message("1-4", encoded(Kind.STORY), Kind.STORY)
+        data = JSON_LINES.message("1-4", encoded(Kind.STORY), Kind.STORY)
         self.assertEqual(json.loads(data), {"id": "1-4", "data": "story", "event": "story"})
 
     def test_a_gap_is_a_line_of_its_own_kind(self) -> None:
         for gap in (GAP, GAP_OF_SEVERAL):
-            data = LINES.gap(gap)
+            data = JSON_LINES.gap(gap)
             self.assertTrue(data.endswith(b"}\n"))
             self.assertEqual(json.loads(data), {"gap": as_json(gap)})
 
     def test_json_is_sent_as_it_was_encoded(self) -> None:
         for payload in (b"1e400", b'"\\u017c"', b"[1.0]"):
-            line = LINES.message("1-4", payload, None)
+            line = JSON_LINES.message("1-4", payload, None)
             self.assertEqual(line, b'{"id":"1-4","data":%b}\n' % payload)
 
     def test_a_position_cannot_be_said(self) -> None:
-        self.assertEqual(LINES.position("1-4"), b"")
+        self.assertEqual(JSON_LINES.position("1-4"), b"")
 
     @given(TEXTS, TEXTS | VALUES, st.none() | TEXTS)
     def test_what_is_sent_is_what_is_read(self, id_: str, value: Any, event: str | None) -> None:
-        data = LINES.message(id_, encoded(value), event)
+        data = JSON_LINES.message(id_, encoded(value), event)
         assert data.count(b"\n") == 1
         expected = {"id": id_, "data": value} | ({} if event is None else {"event": event})
         assert json.loads(data) == expected
+
+
+def as_event(id_: str, data: str, event: str | None) -> bytes:
+    return ServerSentEvent(data, event=event, id=id_).encode()
+
+
+def outcome(encode: Callable[..., bytes], *args: object) -> bytes | type[Exception]:
+    """
+    What a call returns, or the type of what it raises.
+    """
+    try:
+        return encode(*args)
+    except Exception as err:
+        return type(err)
 
 
 def as_json(gap: Gap) -> dict[str, Any]:
@@ -166,3 +200,81 @@ def as_json(gap: Gap) -> dict[str, Any]:
         "reason": gap.reason,
     }
     return told if gap.channels is None else told | {"channels": gap.channels}
+
+
+def message(payload: Payload = "text", event: str | None = None) -> Message:
+    """
+    The fourth message of a channel.
+    """
+    return Message(channel="news", id="1-4", previous="1-3", event=event, payload=payload)
+
+
+class Counted(Events):
+    """
+    A format that counts what it encodes.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+        self.count += 1
+        return super().message(id, payload, event)
+
+
+class MessageTests(SynchronousTestCase):
+    """
+    What was published, as it was.
+    """
+
+    def test_its_data_is_what_was_published(self) -> None:
+        values: tuple[Any, ...] = ("text", "", '{"a":1}', None, 5, {"a": [1, None]}, [True])
+        for value in values:
+            self.assertEqual(message(encoded(value)).data, value)
+
+    def test_its_data_is_read_once(self) -> None:
+        for value in ({"a": 1}, [None]):
+            one = message(encoded(value))
+            self.assertIs(one.data, one.data)
+
+    def test_its_size_is_bytes_with_its_name(self) -> None:
+        for payload, event, expected in (
+            ("", None, 0),
+            ("text", "", 4),
+            ("\u017c\u20ac", None, 5),
+            (b"[1]", None, 3),
+            (b"[1]", "\u017c", 5),
+            ("\u017c", "story", 7),
+        ):
+            self.assertEqual(message(payload, event).size, expected)
+
+    def test_its_name_for_people(self) -> None:
+        self.assertEqual(repr(message()), "<Message 1-4 of news>")
+
+
+class DeliveryTests(SynchronousTestCase):
+    """
+    A message on its way.
+    """
+
+    def test_it_says_where_a_stream_is_before_and_after_it(self) -> None:
+        one = message(event="story")
+        delivery = Delivery(one, EVENTS, "1-3,2-9", "1-4,2-9")
+        self.assertEqual((delivery.before, delivery.id), ("1-3,2-9", "1-4,2-9"))
+        self.assertIs(delivery.message, one)
+        self.assertEqual(delivery.data, b"event: story\nid: 1-4,2-9\ndata: text\n\n")
+
+    def test_it_is_encoded_once_for_each_format(self) -> None:
+        one, format_ = message(), Counted()
+        first, lines = one.encoded(format_, one.id), one.encoded(JSON_LINES, one.id)
+        self.assertEqual(first, b"id: 1-4\ndata: text\n\n")
+        self.assertEqual(lines, b'{"id":"1-4","data":"text"}\n')
+        self.assertIs(one.encoded(format_, one.id), first)
+        self.assertIs(one.encoded(JSON_LINES, one.id), lines)
+        self.assertEqual(format_.count, 1)
+
+    def test_for_streams_of_several_channels_it_has_their_id(self) -> None:
+        one = message()
+        alone = one.encoded(EVENTS, one.id)
+        self.assertEqual(one.encoded(EVENTS, "1-4,2-9"), b"id: 1-4,2-9\ndata: text\n\n")
+        self.assertIs(one.encoded(EVENTS, one.id), alone)

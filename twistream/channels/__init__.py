@@ -1,23 +1,28 @@
 """
 Channels: one message to many streams, with history and replay.
 
-A `Hub` has `Channel` s by their names. What is published to a channel goes to every stream
-that is subscribed to it; what its engine keeps is replayed to those that come later, or
-come again. The parts, from the top: `channel`, `subscription` (one stream that follows
-channels), `feed` (what streams that follow the same have in common), `topic` (what is behind
-a channel), `memory` (the engine that keeps messages in this process), `engine` (what an engine
-is), `mailbox` (what waits for a slow client), `message`, `statistics`.
+A `Hub` has a `Channel` for each name. A message that is published to a channel goes to every
+stream that is subscribed to it. Its engine keeps a history, which is replayed to clients that
+reconnect or subscribe later. The modules, from the top:
+
+- `channel`: what programs use
+- `subscription`: one stream that follows channels; `cursor`, `deliveries` and `filtering` are
+  its parts
+- `memory`: the engine that keeps messages in this process
+- `feed`: how a message gets from a log to the streams
+- `engine`: what an engine is
+- `mailbox`, `state`, `statistics`
 """
 
 from twistream.channels.channel import Channel, Hub
 from twistream.channels.memory import MemoryEngine
-from twistream.channels.message import Message
 from twistream.channels.statistics import (
     ChannelStatistics,
     HubStatistics,
     SubscriptionStatistics,
 )
 from twistream.channels.subscription import Subscription
+from twistream.wire.messages import Message
 
 __all__ = (
     "Channel",

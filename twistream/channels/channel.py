@@ -1,20 +1,21 @@
 """
-Hub and Channel: what programs publish to, and streams subscribe to.
+Hub and Channel: programs publish messages to a channel, and streams subscribe to it.
+
+Layer: channels, at the top.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from attrs import asdict
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twistream.channels.engine import Bounds, Engine
+from twistream.channels.feed import Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.channels.topic import Topic
 from twistream.checks import check_count, check_timer
 from twistream.errors import ChannelClosed
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
@@ -25,28 +26,29 @@ _COUNTERS = ("published", "dropped", "gaps", "cut")
 
 OnPresence: TypeAlias = Callable[["Channel", int], object]
 """
-Called with a channel and how many subscribers it has.
+Called with a channel and the number of its subscribers.
 """
 
 
 class Hub:
     """
-    Channels, by their names.
+    The channels of a program, by name.
 
-    A program has one, as a rule, and makes it where it makes its resources.
+    Most programs have one hub, and create it where they create their resources.
     """
 
     def __init__(self, engine: Engine | None = None, *, clock: IReactorTime | None = None) -> None:
         """
         Args:
-            engine: Keeps the messages; without one they are kept in this process.
-            clock: What the age of messages is measured by; that of the global reactor
-                if None, which is imported when it is needed first.
+            engine: Keeps the messages. The default is a `MemoryEngine`, which keeps them in
+                this process.
+            clock: Measures the age of messages. By default the global reactor, which is
+                imported when a clock is first needed.
         """
         self._engine: Engine = engine or MemoryEngine()
         self._clock = clock
         self._channels: dict[str, Channel] = {}
-        # Of channels that were closed: counters do not go back.
+        # The counters of closed channels, so that those of the hub never decrease.
         self._closed = dict.fromkeys(_COUNTERS, 0)
 
     def channel(
@@ -58,48 +60,55 @@ class Hub:
         history_bytes: int | None = None,
     ) -> "Channel":
         """
-        The channel of this name, which is made when it is asked for first.
+        Return the channel of this name, and create it if necessary.
 
-        Who asks first says how much of it is kept; others leave that out, or say the same. It
-        is there until it is closed, so close what has names without an end.
+        The first caller sets the history limits; others omit them, or pass the same ones. A
+        channel exists until it is closed, so close channels if their number is not bounded.
 
         Args:
-            history: How many messages are kept for those who come later. Where nobody says,
-                it is 0: the channel is live only, and a client that comes again is told of
-                a gap if anything was published meanwhile.
-            history_ttl: For how many seconds a message is kept, None for any time.
-            history_bytes: How many bytes of messages are kept, None for any number. They are
-                counted as they were published; each message takes half a kilobyte beside, and
-                its bytes again in each format that it is sent in.
+            history: The number of messages that are kept for clients that reconnect, or
+                subscribe later. The default is 0: the channel is live only, and a client that
+                reconnects is notified of a gap if a message was published meanwhile.
+            history_ttl: The time in seconds that a message is kept. By default it is kept
+                until one of the other limits is reached.
+            history_bytes: The size in bytes of all messages that are kept. By default it is
+                not limited. The size is that of the published data; in memory each message
+                takes half a kilobyte more, and its size again for each format that it is
+                sent in.
 
         Raises:
-            EncodeError: UTF-8 cannot hold the name.
-            TypeError: An argument is of the wrong type.
-            ValueError: The name is empty; a bound is negative, NaN or infinite, or a time of
-                under a millisecond; one is given without `history`; or the channel is there
-                with other bounds.
+            EncodeError: UTF-8 cannot encode the name.
+            TypeError: An argument has the wrong type.
+            ValueError: The name is empty. A limit is negative, NaN or infinite.
+                `history_ttl` is less than a millisecond. Another limit is given without
+                `history`. The channel exists and has other limits.
         """
         if not isinstance(name, str):
-            msg = f"the name of a channel is a str, not {type(name).__name__}"
+            msg = f"name must be a str, not {type(name).__name__}"
             raise TypeError(msg)
         if not name:
-            msg = "the name of a channel has at least one character"
+            msg = "name must not be empty"
             raise ValueError(msg)
         encode_text(name)
         bounds = _checked_bounds(history, history_ttl, history_bytes)
         channel = self._channels.get(name)
         if channel is None:
-            topic = Topic(name, bounds or Bounds(), self._engine, self._clock_in_use)
+            topic: Topic[Subscription] = Topic(
+                name, bounds or Bounds(), self._engine, self._get_clock
+            )
             channel = self._channels[name] = Channel(topic, on_close=self._forget)
         elif bounds not in (None, channel.bounds):
-            msg = f"the channel {name!r} is there already, with {channel.bounds}"
+            msg = (
+                f"the channel {name!r} exists with {channel.bounds}; "
+                "pass the same limits, or only the name"
+            )
             raise ValueError(msg)
         return channel
 
     @property
     def channels(self) -> "Sequence[Channel]":
         """
-        All channels that are not closed.
+        All open channels.
         """
         return tuple(self._channels.values())
 
@@ -112,42 +121,42 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         """
-        The sums of all channels. Takes as long as there are subscriptions.
+        The sums over all channels. The cost grows with the number of subscriptions.
         """
-        every = [asdict(channel.statistics()) for channel in self.channels]
-        sums = {name: sum(each[name] for each in every) for name in ("held", "held_bytes")}
-        counted = {
-            name: self._closed[name] + sum(each[name] for each in every) for name in _COUNTERS
+        each = [channel.statistics() for channel in self.channels]
+        counters = {
+            name: self._closed[name] + sum(getattr(one, name) for one in each) for name in _COUNTERS
         }
-        subscriptions = {each for channel in self.channels for each in channel.subscriptions}
+        subscriptions = {one for channel in self.channels for one in channel.subscriptions}
         return HubStatistics(
-            channels=len(every),
+            channels=len(each),
             subscriptions=len(subscriptions),
+            history=sum(one.history for one in each),
+            history_bytes=sum(one.history_bytes for one in each),
             queued=_queued(subscriptions),
-            **sums,
-            **counted,
+            **counters,
         )
 
-    def _clock_in_use(self) -> IReactorTime:
+    def _get_clock(self) -> IReactorTime:
         if self._clock is None:
-            from twisted.internet import reactor  # noqa: PLC0415 - not before it is needed
+            from twisted.internet import reactor  # noqa: PLC0415 - not before a clock is needed
 
             self._clock = IReactorTime(reactor)
         return self._clock
 
     def _forget(self, channel: "Channel") -> None:
         del self._channels[channel.name]
-        last = asdict(channel.statistics())
+        final = channel.statistics()
         for name in _COUNTERS:
-            self._closed[name] += last[name]
+            self._closed[name] += getattr(final, name)
 
 
 class Channel:
     """
-    One message to many streams, in order. Made by ``Hub.channel``.
+    Sends each message to all streams that are subscribed, in order. ``Hub.channel`` creates it.
     """
 
-    def __init__(self, topic: Topic, on_close: Callable[["Channel"], object]) -> None:
+    def __init__(self, topic: Topic[Subscription], on_close: Callable[["Channel"], object]) -> None:
         self._topic = topic
         self._on_close = on_close
 
@@ -157,44 +166,45 @@ class Channel:
     @property
     def name(self) -> str:
         """
-        Its name.
+        The name.
         """
         return self._topic.name
 
     @property
     def bounds(self) -> Bounds:
         """
-        How much of it is kept.
+        The limits of the history.
         """
         return self._topic.bounds
 
     @property
     def closed(self) -> bool:
         """
-        Whether it has been closed.
+        The channel is closed.
         """
         return self._topic.closed
 
     def publish(self, data: object, event: str | None = None) -> Deferred[str]:
         """
-        Send a message to all who are subscribed, and keep it for those who come later.
+        Send a message to all subscribers, and keep it in the history.
 
-        It acts at once, also when nobody awaits it. Subscribers get it at the end of this
-        turn of the reactor, together with all that is published in it.
+        The message is published even if the result is not awaited. Subscribers receive it at
+        the end of this turn of the reactor, together with the other messages of the turn.
 
         Args:
-            data: A str is sent as it is, but each kind of line end in it arrives as LF in
-                an event; anything else as compact JSON.
-            event: The name of its event; a browser takes ``message`` where there is none.
+            data: A str is sent as text; in an event, each line end in it arrives as LF. Any
+                other value is sent as compact JSON.
+            event: The name of the event. A browser handles an event without a name as
+                ``message``.
 
         Returns:
-            Fires with the id of the message when it is kept.
+            Fires with the id of the message when the message is kept.
 
         Raises:
-            ChannelClosed: The channel has been closed.
-            EncodeError: JSON, or UTF-8, cannot hold the data or the event.
-            TypeError: The event is no str.
-            ValueError: The event has CR, LF or NUL, or is ``gap``.
+            ChannelClosed: The channel is closed.
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            TypeError: The event is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
         if self._topic.closed:
             raise ChannelClosed(self.name)
@@ -205,65 +215,64 @@ class Channel:
     @property
     def last(self) -> str:
         """
-        The id of the newest message, or one that comes before all where there is none.
+        The id of the newest message. Before the first message, an id that precedes all.
         """
         return self._topic.log.last
 
     @property
     def oldest(self) -> str:
         """
-        The id after which all that is kept comes: subscribe with it to get everything.
+        The id that precedes the history: subscribe after it to receive all of the history.
         """
         return self._topic.log.oldest
 
     @property
     def published(self) -> int:
         """
-        How many messages have been published.
+        The number of messages that have been published.
         """
         return self._topic.log.published
 
     @property
     def subscriptions(self) -> Sequence[Subscription]:
         """
-        The streams that are subscribed, each with its ``context`` and ``statistics()``.
+        The subscriptions, each with its ``context`` and ``statistics()``.
         """
-        return tuple(self._topic.subscriptions)
+        return tuple(self._topic.followers)
 
     @property
     def subscriber_count(self) -> int:
         """
-        How many streams are subscribed.
+        The number of subscribers.
         """
-        return len(self._topic.subscriptions)
+        return len(self._topic.followers)
 
     def on_presence(self, callback: OnPresence) -> None:
         """
-        Call `callback` with this channel and the number of its subscribers, when that changes.
+        Call `callback` with this channel and the number of its subscribers when it changes.
 
-        Once at the end of a turn of the reactor, however many came and went in it. It may
-        return a Deferred or a coroutine. What it raises is logged.
+        It is called at most once in a turn of the reactor, at its end. It may return a Deferred
+        or a coroutine. Exceptions are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: `callback` is not callable.
         """
         if not callable(callback):
-            msg = f"a callback is a function, not {type(callback).__name__}"
+            msg = f"callback must be callable, not {type(callback).__name__}"
             raise TypeError(msg)
         self._topic.on_presence(partial(callback, self))
 
     def statistics(self) -> ChannelStatistics:
         """
-        What it has had and has. Takes as long as there are subscribers.
+        The current figures. The cost grows with the number of subscribers.
         """
         topic = self._topic
-        held, held_bytes = topic.log.held
         return ChannelStatistics(
-            subscribers=len(topic.subscriptions),
+            subscribers=len(topic.followers),
             published=topic.log.published,
-            held=held,
-            held_bytes=held_bytes,
-            queued=_queued(topic.subscriptions),
+            history=topic.log.history,
+            history_bytes=topic.log.history_bytes,
+            queued=_queued(topic.followers),
             dropped=topic.dropped,
             gaps=topic.gaps,
             cut=topic.cut,
@@ -271,10 +280,11 @@ class Channel:
 
     def close(self) -> None:
         """
-        End it: subscribers get what was published, and then their subscriptions end.
+        Close the channel. Subscriptions end after their clients have received all messages.
 
-        To a browser that comes again after that, for nothing, the answer is a 204, at which
-        it stays away. The hub forgets the channel, and would make another one of its name.
+        A browser then reconnects. If there is nothing to replay, the response is a 204, and
+        the browser stops. The hub forgets the channel, and creates a new one when asked for
+        the same name.
         """
         if not self._topic.closed:
             self._topic.close()
@@ -284,16 +294,18 @@ class Channel:
         self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
     ) -> Subscription:
         """
-        For streams, see `twistream.server.outlet.Source`.
+        Subscribe a stream. It implements `twistream.server.outlet.Source` for the server layer.
         """
-        topics: list[Topic] = []
+        topics: list[Topic[Subscription]] = []
         for source in sources:
-            if not isinstance(source, Channel):
-                msg = f"a channel cannot share a stream with a {type(source).__name__}"
-                raise TypeError(msg)
-            topics.append(source._topic)  # noqa: SLF001 - of this class
+            match source:
+                case Channel(_topic=topic):
+                    topics.append(topic)
+                case _:
+                    msg = f"subscribe() takes channels only, not {type(source).__name__}"
+                    raise TypeError(msg)
         if len(set(topics)) < len(topics):
-            msg = "a channel is there twice"
+            msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
         return Subscription(outlet, tuple(topics), options, _policy(topics, options.on_slow))
 
@@ -302,10 +314,13 @@ def _queued(subscriptions: Iterable[Subscription]) -> int:
     return sum(each.statistics().queued for each in subscriptions)
 
 
-def _policy(topics: Sequence[Topic], on_slow: OnSlow | None) -> OnSlow:
+def _policy(topics: Sequence[Topic[Subscription]], on_slow: OnSlow | None) -> OnSlow:
     without = [topic.name for topic in topics if not topic.bounds.history]
     if on_slow == "catchup" and without:
-        msg = f'on_slow="catchup" needs a history, which the channel {without[0]!r} does not have'
+        msg = (
+            f'on_slow="catchup" needs a history; create the channel {without[0]!r} with history, '
+            "or choose another policy"
+        )
         raise ValueError(msg)
     return on_slow or ("disconnect" if without else "catchup")
 
@@ -319,7 +334,7 @@ def _checked_bounds(
         check_count("history_bytes", history_bytes, 0)
     if history is None:
         if history_ttl is not None or history_bytes is not None:
-            msg = "history_ttl and history_bytes bound a history; give history, too"
+            msg = "history_ttl and history_bytes limit a history; pass history, too"
             raise ValueError(msg)
         return None
     check_count("history", history, 0)

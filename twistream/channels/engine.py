@@ -1,8 +1,10 @@
 """
-Engine: where the messages of channels are kept, and where their ids come from.
+Engine: keeps the messages of channels, and gives them their ids.
 
-An engine opens one `Log` for each channel. `twistream.channels.memory` has the one that
-keeps them in this process.
+An engine opens one `Log` for each channel. `twistream.channels.memory` has the one that keeps
+messages in this process.
+
+Layer: channels, below `feed`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,19 +14,18 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from twistream.channels.message import Message
-from twistream.wire.messages import Payload, Reason
+from twistream.wire.messages import Message, Payload, Reason
 
 
 @frozen(kw_only=True)
 class Bounds:
     """
-    How much of a channel is kept. See ``Hub.channel``.
+    The limits of a history. See ``Hub.channel``.
 
     Attributes:
-        history: Messages; none if 0.
-        history_ttl: How old they may be in seconds, None for any age.
-        history_bytes: Bytes of them, None for any number.
+        history: The number of messages; 0 for no history.
+        history_ttl: Their age in seconds; None for no limit.
+        history_bytes: Their total size in bytes; None for no limit.
     """
 
     history: int = 0
@@ -43,13 +44,14 @@ class Bounds:
 @frozen
 class Page:
     """
-    A part of a log, to go on from.
+    Consecutive messages of a log.
 
     Attributes:
-        messages: The messages, in order, with none between them missing.
-        start: The id before the first of them; where there are none, the one to go on from.
-        gap: Why there are messages missing between what was asked for and `start`, None if
-            there are none.
+        messages: The messages, in order.
+        start: The id that precedes the first message. If there are no messages, the id to
+            continue after.
+        gap: Why messages are missing between the requested id and `start`. None if no message
+            is missing.
     """
 
     messages: Sequence[Message]
@@ -59,59 +61,70 @@ class Page:
 
 class Log(Protocol):
     """
-    The messages of one channel, with ids that order them. An id has no comma.
+    The messages of one channel, in order. An id is a line of text without a comma.
     """
 
     @property
     def last(self) -> str:
         """
-        The id of the newest message that was received; of none, one that comes before all.
+        The id of the newest message. Before the first message, an id that precedes all.
         """
 
     @property
     def oldest(self) -> str:
         """
-        The id after which all that is held is read.
+        The id that precedes the history.
         """
 
     @property
     def published(self) -> int:
         """
-        How many messages were published.
+        The number of messages that have been published.
         """
 
     @property
-    def held(self) -> tuple[int, int]:
+    def history(self) -> int:
         """
-        How many messages are held, and bytes of them.
+        The number of messages in the history.
+        """
+
+    @property
+    def history_bytes(self) -> int:
+        """
+        The size of the history in bytes.
         """
 
     def owns(self, id: str) -> bool:
         """
-        Whether an id has the form of those of this log, in its present life.
+        Return whether `id` has the form of this log's ids.
+
+        The ids of another log, or of this one before a restart that lost messages, have not.
         """
 
     def behind(self, id: str) -> int:
         """
-        How many messages come after an id; of one that is not its own, all that are held.
+        Return the number of messages after `id`. For a foreign id, that of the history.
         """
 
     def append(self, event: str | None, payload: Payload) -> Deferred[str]:
         """
-        Add a message, at once, and fire with its id when it is kept.
+        Append a message, even if the result is not awaited.
+
+        Returns:
+            Fires with the id of the message when the message is kept.
         """
 
     def read(self, after: str) -> Deferred[Page]:
         """
-        The messages after an id: a page of them, from `last` an empty one.
+        Return a page of the messages after an id. After `last` it is empty.
 
-        Whatever the id is, this does not fail because of it: a page that does not follow
-        it says so.
+        Any text is allowed. If the history does not continue after it, the page starts with the
+        oldest message and has a gap.
         """
 
     def close(self) -> None:
         """
-        There will be no more messages. What is held can still be read.
+        Accept no more messages. The history can still be read.
         """
 
 
@@ -128,9 +141,11 @@ class Engine(Protocol):
         received: Callable[[Message], object],
     ) -> Log:
         """
-        The log of the channel of this name.
+        Open the log of a channel.
 
         Args:
-            clock: Gives the clock, when it is needed.
-            received: Called with each message, in order, once `last` is its id.
+            name: The name of the channel.
+            bounds: The limits of the history.
+            clock: Returns the clock. It is called when a clock is first needed.
+            received: Called with each message, in order, when `last` is its id.
         """

@@ -1,52 +1,160 @@
 """
-Feed: what the streams have in common that follow the same channels in the same format.
+Topic and Feed: how a message gets from the log of a channel to the streams that follow it.
 
-A message is encoded for all of them once, and goes round in one broadcast.
+Each channel has a `Topic`: its log, its followers and its counters. Streams that follow the same
+channels in the same format share a `Feed`, which encodes each message once and sends it to all
+of them in one broadcast. Both know a stream only as a `Follower`.
+
+Layer: channels, above `engine`.
 """
 
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from twistream.channels.message import Delivery, Message
-from twistream.channels.topic import Topic
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistream.channels.engine import Bounds, Engine, Log
+from twistream.scheduling.tasks import call
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
-from twistream.wire.messages import Format, compound_id
-
-FeedKey: TypeAlias = tuple[tuple[Topic, ...], Format, Turn]
+from twistream.wire.frames import Frame
+from twistream.wire.messages import Delivery, Format, Gap, Message, Reason, compound_id
 
 
 class Follower(Protocol):
     """
-    A stream, as far as a feed knows it.
+    A stream that follows channels.
     """
+
+    @property
+    def turn(self) -> Turn:
+        """
+        The turn of its clock.
+        """
 
     def finish(self) -> None:
         """
-        The channels are closed, and all that was published has gone round.
+        End the stream: its channels are closed, and all messages were sent to the broadcast.
         """
 
 
-class Feed:
+F = TypeVar("F", bound=Follower)
+
+
+class Topic(Generic[F]):
     """
-    One set of channels in one format, on one clock.
+    The messages of one channel, and the streams that follow it.
 
     Attributes:
-        broadcast: The streams that get each message as it comes.
-        form: The format.
+        bounds: The limits of its history.
+        closed: The channel is closed.
+        cut: The number of followers that were disconnected because they were too slow.
+        dropped: The number of messages that were dropped because followers were too slow.
+        feeds: Its feeds.
+        followers: Its followers.
+        gaps: The number of gaps that were reported to followers.
+        log: Its messages.
+        name: The name of the channel.
     """
 
-    __slots__ = ("_followers", "_key", "_topics", "_turn", "broadcast", "form")
+    _log = Logger()
 
-    def __init__(self, key: FeedKey) -> None:
+    def __init__(
+        self, name: str, bounds: Bounds, engine: Engine, clock: Callable[[], IReactorTime]
+    ) -> None:
+        self.name = name
+        self.bounds = bounds
+        self.closed = False
+        self.cut = self.dropped = self.gaps = 0
+        self.feeds: dict[FeedKey[F], Feed[F]] = {}
+        self.followers: dict[F, None] = {}
+        self._on_presence: tuple[Callable[[int], object], ...] = ()
+        self._reported_count = 0
+        self._report_is_due = False
+        self.log: Log = engine.open(name, bounds, clock, self._received)
+
+    def close(self) -> None:
+        """
+        Close the channel. Followers receive the messages that were published before.
+        """
+        self.closed = True
+        self.log.close()
+        for feed in list(self.feeds.values()):
+            feed.finish_if_closed()
+
+    def add(self, follower: F) -> None:
+        """
+        Add a follower.
+        """
+        self.followers[follower] = None
+        self._presence_changed(follower.turn)
+
+    def remove(self, follower: F) -> None:
+        """
+        Remove a follower.
+        """
+        del self.followers[follower]
+        self._presence_changed(follower.turn)
+
+    def on_presence(self, callback: Callable[[int], object]) -> None:
+        """
+        Call `callback` when the number of followers has changed. See ``Channel.on_presence``.
+        """
+        if not self._on_presence:
+            self._reported_count = len(self.followers)
+        self._on_presence += (callback,)
+
+    def _received(self, message: Message) -> None:
+        for feed in self.feeds.values():
+            feed.publish(message)
+
+    def _presence_changed(self, turn: Turn) -> None:
+        if self._on_presence and not self._report_is_due:
+            self._report_is_due = True
+            turn.at_end(self._report_presence)
+
+    def _report_presence(self) -> None:
+        self._report_is_due = False
+        count = len(self.followers)
+        if count != self._reported_count:
+            self._reported_count = count
+            for callback in self._on_presence:
+                call(callback, count).addErrback(self._log_failure)
+
+    def _log_failure(self, failure: Failure) -> None:
+        self._log.failure("a presence callback of {name!r} failed", failure, name=self.name)
+
+
+FeedKey: TypeAlias = tuple[tuple[Topic[F], ...], Format, Turn]
+"""
+Streams with the same channels, format and clock share a feed.
+"""
+
+
+class Feed(Generic[F]):
+    """
+    The streams that follow the same channels in the same format, on the same clock.
+
+    Attributes:
+        broadcast: The streams that receive each message when it is published.
+        format: The format of the messages.
+        topics: The channels.
+    """
+
+    __slots__ = ("_followers", "_key", "_turn", "broadcast", "format", "topics")
+
+    def __init__(self, key: FeedKey[F]) -> None:
         self._key = key
-        self._topics, self.form, self._turn = key
+        self.topics, self.format, self._turn = key
         self.broadcast = Broadcast(self._turn.clock)
-        self._followers: dict[Follower, None] = {}
+        self._followers: dict[F, None] = {}
 
     @classmethod
-    def join(cls, key: FeedKey, follower: Follower) -> "Feed":
+    def join(cls, key: FeedKey[F], follower: F) -> "Feed[F]":
         """
-        The feed of these channels, with one follower more. It is there for as long as it has any.
+        Return the feed with this key, after adding `follower` to it. The first one makes it.
         """
         topics = key[0]
         feed = topics[0].feeds.get(key)
@@ -54,33 +162,71 @@ class Feed:
             feed = cls(key)
             for topic in topics:
                 topic.feeds[key] = feed
-        feed._followers[follower] = None
+        feed.add(follower)
         return feed
 
-    def leave(self, follower: Follower) -> None:
+    def add(self, follower: F) -> None:
         """
-        A follower has gone. It must not be in the broadcast any more.
+        Add a follower. It joins the broadcast itself, when it has received older messages.
+        """
+        self._followers[follower] = None
+
+    def remove(self, follower: F) -> None:
+        """
+        Remove a follower, which has left the broadcast. The last one removes the feed.
         """
         del self._followers[follower]
         if not self._followers:
-            for topic in self._topics:
+            for topic in self.topics:
                 del topic.feeds[self._key]
 
     def publish(self, message: Message) -> None:
         """
-        Send a message that is the newest of its channel.
+        Send the newest message of one of the channels to the broadcast.
         """
-        if self.broadcast:
-            ids = [topic.log.last for topic in self._topics]
+        if not self.broadcast:
+            return
+        if len(self.topics) == 1:
+            before, after = message.previous, message.id
+        else:
+            ids = [topic.log.last for topic in self.topics]
             after = compound_id(ids)
             ids[ids.index(message.id)] = message.previous
-            self.broadcast.send(Delivery(message, self.form, compound_id(ids), after))
+            before = compound_id(ids)
+        self.broadcast.send(Delivery(message, self.format, before, after))
 
-    def close_if_all_are_closed(self) -> None:
+    def gap(self, requested: str, resumed_from: str, reasons: Mapping[int, Reason]) -> Frame:
         """
-        One of the channels has been closed.
+        Count a gap, and return the frame that reports it to a client.
+
+        Args:
+            requested: The id after which messages are missing.
+            resumed_from: The id after which the stream continues.
+            reasons: Why messages are missing, by the index of the channel.
         """
-        if all(topic.closed for topic in self._topics):
+        for index in reasons:
+            self.topics[index].gaps += 1
+        names = {self.topics[index].name: reason for index, reason in reasons.items()}
+        gap = Gap(
+            requested=requested,
+            resumed_from=resumed_from,
+            reason=next(iter(reasons.values())),
+            channels=names if len(self.topics) > 1 else None,
+        )
+        return Frame(self.format.gap(gap))
+
+    @property
+    def closed(self) -> bool:
+        """
+        All of the channels are closed.
+        """
+        return all(topic.closed for topic in self.topics)
+
+    def finish_if_closed(self) -> None:
+        """
+        One of the channels was closed: end all streams if it was the last one.
+        """
+        if self.closed:
             self._turn.at_end(self._finish)
 
     def _finish(self) -> None:

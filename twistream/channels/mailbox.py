@@ -1,5 +1,5 @@
 """
-Mailbox: what waits for one slow subscriber, within a bound.
+Mailbox: a bounded queue of items that may drop items, and remembers where.
 
 Pure: it knows nothing of channels, clients or clocks.
 """
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 class Hole(Generic[T]):
     """
-    Takes the place of items that were dropped.
+    Stands for consecutive items that were dropped.
 
     Attributes:
         first: The first of them.
@@ -27,64 +27,65 @@ class Hole(Generic[T]):
 
 class Mailbox(Generic[T]):
     """
-    Items in order, with their sizes. One that is full is told what to drop, or refuses.
+    Items in order, each with its size. The caller decides what to drop when it is full.
 
     Attributes:
-        limit: How much it holds, in the unit of the sizes.
-        size: How much it has.
+        limit: The total size that it may have.
+        size: The total size of its items.
     """
 
-    __slots__ = ("_items", "limit", "size")
+    __slots__ = ("_entries", "limit", "size")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        # A list, because most are empty: an empty deque takes ten times as much.
-        self._items: list[tuple[T | Hole[T], int]] = []
+        # A list, because most are empty, and an empty deque takes ten times the memory.
+        self._entries: list[tuple[T | Hole[T], int]] = []
 
     def __len__(self) -> int:
         """
-        How many items it has, holes included.
+        The number of items and holes.
         """
-        return len(self._items)
+        return len(self._entries)
 
     @property
-    def waiting(self) -> int:
+    def item_count(self) -> int:
         """
-        How many items it has, without holes.
+        The number of items, without holes.
         """
-        return sum(not isinstance(item, Hole) for item, _ in self._items)
+        return sum(not isinstance(entry, Hole) for entry, _ in self._entries)
 
     def put(self, item: T, size: int) -> bool:
         """
-        Add an item, and return whether there was room for it. If not, nothing has changed.
+        Add an item, and return True; or return False if it does not fit.
 
-        After items that were dropped, nothing has room until the hole is taken out.
+        Nothing fits behind a hole, so that there is at most one.
         """
-        ends_in_a_hole = self._items and isinstance(self._items[-1][0], Hole)
-        if ends_in_a_hole or self.size + size > self.limit:
+        ends_with_hole = self._entries and isinstance(self._entries[-1][0], Hole)
+        if ends_with_hole or self.size + size > self.limit:
             return False
-        self._add(item, size)
+        self._entries.append((item, size))
+        self.size += size
         return True
 
     def drop(self, item: T) -> None:
         """
-        There was no room for this item: leave a hole behind those that are there.
+        Drop an item that does not fit: a hole behind the other items stands for it.
         """
-        last = self._items[-1][0] if self._items else None
+        last = self._entries[-1][0] if self._entries else None
         if isinstance(last, Hole):
             last.last = item
         else:
-            self._items.append((Hole(item, item), 0))
+            self._entries.append((Hole(item, item), 0))
 
-    def keep_only(self, item: T, size: int) -> list[T]:
+    def replace(self, item: T, size: int) -> list[T]:
         """
-        There was no room for this item: drop the others for it, and leave a hole before it.
+        Drop all other items to make room for this one: a hole before it stands for them.
 
         Returns:
-            What was dropped; the item too, if it is larger than the limit.
+            The items that were dropped. An item that is larger than the limit is among them.
         """
-        gone: list[T | Hole[T]] = [each for each, _ in self._items]
+        gone: list[T | Hole[T]] = [entry for entry, _ in self._entries]
         if size > self.limit:
             gone.append(item)
         first, last = gone[0], gone[-1]
@@ -92,27 +93,24 @@ class Mailbox(Generic[T]):
             first.first if isinstance(first, Hole) else first,
             last.last if isinstance(last, Hole) else last,
         )
-        self._items = [(hole, 0)]
+        self._entries = [(hole, 0)]
         self.size = 0
         if size <= self.limit:
-            self._add(item, size)
-        return [each for each in gone if not isinstance(each, Hole)]
+            self._entries.append((item, size))
+            self.size = size
+        return [entry for entry in gone if not isinstance(entry, Hole)]
 
     def take(self, most: int) -> list[T | Hole[T]]:
         """
-        Take out the oldest items: so many that their sizes are at most `most`, at least one.
+        Remove and return the oldest items: at least one, and at most a total size of `most`.
         """
-        count, size = 0, 0
-        for _, its in self._items:
-            if count and size + its > most:
+        count, total = 0, 0
+        for _, size in self._entries:
+            if count and total + size > most:
                 break
             count += 1
-            size += its
-        taken = [item for item, _ in self._items[:count]]
-        del self._items[:count]
-        self.size -= size
+            total += size
+        taken = [entry for entry, _ in self._entries[:count]]
+        del self._entries[:count]
+        self.size -= total
         return taken
-
-    def _add(self, item: T, size: int) -> None:
-        self._items.append((item, size))
-        self.size += size

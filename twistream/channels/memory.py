@@ -1,5 +1,7 @@
 """
 MemoryEngine: keeps the messages of channels in this process.
+
+Layer: channels, above `engine`.
 """
 
 import re
@@ -12,44 +14,42 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from twistream.channels.engine import Bounds, Page
-from twistream.channels.message import Message
 from twistream.scheduling.turn import Turn
 from twistream.scheduling.wheel import Timer
-from twistream.wire.messages import Payload, Reason
+from twistream.wire.messages import Message, Payload, Reason
 
 PAGE_COUNT = 128
 PAGE_SIZE = 64 * 1024
 """
-Messages, and bytes of them, that are read at once: what is sent in one piece.
+The number of messages in a page, and their size in bytes: what one send takes.
 """
 
 _EPOCH_BYTES = 8
 """
-Random bytes of an epoch: two lives of a channel never have the same, as far as anybody will
-live to see.
+Random bytes of an epoch, enough that no two logs ever have the same.
 """
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
-_SOON = 0.001
+_MIN_WAIT = 0.001
 """
-Seconds to the next look at messages that are just about to be too old.
+Seconds. The shortest time after which the timer looks for expired messages again.
 """
 
-_Kept: TypeAlias = tuple[Message, int, float]
+_Entry: TypeAlias = tuple[Message, int, float]
 """
-A message, its size in bytes, and when it is too old.
+A message, its size in bytes, and the time when it expires.
 """
 
 _DROPPED: Any = None
 """
-In the place of a message, so that it is freed.
+Replaces an entry, so that its message is freed.
 """
 
 
 class MemoryEngine:
     """
-    The engine of a hub that nothing else is said of. Its messages end with the process.
+    The default engine. Messages are lost when the process exits.
     """
 
     def open(
@@ -60,14 +60,14 @@ class MemoryEngine:
         received: Callable[[Message], object],
     ) -> "MemoryLog":
         """
-        See `twistream.channels.engine.Engine`.
+        Open the log of a channel. See `twistream.channels.engine.Engine.open`.
         """
         return MemoryLog(name, bounds, clock, received)
 
 
 class MemoryLog:
     """
-    The messages of one channel. An id is ``<epoch>-<number>``, with an epoch for each log.
+    The messages of one channel. An id is ``<epoch>-<number>``; each log has its own epoch.
     """
 
     def __init__(
@@ -90,35 +90,43 @@ class MemoryLog:
     @property
     def oldest(self) -> str:
         """
-        See `twistream.channels.engine.Log`.
+        The id that precedes the history.
         """
         self._expire()
         return self._before_first()
 
     @property
-    def held(self) -> tuple[int, int]:
+    def history(self) -> int:
         """
-        See `twistream.channels.engine.Log`.
+        The number of messages in the history.
         """
         self._expire()
-        return len(self._history), self._history.size
+        return len(self._history)
+
+    @property
+    def history_bytes(self) -> int:
+        """
+        The size of the history in bytes.
+        """
+        self._expire()
+        return self._history.size
 
     def owns(self, id: str) -> bool:
         """
-        See `twistream.channels.engine.Log`.
+        Return whether `id` is one of this log's ids.
         """
         return self._number(id) is not None
 
     def behind(self, id: str) -> int:
         """
-        See `twistream.channels.engine.Log`.
+        Return the number of messages after `id`. For a foreign id, that of the history.
         """
         number = self._number(id)
         return len(self._history) if number is None else max(0, self.published - number)
 
     def append(self, event: str | None, payload: Payload) -> Deferred[str]:
         """
-        See `twistream.channels.engine.Log`.
+        Append a message. The returned Deferred has fired with its id.
         """
         previous = self.last
         self.published += 1
@@ -137,11 +145,11 @@ class MemoryLog:
 
     def read(self, after: str) -> Deferred[Page]:
         """
-        See `twistream.channels.engine.Log`.
+        Return a page of the messages after an id. The returned Deferred has fired.
         """
         self._expire()
         number = self._number(after)
-        first = self.published - len(self._history)  # The number before the first held.
+        first = self.published - len(self._history)  # The one that precedes the history.
         gap: Reason | None = None
         if number is None:
             gap = "unknown"
@@ -155,7 +163,7 @@ class MemoryLog:
 
     def close(self) -> None:
         """
-        See `twistream.channels.engine.Log`.
+        Accept no more messages, and stop the timer.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -180,11 +188,11 @@ class MemoryLog:
         self._timer = Turn.of(self._clock()).timers.later(seconds, self._expire_now)
 
     def _expire_now(self) -> None:
-        # So that what nobody asks for does not stay.
+        # Frees expired messages even if nobody reads the log.
         self._timer = None
         self._expire()
         if self._history:
-            self._expire_in(max(self._history.expires - self._clock().seconds(), _SOON))
+            self._expire_in(max(self._history.expires - self._clock().seconds(), _MIN_WAIT))
 
     def _before_first(self) -> str:
         return f"{self._prefix}{self.published - len(self._history)}"
@@ -198,65 +206,66 @@ class MemoryLog:
 
 class _History:
     """
-    The newest messages, within bounds.
+    The newest messages within the limits.
 
     Attributes:
-        size: Bytes of them.
+        size: Their total size in bytes.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        # Those before `_start` are no more. A deque would be slow to read from the middle.
-        self._kept: list[_Kept] = []
+        # Entries before `_start` are dropped. A list, because reading the middle of a deque
+        # is slow.
+        self._entries: list[_Entry] = []
         self._start = 0
         self.size = 0
 
     def __len__(self) -> int:
-        return len(self._kept) - self._start
+        return len(self._entries) - self._start
 
     @property
     def expires(self) -> float:
         """
-        When the oldest is too old.
+        The time when the oldest message expires.
         """
-        return self._kept[self._start][2]
+        return self._entries[self._start][2]
 
     def add(self, message: Message, expires: float = inf) -> None:
         """
-        Add the newest message, and drop the oldest as the bounds ask for.
+        Add the newest message, and drop the oldest ones until all limits are met.
         """
         size = message.size
-        self._kept.append((message, size, expires))
+        self._entries.append((message, size, expires))
         self.size += size
-        most = inf if self._bounds.history_bytes is None else self._bounds.history_bytes
-        while len(self) > self._bounds.history or self.size > most:
+        limit = inf if self._bounds.history_bytes is None else self._bounds.history_bytes
+        while len(self) > self._bounds.history or self.size > limit:
             self._drop_oldest()
 
     def trim(self, now: float) -> None:
         """
-        Drop what is too old, or from a future that the clock has been put back from.
+        Drop expired messages, and those from the future if the clock was set back.
         """
-        last = now + (self._bounds.history_ttl or inf)
-        while len(self) and not now < self.expires <= last:
+        latest = now + (self._bounds.history_ttl or inf)
+        while len(self) and not now < self.expires <= latest:
             self._drop_oldest()
 
     def page(self, start: int) -> list[Message]:
         """
-        The messages from the one at `start`, of which there are so many as make a page.
+        Return the messages from index `start`, as many as fit into a page.
         """
         messages: list[Message] = []
-        size, first = 0, self._start + start
-        for message, its, _ in self._kept[first : first + PAGE_COUNT]:
-            size += its
-            if messages and size > PAGE_SIZE:
+        total, first = 0, self._start + start
+        for message, size, _ in self._entries[first : first + PAGE_COUNT]:
+            total += size
+            if messages and total > PAGE_SIZE:
                 break
             messages.append(message)
         return messages
 
     def _drop_oldest(self) -> None:
-        self.size -= self._kept[self._start][1]
-        self._kept[self._start] = _DROPPED
+        self.size -= self._entries[self._start][1]
+        self._entries[self._start] = _DROPPED
         self._start += 1
-        if self._start * 2 > len(self._kept):
-            del self._kept[: self._start]
+        if self._start * 2 > len(self._entries):
+            del self._entries[: self._start]
             self._start = 0

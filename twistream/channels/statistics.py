@@ -1,5 +1,7 @@
 """
-Figures of hubs, channels and subscriptions, as they are when asked for.
+Statistics: figures of hubs, channels and subscriptions. Each object is a snapshot.
+
+Layer: channels, at the bottom.
 """
 
 from attrs import frozen
@@ -8,13 +10,13 @@ from attrs import frozen
 @frozen(kw_only=True)
 class SubscriptionStatistics:
     """
-    How one stream keeps up.
+    How well one client keeps up.
 
     Attributes:
-        queued: Bytes that wait for its client in this process.
-        dropped: Messages that it did not get because its client was too slow.
+        queued: Bytes that are queued for the client in this process.
+        dropped: Messages that were dropped because the client was too slow.
         lag: Messages of its channels that have not been sent to it.
-        last_drain: The time, on its clock, when last nothing waited for its client.
+        last_drain: The time on its clock when the queue was last empty.
     """
 
     queued: int
@@ -26,24 +28,24 @@ class SubscriptionStatistics:
 @frozen(kw_only=True)
 class ChannelStatistics:
     """
-    What a channel has had and has.
+    The figures of one channel.
 
     Attributes:
         subscribers: Streams that are subscribed.
-        published: Messages that its engine knows to have been published.
-        held: Messages in the history.
-        held_bytes: Bytes of them.
-        queued: Bytes that wait for its subscribers. What waits for a stream that follows
-            several channels is counted in each.
-        dropped: Messages that subscribers did not get because they were too slow.
-        gaps: Gaps that subscribers were told of.
-        cut: Subscribers that were cut because they were too slow.
+        published: Messages that have been published, as far as the engine knows.
+        history: Messages in the history.
+        history_bytes: Bytes in the history.
+        queued: Bytes that are queued for subscribers. A stream that follows several channels
+            counts in each of them.
+        dropped: Messages that were dropped because a subscriber was too slow.
+        gaps: Gaps that were reported to subscribers.
+        cut: Subscribers that were disconnected because they were too slow.
     """
 
     subscribers: int
     published: int
-    held: int
-    held_bytes: int
+    history: int
+    history_bytes: int
     queued: int
     dropped: int
     gaps: int
@@ -53,26 +55,27 @@ class ChannelStatistics:
 @frozen(kw_only=True)
 class HubStatistics:
     """
-    The sums of a hub's channels. The counters have those in them that were closed.
+    The sums over the channels of a hub. The counters include closed channels.
 
     Attributes:
-        channels: How many there are.
-        subscriptions: Streams that are subscribed. One that follows several channels
+        channels: Open channels.
+        subscriptions: Streams that are subscribed. A stream that follows several channels
             counts once.
-        published: Messages that its engine knows to have been published.
-        held: Messages in the histories.
-        held_bytes: Bytes of them.
-        queued: Bytes that wait for subscribers. What waits for one counts once.
-        dropped: Messages that subscribers did not get because they were too slow.
-        gaps: Gaps that subscribers were told of, once for each channel.
-        cut: Subscribers that were cut because they were too slow, once for each channel.
+        published: Messages that have been published, as far as the engine knows.
+        history: Messages in the histories.
+        history_bytes: Bytes in the histories.
+        queued: Bytes that are queued for subscribers. Each stream counts once.
+        dropped: Messages that were dropped because a subscriber was too slow.
+        gaps: Gaps that were reported to subscribers, once for each channel.
+        cut: Subscribers that were disconnected because they were too slow, once for each
+            channel.
     """
 
     channels: int
     subscriptions: int
     published: int
-    held: int
-    held_bytes: int
+    history: int
+    history_bytes: int
     queued: int
     dropped: int
     gaps: int

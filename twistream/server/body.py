@@ -157,7 +157,7 @@ class Body:
         """
         return self._writer.write(encoded(data))
 
-    def writef(self, format: str, *args: object) -> int:  # noqa: A002 - the name in logging
+    def writef(self, format: str, *args: object) -> int:
         """
         Write `format` with `args` filled in by ``%``; without args, `format` unchanged.
 

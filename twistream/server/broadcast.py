@@ -177,8 +177,7 @@ class Broadcast:
             if writer in self._paused or batch.size > SEND_SIZE or not writer.send_at_once(batch):
                 self._serve_slowly(writer, batch)
         except BufferOverflow as err:
-            queued = {"queued": err.buffered, "limit": err.limit}
-            self._members[writer].response.cut(SlowConsumer(queued))
+            self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("a message of a broadcast failed")
             self._members[writer].response.abort(StreamAborted(type(err).__name__))

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
-from twistream.wire.messages import LINES
+from twistream.wire.messages import JSON_LINES
 
 
 class Context(BaseContext):
@@ -135,7 +135,7 @@ class Context(BaseContext):
         if self._response.is_event_stream:
             msg = "this is a stream of events: call subscribe() on the object that sse() returned"
             raise RuntimeError(msg)
-        outlet = Outlet(self, self._response, LINES)
+        outlet = Outlet(self, self._response, JSON_LINES)
         options = SubscribeOptions(
             after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
         )

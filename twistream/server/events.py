@@ -254,7 +254,7 @@ class EventStream:
         self._check_in(self._ping)
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
-            position = None if self._outlet is None else self._outlet.take_position()
+            position = None if self._outlet is None else self._outlet.position_update()
             writer.deliver(_PING_BATCH if position is None else _ping_at(position))
 
     def _stop(self) -> None:

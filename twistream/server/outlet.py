@@ -8,7 +8,7 @@ Layer: server, above `base`.
 
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from attrs import evolve, field, frozen
@@ -24,7 +24,7 @@ from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
-from twistream.wire.messages import Format, compound_id
+from twistream.wire.messages import Format, Message, compound_id
 from twistream.wire.render import encode_text
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
@@ -32,7 +32,7 @@ OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 
-Filter: TypeAlias = Callable[[Any], object]
+Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message of the source, and returns whether it is delivered.
 """
@@ -105,7 +105,7 @@ class Subscription(Protocol):
         Send nothing more.
         """
 
-    def take_position(self) -> str | None:
+    def position_update(self) -> str | None:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
         """
@@ -144,7 +144,7 @@ class Outlet(Attachment):
         self,
         context: BaseContext,
         response: Response,
-        format: Format,  # noqa: A002 - what it is
+        format: Format,
         before: Callable[[], object] | None = None,
     ) -> None:
         """
@@ -210,11 +210,11 @@ class Outlet(Attachment):
                 self.response.open_head.empty_status = NO_CONTENT
             self._end().callback(None)
 
-    def take_position(self) -> str | None:
+    def position_update(self) -> str | None:
         """
-        See `Subscription.take_position`.
+        See `Subscription.position_update`.
         """
-        return None if self._subscription is None else self._subscription.take_position()
+        return None if self._subscription is None else self._subscription.position_update()
 
     def subscribe(self, sources: Sequence[Source], options: SubscribeOptions) -> Deferred[None]:
         """

@@ -1,5 +1,5 @@
 """
 Bytes in, bytes out: framing, encoding and validation.
 
-Nothing here knows Twisted, a clock, I/O or a log.
+This layer does not use Twisted, clocks, I/O or logs.
 """

@@ -1,7 +1,7 @@
 """
-Names and values of HTTP header fields, checked before they reach the wire.
+Checks of the names and values of HTTP header fields.
 
-Pure functions. What a field means is the server layer's concern.
+Pure functions. What a field means is up to the server layer.
 """
 
 import re
@@ -15,49 +15,51 @@ _FORBIDDEN = re.compile(rb"[\r\n\x00]")
 
 def field_name(name: str | bytes) -> bytes:
     """
-    Check that `name` is a token (RFC 9110 5.1). Raises as `token` does.
+    Return the name of a header field as bytes (RFC 9110 5.1).
+
+    Raises:
+        TypeError: It is neither str nor bytes.
+        ValueError: It is not a token.
     """
     return token(name, "header name")
 
 
 def token(text: str | bytes, what: str) -> bytes:
     """
-    Check that `text` is a token (RFC 9110 5.6.2).
+    Return a token as bytes (RFC 9110 5.6.2).
 
     Args:
-        what: What it is the text of, for the error.
+        what: What the token is, for error messages.
 
     Raises:
         TypeError: It is neither str nor bytes.
-        ValueError: It is empty, or has a character that no token may have.
+        ValueError: It is empty, or contains a character that is not allowed in a token.
     """
     encoded = _encoded(text, what)
     if not _TOKEN.fullmatch(encoded):
-        msg = f"{text!r} is not a {what}"
+        msg = f"a {what} must consist of letters, digits and !#$%&'*+-.^_`|~, not {text!r}"
         raise ValueError(msg)
     return encoded
 
 
 def field_value(value: str | bytes) -> bytes:
     """
-    Check that `value` has no CR, LF or NUL (RFC 9110 5.5).
-
-    Spaces and tabs around it are no part of the value, and are taken off.
+    Return the value of a header field as bytes, without spaces and tabs around it (RFC 9110 5.5).
 
     Raises:
         TypeError: It is neither str nor bytes.
-        ValueError: It has a character that would end the field.
+        ValueError: It contains CR, LF or NUL.
     """
     encoded = _encoded(value, "header value")
     if _FORBIDDEN.search(encoded):
-        msg = f"a header value must not have CR, LF or NUL: {value!r}"
+        msg = f"a header value must not contain CR, LF or NUL: {value!r}"
         raise ValueError(msg)
     return encoded.strip(b" \t")
 
 
 def content_length(value: bytes) -> int:
     """
-    Read the value of ``Content-Length`` (RFC 9110 8.6).
+    Parse the value of ``Content-Length`` (RFC 9110 8.6).
 
     Raises:
         ValueError: It is not a decimal number.
@@ -68,16 +70,16 @@ def content_length(value: bytes) -> int:
     return int(value)
 
 
-@lru_cache(maxsize=128)  # A program has but a few types, and sets one for each response.
+@lru_cache(maxsize=128)  # A program uses few media types, and sets one for each response.
 def with_charset(value: str) -> str:
     """
-    Add ``charset=utf-8`` to a text type that names no charset.
+    Return a media type, with ``charset=utf-8`` if it is a text type without a charset.
 
     Raises:
-        ValueError: It is not of the form ``type/subtype`` (RFC 9110 8.3.1).
+        ValueError: It does not have the form ``type/subtype`` (RFC 9110 8.3.1).
     """
     if not _MEDIA_TYPE.fullmatch(value):
-        msg = f"a media type has the form type/subtype, not {value!r}"
+        msg = f"a media type must have the form type/subtype, not {value!r}"
         raise ValueError(msg)
     lowered = value.lower()
     if lowered.startswith("text/") and "charset=" not in lowered:
@@ -90,5 +92,5 @@ def _encoded(text: str | bytes, what: str) -> bytes:
         return text.encode()
     if isinstance(text, bytes):
         return text
-    msg = f"a {what} is str or bytes, not {type(text).__name__}"
+    msg = f"a {what} must be str or bytes, not {type(text).__name__}"
     raise TypeError(msg)

@@ -1,23 +1,41 @@
 """
-Frame and Batch: messages that many responses get, framed once for all of them.
+Chunks; and Frame and Batch: messages for many responses, framed once for all of them.
+
+Pure. The server layer decides which framing a response uses.
 """
 
 from collections.abc import Iterator, Sequence
 
-from twistream.wire.framing import chunk
+LAST_CHUNK = b"0\r\n\r\n"
+"""
+The chunk of size zero and the empty trailer section, which end a body (RFC 9112 7.1).
+"""
 
 SEND_SIZE = 64 * 1024
 """
-Bytes that are sent in one piece: what Twisted's transports take before they are full.
+The size of one send in bytes: Twisted's transports are full when more is queued.
 """
+
+
+def chunk(data: bytes) -> bytes:
+    """
+    Frame `data` as one chunk (RFC 9112 7.1).
+
+    Raises:
+        ValueError: `data` is empty. A chunk of size zero would end the body.
+    """
+    if not data:
+        msg = "data must not be empty: a chunk of size zero would end the body"
+        raise ValueError(msg)
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Frame:
     """
-    One message, encoded once and framed once for each framing in use.
+    One message, framed once for all responses that send it as a chunk.
 
     Attributes:
-        data: Its bytes.
+        data: The encoded message.
     """
 
     __slots__ = ("_chunk", "data")
@@ -25,14 +43,14 @@ class Frame:
     def __init__(self, data: bytes) -> None:
         """
         Raises:
-            TypeError: `data` is no bytes.
-            ValueError: It is empty. As a chunk it would end the body.
+            TypeError: `data` is not bytes.
+            ValueError: `data` is empty. As a chunk it would end the body.
         """
         if not isinstance(data, bytes):
-            msg = f"a message is bytes, not {type(data).__name__}"
+            msg = f"data must be bytes, not {type(data).__name__}; encode it first"
             raise TypeError(msg)
         if not data:
-            msg = "a message has at least one byte"
+            msg = "data must not be empty: as a chunk it would end the body"
             raise ValueError(msg)
         self.data = data
         self._chunk: bytes | None = None
@@ -40,7 +58,7 @@ class Frame:
     @property
     def as_chunk(self) -> bytes:
         """
-        It, as a chunk of HTTP/1.1.
+        The message as a chunk of HTTP/1.1.
         """
         if self._chunk is None:
             self._chunk = chunk(self.data)
@@ -49,11 +67,11 @@ class Frame:
 
 class Batch:
     """
-    The messages of one round, joined once for each framing in use.
+    Messages that are sent together, joined once for each framing in use.
 
     Attributes:
         frames: The messages.
-        size: Bytes of all of them, without any framing.
+        size: Their total size in bytes, without framing.
     """
 
     __slots__ = ("_bytes", "_chunks", "_parts", "frames", "size")
@@ -68,16 +86,16 @@ class Batch:
     @property
     def parts(self) -> "Sequence[Batch]":
         """
-        The same messages in batches of `SEND_SIZE`, or of one message where that is longer.
+        The messages in batches of at most `SEND_SIZE`. A longer message has its own batch.
         """
         if self._parts is None:
-            self._parts = list(map(Batch, _parted(self.frames)))
+            self._parts = list(map(Batch, _split(self.frames)))
         return self._parts
 
     @property
     def as_chunks(self) -> bytes:
         """
-        All of them, each as a chunk of HTTP/1.1.
+        The messages, each as a chunk of HTTP/1.1.
         """
         if self._chunks is None:
             self._chunks = b"".join([frame.as_chunk for frame in self.frames])
@@ -86,14 +104,14 @@ class Batch:
     @property
     def as_bytes(self) -> bytes:
         """
-        All of them without any framing, for a body that ends with its connection.
+        The messages without framing, for a body that ends with its connection.
         """
         if self._bytes is None:
             self._bytes = b"".join([frame.data for frame in self.frames])
         return self._bytes
 
 
-def _parted(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+def _split(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
     start = size = 0
     for index, frame in enumerate(frames):
         size += len(frame.data)

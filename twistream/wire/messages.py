@@ -1,57 +1,62 @@
 """
-The messages of channels on the wire: as Server-Sent Events, and as lines of JSON.
+Messages of channels, and their formats: Server-Sent Events and JSON Lines.
 
-Pure. A format turns a message, a gap or a position into bytes that a stream can carry.
+Pure. A format encodes a message, a gap or a position as bytes that a stream sends as they are.
 """
 
 from collections.abc import Iterable
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from twistream.wire import render
+from twistream.wire.frames import Frame
 from twistream.wire.sse import ServerSentEvent
 
 Payload: TypeAlias = str | bytes
 """
-What a message says: text, or bytes of JSON on one line.
+The data of a message: a str for text, or bytes for JSON on one line.
 """
 
 Reason: TypeAlias = Literal["trimmed", "rewound", "unknown", "dropped"]
 """
-Why messages are missing: the history no longer holds them; the client asks for what is yet
-to come; the id belongs to another channel, to an earlier life of this one, or is none; the
-client was too slow.
+Why messages are missing.
+
+- ``trimmed``: the history no longer contains them.
+- ``rewound``: the id is newer than the newest message.
+- ``unknown``: the id belongs to another channel, was issued before a restart, or is malformed.
+- ``dropped``: the client was too slow.
 """
 
 GAP = "gap"
 """
-The name of the event that tells of a gap.
+The name of the event that reports a gap.
 """
-
 
 SEPARATOR = ","
 """
-Between the ids of several channels, where they are one id for a stream.
+Separates the ids in the id of a stream that follows several channels.
 """
+
+_NOT_DECODED = object()
 
 
 def compound_id(ids: Iterable[str]) -> str:
     """
-    The id of a stream that has got everything up to these, each of another channel.
+    Join the ids of several channels, in the order of the channels, to the id of a stream.
     """
     return SEPARATOR.join(ids)
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Messages that a client asked for, or was to get, and does not get.
+    Reports that messages are missing from a stream.
 
     Attributes:
-        requested: The id after which messages are missing, as it was asked for.
-        resumed_from: The id before the first message that is delivered next.
-        reason: Why; where there are several channels, that of the first of them.
-        channels: Where there are several: the names of those that have a gap, and why.
+        requested: The id after which messages are missing, as the client sent it.
+        resumed_from: The id that precedes the next message of the stream.
+        reason: Why messages are missing. With several channels, the reason for the first of them.
+        channels: With several channels, the reason for each channel that has a gap, by name.
     """
 
     requested: str
@@ -62,27 +67,34 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Format(Protocol):
     """
-    How messages are written.
+    Encodes messages.
 
     Attributes:
-        media_type: The type of a stream of them.
+        media_type: The media type of a stream in this format.
     """
 
     media_type: bytes
 
     def message(self, id: str, payload: Payload, event: str | None) -> bytes:
         """
-        A message, and the id that a client goes on from when it has got it.
+        Encode a message.
+
+        Args:
+            id: The id from which a client resumes after the message.
+
+        Raises:
+            EncodeError: UTF-8 cannot encode an argument.
+            ValueError: The format cannot represent the id or the event.
         """
 
     def gap(self, gap: Gap) -> bytes:
         """
-        Messages are missing here.
+        Encode a gap.
         """
 
     def position(self, id: str) -> bytes:
         """
-        The id that a client goes on from, without a message. Empty if that cannot be said.
+        Encode an id from which to resume, without a message. Empty if the format has no such form.
         """
 
 
@@ -94,18 +106,36 @@ class Events:
     media_type = b"text/event-stream; charset=utf-8"
 
     def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+        """
+        Encode a message as an event.
+        """
         data = payload if isinstance(payload, str) else payload.decode()
+        # A fast path for data of one line. It is safe: a line end or NUL in any field, and
+        # text that UTF-8 cannot encode, take the other path, which splits or refuses them.
+        name = () if event is None else ("event: ", event, "\n")
+        text = "".join((*name, "id: ", id, "\ndata: ", data, "\n\n"))
+        lines = 3 if event is None else 4
+        if text.count("\n") == lines and "\r" not in text and "\0" not in text:
+            try:
+                return text.encode()
+            except UnicodeEncodeError:
+                pass
         return ServerSentEvent(data, event=event, id=id).encode()
 
     def gap(self, gap: Gap) -> bytes:
+        """
+        Encode a gap as an event named ``gap``. Its id is `Gap.resumed_from`.
+        """
         return self.message(gap.resumed_from, render.json(gap)[1], GAP)
 
     def position(self, id: str) -> bytes:
-        # An event without data is not dispatched, but its id is kept.
+        """
+        Encode an id. A client stores it, and does not dispatch an event without data.
+        """
         return ServerSentEvent(id=id).encode()
 
 
-class Lines:
+class JSONLines:
     """
     JSON Lines: ``{"id": ..., "event": ..., "data": ...}`` and ``{"gap": {...}}``.
     """
@@ -113,7 +143,10 @@ class Lines:
     media_type = b"application/jsonl"
 
     def message(self, id: str, payload: Payload, event: str | None) -> bytes:
-        # JSON that was checked when it was made, and is put in as it is.
+        """
+        Encode a message as a line. The key ``event`` is omitted if it is None.
+        """
+        # A payload in JSON was validated when it was published.
         data = payload if isinstance(payload, str) else msgspec.Raw(payload)
         line = (
             {"id": id, "data": data} if event is None else {"id": id, "event": event, "data": data}
@@ -121,38 +154,143 @@ class Lines:
         return msgspec.json.encode(line) + b"\n"
 
     def gap(self, gap: Gap) -> bytes:
+        """
+        Encode a gap as a line.
+        """
         return render.json_line({"gap": gap})[1]
 
-    def position(self, id: str) -> bytes:  # noqa: ARG002 - no line says it
+    def position(self, id: str) -> bytes:  # noqa: ARG002 - there is no such line
+        """
+        Return no bytes: every line is a message or a gap.
+        """
         return b""
 
 
-EVENTS, LINES = Events(), Lines()
+EVENTS, JSON_LINES = Events(), JSONLines()
+
+
+class Message:
+    """
+    One message of a channel. Filters are called with it.
+
+    Attributes:
+        channel: The name of the channel.
+        id: The id that ``publish`` returned.
+        event: The name of the event, or None.
+        payload: The data as it is sent: a str for text, or bytes for JSON.
+        previous: The id of the previous message of the channel.
+    """
+
+    __slots__ = ("_data", "_encoded", "channel", "event", "id", "payload", "previous")
+
+    def __init__(
+        self,
+        *,
+        channel: str,
+        id: str,
+        previous: str,
+        event: str | None,
+        payload: Payload,
+    ) -> None:
+        self.channel = channel
+        self.id = id
+        self.previous = previous
+        self.event = event
+        self.payload = payload
+        self._data: Any = _NOT_DECODED
+        # There are one or two formats, and a history has many messages: a dict would be larger.
+        self._encoded: tuple[tuple[Format, bytes], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Message {self.id} of {self.channel}>"
+
+    @property
+    def data(self) -> Any:
+        """
+        The published data: text, or a value decoded from JSON. Do not change it: all share it.
+        """
+        if self._data is _NOT_DECODED:
+            text = isinstance(self.payload, str)
+            self._data = self.payload if text else msgspec.json.decode(self.payload)
+        return self._data
+
+    @property
+    def size(self) -> int:
+        """
+        The size of the payload and the name of the event, in bytes.
+        """
+        return _size(self.payload) + (_size(self.event) if self.event else 0)
+
+    def encoded(self, format: Format, id: str) -> bytes:
+        """
+        Return the message in a format.
+
+        With the message's own id, which streams of one channel use, it is encoded only once.
+
+        Args:
+            id: The id from which a client resumes after the message.
+
+        Raises:
+            EncodeError: See `Format.message`.
+            ValueError: See `Format.message`.
+        """
+        if id != self.id:
+            return format.message(id, self.payload, self.event)
+        for known, encoded in self._encoded:
+            if known is format:
+                return encoded
+        encoded = format.message(id, self.payload, self.event)
+        self._encoded += ((format, encoded),)
+        return encoded
+
+
+class Delivery(Frame):
+    """
+    A message that is sent to all streams that follow the same channels in the same format.
+
+    Attributes:
+        before: The id from which a client resumes if it has not received the message.
+        id: The id from which a client resumes after the message.
+        message: The message.
+    """
+
+    __slots__ = ("before", "id", "message")
+
+    def __init__(self, message: Message, format: Format, before: str, id: str) -> None:
+        super().__init__(message.encoded(format, id))
+        self.message = message
+        self.before = before
+        self.id = id
 
 
 def encoded(data: object) -> Payload:
     """
-    What a message says of `data`: a str as it is, anything else as JSON.
+    Return the payload for published data: a str unchanged, and any other value as JSON.
 
     Raises:
-        EncodeError: JSON, or UTF-8, cannot hold it.
+        EncodeError: JSON or UTF-8 cannot represent the data.
     """
     if isinstance(data, str):
-        render.encode_text(data)
+        if not data.isascii():
+            render.encode_text(data)
         return data
     return render.json(data)[1]
 
 
 def check_event(name: str) -> None:
     """
-    Check the name of an event that is to be published.
+    Check the name of an event that a program publishes.
 
     Raises:
-        EncodeError: UTF-8 cannot hold it.
-        TypeError: It is no str.
-        ValueError: It has CR, LF or NUL, or is that of a gap.
+        EncodeError: UTF-8 cannot encode it.
+        TypeError: It is not a str.
+        ValueError: It contains CR, LF or NUL, or is reserved for gaps.
     """
     if name == GAP:
-        msg = f"{GAP!r} is the event that tells of a gap; take another name"
+        msg = f"the event {GAP!r} is reserved for gaps; choose another name"
         raise ValueError(msg)
     ServerSentEvent(event=name).encode()
+
+
+def _size(text: Payload) -> int:
+    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())

@@ -1,7 +1,7 @@
 """
-Values rendered as bodies: each function returns a media type and the bytes.
+Renders values as bodies: each function returns the media type and the bytes.
 
-Pure functions. Whatever cannot be rendered raises before a byte of it exists.
+Pure functions. A value that cannot be rendered raises before anything is written.
 """
 
 import html as _html
@@ -22,45 +22,44 @@ _SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf")
 
 def text(value: str) -> Rendered:
     """
-    Plain text, as UTF-8.
+    Render plain text as UTF-8.
     """
     return "text/plain", encode_text(value)
 
 
 def html(value: str) -> Rendered:
     """
-    HTML, as UTF-8. The value is markup already: nothing is escaped.
+    Render HTML as UTF-8. The value is markup, and is not escaped.
     """
     return "text/html", encode_text(value)
 
 
 def binary(value: bytes) -> Rendered:
     """
-    Bytes without a better name.
+    Render bytes of an unknown type.
     """
     return "application/octet-stream", value
 
 
 def json(value: object) -> Rendered:
     """
-    JSON on one line (RFC 8259).
+    Render JSON on one line (RFC 8259).
 
-    Besides what JSON has, this takes what `msgspec` takes: dataclasses, attrs
-    classes, ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs,
-    decimals, enums, sets and bytes (base64).
+    In addition to the types of JSON, it supports those of `msgspec`: dataclasses, attrs classes,
+    ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs, decimals, enums, sets
+    and bytes (base64).
 
     Raises:
-        EncodeError: The value, or one inside it, is of a type that has no JSON form,
-            is NaN or infinite (RFC 8259 6), or contains itself.
+        EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
+            (RFC 8259 6), or contains itself.
     """
     try:
         encoded = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as err:
         msg = f"cannot encode {type(value).__name__} as JSON: {err}"
         raise EncodeError(msg) from err
-    # msgspec writes NaN and infinity as null, as a string where they are a Decimal, and as
-    # a name where they are a key. Only where such a word came out can one have gone in,
-    # so that the common value is not walked a second time.
+    # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
+    # if the output contains such a word, the value is checked, so that most are not.
     if _SUSPECT.search(encoded):
         _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     return "application/json", encoded
@@ -68,17 +67,17 @@ def json(value: object) -> Rendered:
 
 def json_line(value: object) -> Rendered:
     """
-    One line of JSON Lines: JSON and a newline.
+    Render one line of JSON Lines: JSON and a newline.
 
     Raises:
-        EncodeError: As `json`.
+        EncodeError: `json` cannot render the value.
     """
     return "application/jsonl", json(value)[1] + b"\n"
 
 
 def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
     """
-    The page that tells a person, or a program, what went wrong.
+    Render an error page, for people as HTML and for programs as text.
     """
     if not as_html:
         lines = filter(None, (error.title, error.message))
@@ -93,25 +92,25 @@ def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
 
 def encode_text(value: str) -> bytes:
     """
-    Text as UTF-8.
+    Encode text as UTF-8.
 
     Raises:
-        EncodeError: It is no str, or has a lone surrogate.
+        EncodeError: It is not a str, or contains a lone surrogate.
     """
     if not isinstance(value, str):
-        msg = f"text is a str, not {type(value).__name__}"
+        msg = f"text must be a str, not {type(value).__name__}"
         raise EncodeError(msg)
     try:
         return value.encode()
     except UnicodeEncodeError as err:
-        msg = f"cannot encode the text as UTF-8: {err}"
+        msg = f"cannot encode text as UTF-8: {err}"
         raise EncodeError(msg) from err
 
 
 def _refuse_non_finite(value: object) -> None:
     if isinstance(value, float | Decimal):
         if not isfinite(value):
-            msg = f"JSON has no {value}"
+            msg = f"JSON cannot represent {value}; use None, or a string"
             raise EncodeError(msg)
     elif isinstance(value, dict):
         for key, item in value.items():

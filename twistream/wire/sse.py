@@ -1,20 +1,19 @@
 """
 Server-Sent Events: the event, its encoder, and a decoder (WHATWG HTML 9.2).
 
-Pure: bytes in, bytes out. When to send, to reconnect or to give up is the concern of the
-server and the client layer.
+Pure: bytes in, bytes out. The server and client layers decide when to send, to reconnect and to
+give up.
 """
 
 from attrs import frozen
 
 from twistream.errors import LimitExceeded
-from twistream.wire.framing import LineSplitter
+from twistream.wire.lines import LineSplitter
 from twistream.wire.render import encode_text
 
 MAX_RETRY_MS = 2**63 - 1
 """
-The longest time to wait before a reconnection, in milliseconds: what 64 bits hold. A stream
-may ask for one of any number of digits.
+The largest ``retry`` in milliseconds: 64 bits with a sign. The standard sets no limit.
 """
 
 _BOM = b"\xef\xbb\xbf"
@@ -25,20 +24,20 @@ _NOTHING = (None,) * 5
 @frozen(init=False)
 class ServerSentEvent:
     """
-    One event, as it is sent or as it was received. At least one field has a value.
+    One event that is sent or was received. At least one field is not None.
 
     Args:
-        data: The data. CRLF, CR and LF are ends of lines in it, and all arrive as LF.
-            None sends no data, which a reader does not show as an event.
-        event: The name of the event. A reader takes ``message`` where it has none.
-        id: What a reader that reconnects sends as ``Last-Event-ID``; an empty one unsets it.
-            In a received event it is the last id of the stream, None before the first.
-        retry_ms: How long a reader waits before it reconnects, in milliseconds.
-        comment: Text that a reader passes over.
+        data: The data. Each CRLF, CR and LF in it arrives as LF. A client does not dispatch an
+            event without data.
+        event: The name of the event. A client handles an event without a name as ``message``.
+        id: The ``Last-Event-ID`` with which a client reconnects. The empty string removes it.
+            In a received event, it is the last id of the stream; None before the first one.
+        retry_ms: The time in milliseconds after which a client reconnects.
+        comment: Text that clients ignore.
 
     Raises:
         TypeError: A field has a value of the wrong type.
-        ValueError: All are None; `event` or `id` has CR, LF or NUL; or `retry_ms` is
+        ValueError: All fields are None. `event` or `id` contains CR, LF or NUL. `retry_ms` is
             negative or more than `MAX_RETRY_MS`.
     """
 
@@ -63,16 +62,16 @@ class ServerSentEvent:
         _check_line("id", id)
         _check_retry(retry_ms)
         if (data, event, id, retry_ms, comment) == _NOTHING:
-            msg = "an event has at least one field"
+            msg = "an event needs data, event, id, retry_ms or comment"
             raise ValueError(msg)
         self.__attrs_init__(data, event, id, retry_ms, comment)
 
     def encode(self) -> bytes:
         """
-        The event as it goes on the wire: a line for each field, and the blank line.
+        Encode the event: the lines of its fields, and a blank line.
 
         Raises:
-            EncodeError: A field has a lone surrogate, which UTF-8 cannot hold.
+            EncodeError: A field contains a lone surrogate, which UTF-8 cannot encode.
         """
         parts: list[str] = []
         if self.comment is not None:
@@ -91,23 +90,22 @@ class ServerSentEvent:
 
 class EventDecoder:
     """
-    Reads an event stream, to the letter of WHATWG HTML 9.2.6.
+    Decodes an event stream exactly as WHATWG HTML 9.2.6 specifies.
 
-    It is fed pieces of any size, and what it returns does not depend on where they were cut.
-    What it keeps is at most a line, an event, and the last id, which is within a line.
+    The pieces may have any size: the events do not depend on where the stream is split. The
+    decoder keeps at most one line, one event and the last id.
 
     Args:
-        max_line: How many bytes a line may have. By default 1 MiB, so that an event may be
-            one line.
-        max_event: How many bytes the data of an event, with an end of a byte for each line,
-            and its name may have together. By default 1 MiB, far more than events are made
-            of.
+        max_line: The maximum length of a line in bytes. The default is 1 MiB, so that the
+            largest event may be one line.
+        max_event: The maximum size of an event in bytes: its name, and its data with one byte
+            for each line end. The default is 1 MiB, far more than usual events have.
 
     Attributes:
-        last_event_id: What to send as ``Last-Event-ID`` when reconnecting: the last id of
-            a block of lines that has ended. Empty if there is none.
-        retry_ms: How long to wait before reconnecting, in milliseconds, or None if the
-            stream has not said.
+        last_event_id: The ``Last-Event-ID`` with which to reconnect: the last id before a blank
+            line. Empty if there was none.
+        retry_ms: The time in milliseconds after which to reconnect. None if the stream did not
+            set it.
     """
 
     __slots__ = (
@@ -137,16 +135,16 @@ class EventDecoder:
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
         """
-        Take the next piece of the stream, of any size.
+        Take the next piece of the stream. It may have any size.
 
         Returns:
-            The events that are complete. Their `data` is a str; `retry_ms` is of this event
-            only, and there are no comments.
+            The complete events. Their `data` is a str, and their `comment` is None. `retry_ms`
+            is set only in the event that contained it.
 
         Raises:
-            LimitExceeded: A line or an event is larger than it may be; for an event, the
-                offset is that of the line with which it is. Events that were complete before
-                are returned first, and the next call raises it, as do all after that.
+            LimitExceeded: A line or an event is too large. For an event, the offset is that of
+                the line that exceeded the limit. If there are complete events before it, they
+                are returned first, and every following call raises the error.
             TypeError: `data` is not bytes-like.
         """
         self._check()
@@ -167,14 +165,13 @@ class EventDecoder:
 
     def finish(self) -> bool:
         """
-        The stream has ended.
+        End the stream.
 
         Returns:
-            Whether it ended in the middle of an event, which is dropped, as the standard has
-            it.
+            Whether it ended within an event. The standard says to discard this event.
 
         Raises:
-            LimitExceeded: As `feed`.
+            LimitExceeded: A line or an event is too large.
         """
         self._check()
         return self._in_block or self._lines.finish() not in (b"", _BOM)
@@ -199,8 +196,7 @@ class EventDecoder:
             if b"\0" not in value:
                 self._id = _decode(value)
         elif name == b"retry" and value.isdigit():
-            # Twenty digits without a zero before them are more than MAX_RETRY_MS, and int()
-            # refuses thousands.
+            # Twenty digits exceed MAX_RETRY_MS. int() refuses a number of thousands of digits.
             digits = value.lstrip(b"0")[:20]
             self.retry_ms = self._retry_ms = min(int(digits or b"0"), MAX_RETRY_MS)
 
@@ -208,7 +204,7 @@ class EventDecoder:
         self.last_event_id = self._id or ""
         if self._data:
             event = ServerSentEvent.__new__(ServerSentEvent)
-            # Not by __init__: a received name may have a NUL.
+            # Without __init__, because a received name may contain NUL.
             event.__attrs_init__(
                 _decode(self._data[:-1]),
                 None if self._event is None else _decode(self._event),
@@ -227,7 +223,7 @@ class EventDecoder:
 
 
 def _decode(text: bytes | bytearray) -> str:
-    # Python replaces what is no UTF-8 in just the way of the Encoding standard.
+    # Python replaces invalid bytes in the same way as the Encoding standard.
     return text.decode("utf-8", "replace")
 
 
@@ -237,14 +233,14 @@ def _lines(text: str, end: str) -> str:
 
 def _check_text(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
-        msg = f"{name} is a str or None, not {type(value).__name__}"
+        msg = f"{name} must be a str or None, not {type(value).__name__}"
         raise TypeError(msg)
 
 
 def _check_line(name: str, value: str | None) -> None:
     _check_text(name, value)
     if value is not None and not _FORBIDDEN.isdisjoint(value):
-        msg = f"{name} must not have CR, LF or NUL: {value!r}"
+        msg = f"{name} must not contain CR, LF or NUL: {value!r}"
         raise ValueError(msg)
 
 
@@ -252,8 +248,8 @@ def _check_retry(value: object) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):
-        msg = f"retry_ms is an int or None, not {type(value).__name__}"
+        msg = f"retry_ms must be an int or None, not {type(value).__name__}"
         raise TypeError(msg)
     if not 0 <= value <= MAX_RETRY_MS:
-        msg = f"retry_ms is from 0 to {MAX_RETRY_MS}"
+        msg = f"retry_ms must be from 0 to {MAX_RETRY_MS}, not {value}"
         raise ValueError(msg)

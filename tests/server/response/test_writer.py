@@ -193,7 +193,7 @@ class BackpressureTests(StreamTest):
         self.assertFalse(client.aborted)
         client.clock.pump([1] * 4)
         self.assertTrue(client.aborted)
-        self.assertEqual([str(err) for err in errors], ["client took nothing for 20 seconds"])
+        self.assertEqual([str(err) for err in errors], ["client accepted no data for 20 seconds"])
 
     def test_a_client_that_takes_something_now_and_then_lives(self) -> None:
         async def handler(ctx: Context) -> None:

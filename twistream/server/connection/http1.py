@@ -13,8 +13,7 @@ from twisted.web.server import Request
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.outbound import Outbound, Owner
 from twistream.server.connection.sockets import got_close_notify, in_kernel, queued
-from twistream.wire.frames import Batch
-from twistream.wire.framing import LAST_CHUNK, chunk
+from twistream.wire.frames import LAST_CHUNK, Batch, chunk
 
 _EMPTY: list[bytes] = []  # Shared by all responses without pending frames, and never changed.
 

@@ -131,13 +131,13 @@ class Multiplexer:
         Let the streams send one frame each, in turn, for as long as there is room.
         """
         queue, conn = self.queue, self._connection.conn
-        gathered = 0
+        unwritten = 0
         while queue and not self._is_full() and conn.outbound_flow_control_window > 0:
-            gathered += queue.pop().send_frame()
-            if gathered > SEND_SIZE:
+            unwritten += queue.pop().send_frame()
+            if unwritten > SEND_SIZE:
                 self._write()
-                gathered = 0
-        if gathered:
+                unwritten = 0
+        if unwritten:
             self._write()
         for stream in queue:
             stream.wait_for_window()

@@ -1,40 +1,21 @@
 """
-Framing: the chunks of HTTP/1.1 message bodies, and the lines of what is read.
+LineSplitter: splits a stream of bytes into lines.
 
-Pure. Which framing a response gets is the server layer's decision; what a line means is
-that of the decoder of its format.
+Pure. What a line means is up to the decoder of its format.
 """
 
 from twistream.errors import LimitExceeded
 
-LAST_CHUNK = b"0\r\n\r\n"
-"""
-The chunk of size zero and the empty trailer section that end a body (RFC 9112 7.1).
-"""
-
-
-def chunk(data: bytes) -> bytes:
-    """
-    Frame `data` as one chunk (RFC 9112 7.1).
-
-    Raises:
-        ValueError: `data` is empty. A chunk of size zero would end the body.
-    """
-    if not data:
-        msg = "a chunk of size zero would end the body"
-        raise ValueError(msg)
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
 
 class LineSplitter:
     """
-    Splits a stream of bytes into lines, which end with LF, CR or CRLF.
+    Splits a stream of bytes into lines that end with LF, CR or CRLF.
 
-    It keeps the line that has not ended yet, and nothing else. A line that a CR ends is
-    complete at once; a LF that follows it, in the next piece perhaps, belongs to it.
+    It keeps only the line that is incomplete. A line is complete at its CR: the splitter does
+    not wait for the LF of a CRLF, which may be in the next piece.
 
     Args:
-        max_line: How many bytes a line may have, without its end.
+        max_line: The maximum length of a line in bytes, without its end.
     """
 
     __slots__ = ("_after_cr", "_line", "_max_line", "_start", "_too_long")
@@ -48,15 +29,15 @@ class LineSplitter:
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[int, bytes]]:
         """
-        Take the next piece of the stream, of any size.
+        Take the next piece of the stream. It may have any size.
 
         Returns:
-            The lines that are complete, without their ends, each after the offset in the
-            stream at which it begins, in bytes.
+            The complete lines: pairs of the offset in the stream, in bytes, where the line
+            starts, and the line without its end.
 
         Raises:
-            LimitExceeded: As `check`. Lines that were complete before are returned first,
-                and the next call raises it.
+            LimitExceeded: A line is longer than `max_line`. If there are complete lines before
+                it, they are returned first, and the next call raises the error.
             TypeError: `data` is not bytes-like.
         """
         if not isinstance(data, bytes):
@@ -90,7 +71,7 @@ class LineSplitter:
 
     def check(self) -> None:
         """
-        Raise the error that ended the stream, if one did.
+        Raise the error of the stream, if there was one.
 
         Raises:
             LimitExceeded: A line is longer than `max_line`.
@@ -100,10 +81,10 @@ class LineSplitter:
 
     def finish(self) -> bytes:
         """
-        The stream has ended. Returns what came after the end of the last line.
+        End the stream, and return the incomplete line at its end.
 
         Raises:
-            LimitExceeded: As `check`.
+            LimitExceeded: A line is longer than `max_line`.
         """
         self.check()
         return bytes(self._line)
