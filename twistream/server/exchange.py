@@ -1,8 +1,8 @@
 """
 Exchange: one request on its way through a handler.
 
-It calls the handler, turns what the handler returns or raises into the end of the response, and
-cancels the handler when the response ends early.
+It calls the handler, and turns what the handler returns or raises into the end of the response.
+When the response ends early, `Observers` cancels the handler.
 
 Layer: server, above `context`.
 """
@@ -97,12 +97,6 @@ class Exchange:
         request.notifyFinish().addErrback(self._lost)
         # Ahead of the handler's own: by then, the context knows the reason.
         request.notifications.insert(0, request.notifications.pop())
-
-    def cancel(self) -> None:
-        """
-        Cancel the handler, because the response ended early.
-        """
-        self._response.cancel_pending(self)
 
     def _lost(self, failure: Failure) -> None:
         context = self._context

@@ -178,7 +178,7 @@ class StreamLoop(Attachment):
             self._call.cancel()
             self._call = None
         if self.pending is not None or self.response.life.ended_from_within:
-            self.response.cancel_pending(self)
+            self.response.observers.cancel_pending(self)
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:

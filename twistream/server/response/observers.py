@@ -1,12 +1,13 @@
 """
 Observers: who is notified when a response is over, and in which order.
 
-That it is over is decided by the response.
+It cancels the handler and what a loop waits for. The response decides when it is over.
 
 Layer: response, below `twistream.server.response.response`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,6 +19,8 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
+from twistream.scheduling.tasks import Awaiting, cancel, cancel_unless_notified, is_running
+from twistream.scheduling.turn import Turn
 from twistream.scheduling.waits import Waits
 from twistream.server.response.phase import Life
 
@@ -25,17 +28,6 @@ Callback: TypeAlias = Callable[[], object]
 """
 Called at the end. It must not raise.
 """
-
-
-class Cancellable(Protocol):
-    """
-    A handler that is under way.
-    """
-
-    def cancel(self) -> None:
-        """
-        The response ended early: cancel the handler.
-        """
 
 
 class Stoppable(Protocol):
@@ -65,14 +57,16 @@ class Observers:
         "_on_close",
         "_on_disconnect",
         "_sleeps",
+        "_turn",
         "_waiting",
         "handler",
         "keep_running",
     )
 
-    def __init__(self, life: Life, *, keep_running: bool) -> None:
+    def __init__(self, life: Life, turn: Turn, *, keep_running: bool) -> None:
         self._life = life
-        self.handler: Cancellable | None = None
+        self._turn = turn
+        self.handler: Awaiting | None = None
         self.keep_running = keep_running
         self._sleeps: Waits | None = None
         # Tuples, because most are empty or of one, and there are many streams.
@@ -131,6 +125,20 @@ class Observers:
         else:
             callback()
 
+    def cancel_pending(self, awaiting: Awaiting) -> None:
+        """
+        Cancel what a handler or a loop waits for: the one place that does.
+
+        Code that is running cannot be cancelled. Code that has ended the response itself may
+        be running too. Such code is cancelled in the next turn, unless it has met the error
+        by then.
+        """
+        pending = awaiting.pending
+        if pending is None or is_running(pending) or self._life.ended_from_within:
+            self._turn.soon(partial(cancel_unless_notified, awaiting))
+        else:
+            cancel(pending)
+
     def notify(self, waits: Waits | None) -> None:
         """
         The response is over: notify everybody, once.
@@ -167,7 +175,7 @@ class Observers:
         # Everything that is notified is dropped, so that no reference cycle remains.
         handler, self.handler = self.handler, None
         if life.err is not None and not self.keep_running and handler is not None:
-            handler.cancel()
+            self.cancel_pending(handler)
         life.notifying = True
         attached, self._attached = self._attached, ()
         for stoppable in attached:

@@ -7,7 +7,6 @@ body may begin, moves from phase to phase, ends in good order or early, and cuts
 Layer: response. Handlers, channels and formats are above it.
 """
 
-from functools import partial
 from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall
@@ -21,7 +20,6 @@ from twistream.errors import (
     StreamAborted,
     StreamClosed,
 )
-from twistream.scheduling.tasks import Awaiting, cancel, cancel_unless_notified, is_running
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.http1 import HTTP1Outbound
 from twistream.server.connection.http2 import HTTP2Outbound, is_http2
@@ -92,7 +90,7 @@ class Response:
         self.life = Life()
         self.head = Head(request)
         self.room = Room(max_buffered)
-        self.observers = Observers(self.life, keep_running=keep_running)
+        self.observers = Observers(self.life, turn, keep_running=keep_running)
         self.is_event_stream = False
         self.subscribed = False
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
@@ -337,20 +335,6 @@ class Response:
             self.life.move(Cause.DRAINED)
 
     # Notifications.
-
-    def cancel_pending(self, awaiting: Awaiting) -> None:
-        """
-        Cancel what a handler or a loop waits for: the one place that does.
-
-        Code that is running cannot be cancelled. Code that has ended the response itself may
-        be running too. Such code is cancelled in the next turn, unless it has met the error
-        by then.
-        """
-        pending = awaiting.pending
-        if pending is None or is_running(pending) or self.life.ended_from_within:
-            self.turn.soon(partial(cancel_unless_notified, awaiting))
-        else:
-            cancel(pending)
 
     def outlive_call(self) -> None:
         """
