@@ -34,7 +34,7 @@ class Body:
         response = self._response
         return (
             f"<{type(self).__name__} {self.method} {self.path} {response.life.phase.name}, "
-            f"{response.room.written} bytes written, {response.waiting} waiting>"
+            f"{response.room.written} bytes written, {response.backlog} waiting>"
         )
 
     @property

@@ -81,19 +81,20 @@ class Exchange:
         else:
             self._returned(result)
 
-    def refuse(self, methods: tuple[str, ...]) -> None:
+    def reject_method(self, allowed: tuple[str, ...]) -> None:
         """
-        Answer a request with a method that the handler does not support (RFC 9110 15.5.6).
+        Answer a method that the resource does not support with 405 (RFC 9110 15.5.6).
         """
-        self._context.header("Allow", ", ".join(methods))
-        self._failed(Failure(HTTPError(405, f"Only {', '.join(methods)} can be used here.")))
+        methods = ", ".join(allowed)
+        self._context.header("Allow", methods)
+        self._failed(Failure(HTTPError(405, f"Only {methods} can be used here.")))
 
-    def outlive_call(self) -> None:
+    def watch_client(self) -> None:
         """
-        The handler has not ended with its call: notice when the client disconnects.
+        Notice when the client disconnects. Called if the response goes on after `start`.
         """
         request = self._response.request
-        self._response.outlive_call()
+        self._response.watch_hangup()
         request.notifyFinish().addErrback(self._lost)
         # Ahead of the handler's own: by then, the context knows the reason.
         request.notifications.insert(0, request.notifications.pop())

@@ -106,9 +106,9 @@ class StreamResource(Resource):
         if request.method.decode("latin-1") in self._methods:
             exchange.start(self._handler)
         else:
-            exchange.refuse(self._methods)
+            exchange.reject_method(self._methods)
         if not request.finished:
-            exchange.outlive_call()
+            exchange.watch_client()
         return NOT_DONE_YET
 
     def _warn_of_encoder(self) -> None:

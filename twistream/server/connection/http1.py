@@ -4,7 +4,6 @@ HTTP1Outbound: responses on HTTP/1.1 and HTTP/1.0, over TCP, TLS or any other tr
 Layer: connection.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.tcp import Server as TCPServer
@@ -24,11 +23,11 @@ class HTTP1Outbound(Outbound):
     """
 
     __slots__ = (
+        "_assumed_in",
+        "_assumed_sent",
         "_chunked",
         "_frames",
         "_registered",
-        "_taken",
-        "_taken_in",
         "_transport",
     )
 
@@ -39,8 +38,10 @@ class HTTP1Outbound(Outbound):
         self._transport = request.channel.transport
         self._registered = False
         self._frames = _EMPTY
-        self._taken = 0
-        self._taken_in = 0
+        # The part of `handed` that a transport without a socket is assumed to have sent, and
+        # the turn of that assumption. See `backlog`.
+        self._assumed_sent = 0
+        self._assumed_in = 0
         self._chunked = False
 
     def start(self) -> None:
@@ -59,7 +60,7 @@ class HTTP1Outbound(Outbound):
 
     def put_end(self) -> None:
         if self._chunked:
-            # The head or a chunk is pending, or everything has been pushed.
+            # A new list, because this may be the shared empty one.
             self._frames = [*self._frames, LAST_CHUNK]
             self.pending += len(LAST_CHUNK)
             self._borrowed.request.chunked = 0  # `finish` must not send another.
@@ -113,7 +114,7 @@ class HTTP1Outbound(Outbound):
             self._registered = True
             self.full |= self._borrowed.register(self)
         if got_close_notify(self._transport):
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
             return
         self._borrowed.request.channel.write(data)
         if self.has_unsent():
@@ -125,19 +126,19 @@ class HTTP1Outbound(Outbound):
 
     def backlog(self) -> int:
         if self._socket is None:
-            # The transport shows nothing. No transport sends before the reactor has its
-            # turn, and one that is full keeps what it has.
+            # The transport does not show its queue. It sends nothing within a turn, and nothing
+            # while it is full; otherwise everything is assumed to be sent by the next turn.
             turn = self._turn.enter()
-            if turn != self._taken_in and not self.full:
-                self._taken_in = turn
-                self._taken = self.handed
-            return self.pending + self.handed - self._taken
+            if turn != self._assumed_in and not self.full:
+                self._assumed_in = turn
+                self._assumed_sent = self.handed
+            return self.pending + self.handed - self._assumed_sent
         return self.pending + queued(self._transport)
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
-        self._taken = self.handed
+        self._assumed_sent = self.handed
         if got_close_notify(self._transport):
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
             return
         super().resumeProducing()
 
@@ -156,7 +157,7 @@ class HTTP1Outbound(Outbound):
         else:
             # The last chunk, or the rest of the Content-Length, is missing: FIN is enough.
             self._borrowed.unregister()
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
         return True
 
     def _ends_with_connection(self) -> bool:
@@ -168,13 +169,6 @@ class HTTP1Outbound(Outbound):
 
     def cut(self) -> None:
         self._transport.abortConnection()
-
-    @property
-    def closes(self) -> bool:
-        return self._borrowed.closes
-
-    def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
-        self._borrowed.watch_close(still_moving, seconds)
 
     def release(self) -> None:
         super().release()

@@ -89,7 +89,7 @@ class Multiplexer:
         handed: The number of bytes that all of them have handed to the connection.
     """
 
-    __slots__ = ("_connection", "_open", "_timeout", "_turn", "_woken", "handed", "queue")
+    __slots__ = ("_connection", "_open", "_pump_due", "_timeout", "_turn", "handed", "queue")
 
     # One for each connection with open streams.
     _of: ClassVar[dict[Any, "Multiplexer"]] = {}
@@ -101,7 +101,7 @@ class Multiplexer:
         self._turn = turn
         self._open = 0
         self._timeout: int | None = connection.timeOut
-        self._woken = False
+        self._pump_due = False
         connection.setTimeout(None)
 
     @classmethod
@@ -149,12 +149,12 @@ class Multiplexer:
         Pump in the next turn.
         """
         # Not now: Twisted may be iterating over its streams.
-        if not self._woken:
-            self._woken = True
+        if not self._pump_due:
+            self._pump_due = True
             self._turn.soon(self._pump_now)
 
     def _pump_now(self) -> None:
-        self._woken = False
+        self._pump_due = False
         self.pump()
 
     def _write(self) -> None:
@@ -175,12 +175,12 @@ class Multiplexer:
         blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
         if blocked is None:
             self.pump_soon()
-        elif not self._woken:
-            self._woken = True
+        elif not self._pump_due:
+            self._pump_due = True
             blocked.addCallback(self._drained)
 
     def _drained(self, result: object) -> object:
-        self._woken = False
+        self._pump_due = False
         transport = self._connection.transport
         if got_close_notify(transport):
             transport.unregisterProducer()

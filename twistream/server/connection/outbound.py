@@ -118,7 +118,7 @@ class Outbound(ABC):
 
     def watch_hangup(self) -> None:  # noqa: B027 - not needed on every protocol
         """
-        The response outlives the call of its handler: notice when its client disconnects.
+        Notice a client that disconnects while Twisted does not read from it.
         """
 
     def _report_queued(self) -> None:
@@ -163,15 +163,15 @@ class Outbound(ABC):
     @property
     def closes(self) -> bool:
         """
-        Whether the connection closes after this response, with nobody watching over it.
+        See `BorrowedRequest.closes`.
         """
-        return False
+        return self._borrowed.closes
 
     def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
         """
-        See `BorrowedRequest.watch_close`. Called only where the connection `closes`.
+        See `BorrowedRequest.watch_close`.
         """
-        raise NotImplementedError
+        self._borrowed.watch_close(still_moving, seconds)
 
     def finish(self) -> None:
         """

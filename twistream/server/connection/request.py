@@ -98,6 +98,12 @@ class BorrowedRequest:
         """
         self.request.unregisterProducer()
 
+    def lose_connection(self) -> None:
+        """
+        Close the connection after everything that was written to it is sent.
+        """
+        self.request.channel.loseConnection()
+
     def watch_hangup(self, socket: FileDescriptor, timers: TimerWheel) -> None:
         """
         Notice a client that disconnects while Twisted does not read from it.

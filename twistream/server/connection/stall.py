@@ -27,13 +27,13 @@ class StallWatch:
     """
 
     __slots__ = (
+        "_is_queued",
         "_mark",
         "_on_timeout",
         "_progress",
         "_since",
         "_timer",
         "_turn",
-        "_waiting",
         "seconds",
     )
 
@@ -54,16 +54,16 @@ class StallWatch:
         self._turn = turn
         self._progress = progress
         self._on_timeout = on_timeout
-        self._waiting: Callable[[], bool] = bool
+        self._is_queued: Callable[[], bool] = bool  # Until `start` sets it.
         self._mark: Mark = (0, 0)
         self._since = 0.0
         self._timer: Timer | None = None
 
-    def start(self, waiting: Callable[[], bool]) -> None:
+    def start(self, is_queued: Callable[[], bool]) -> None:
         """
-        Watch for as long as `waiting`, called at each check, returns that data is queued.
+        Watch until `is_queued`, which is called at each check, returns False.
         """
-        self._waiting = waiting
+        self._is_queued = is_queued
         if self._timer is None:
             self._since = self._turn.clock.seconds()
             self._mark = self._progress()
@@ -91,7 +91,7 @@ class StallWatch:
 
     def _check(self) -> None:
         self._timer = None
-        if not self._waiting():
+        if not self._is_queued():
             return
         now = self._turn.clock.seconds()
         if self.moved():

@@ -52,13 +52,13 @@ class Observers:
 
     __slots__ = (
         "_attached",
+        "_done_deferreds",
         "_life",
         "_notified",
         "_on_close",
         "_on_disconnect",
         "_sleeps",
         "_turn",
-        "_waiting",
         "handler",
         "keep_running",
     )
@@ -74,7 +74,7 @@ class Observers:
         self._on_close: tuple[Callback, ...] = ()
         self._on_disconnect: tuple[Callback, ...] = ()
         self._notified = False
-        self._waiting: tuple[Deferred[StreamClosed | None], ...] = ()
+        self._done_deferreds: tuple[Deferred[StreamClosed | None], ...] = ()
 
     @property
     def sleeps(self) -> Waits:
@@ -103,9 +103,9 @@ class Observers:
         """
         if self._notified:
             return succeed(self._life.err)
-        waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
-        self._waiting += (waiting,)
-        return waiting
+        done: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
+        self._done_deferreds += (done,)
+        return done
 
     def on_disconnect(self, callback: Callback) -> None:
         """
@@ -113,7 +113,7 @@ class Observers:
         """
         if not self._notified:
             self._on_disconnect += (callback,)
-        elif _client_left(self._life.err):
+        elif _client_disconnected(self._life.err):
             callback()
 
     def on_close(self, callback: Callback) -> None:
@@ -150,12 +150,12 @@ class Observers:
         if err is not None or waits is not None or self._attached or self._sleeps is not None:
             self._stop(StreamFinished() if err is None else err, waits)
         self._notified = True
-        for callback in (self._on_disconnect if _client_left(err) else ()) + self._on_close:
+        for callback in (self._on_disconnect if _client_disconnected(err) else ()) + self._on_close:
             callback()
         self._on_disconnect = self._on_close = ()
-        waiting, self._waiting = self._waiting, ()
+        deferreds, self._done_deferreds = self._done_deferreds, ()
         life.notifying = True
-        for done in waiting:
+        for done in deferreds:
             # A callback may have cancelled it.
             if not done.called:
                 done.callback(err)
@@ -186,12 +186,12 @@ class Observers:
             sleeps.fail_all(reason)
         life.notifying = False
 
-    def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        self._waiting = tuple(each for each in self._waiting if each is not waiting)
+    def _done_cancelled(self, done: Deferred[StreamClosed | None]) -> None:
+        self._done_deferreds = tuple(each for each in self._done_deferreds if each is not done)
         if self._life.err is not None:
             # The handler is cancelled because of this error, and awaits just that.
-            waiting.callback(self._life.err)
+            done.callback(self._life.err)
 
 
-def _client_left(err: StreamClosed | None) -> bool:
+def _client_disconnected(err: StreamClosed | None) -> bool:
     return isinstance(err, ClientDisconnected | SendTimeout | SlowConsumer)

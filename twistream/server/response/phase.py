@@ -125,7 +125,7 @@ class Life:
         """
         return StreamFinished() if self.err is None else self.err.with_traceback(None)
 
-    def refuse(self) -> NoReturn:
+    def raise_error(self) -> NoReturn:
         """
         Raise `error` to code that uses the response after its end.
         """

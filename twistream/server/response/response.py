@@ -115,9 +115,9 @@ class Response:
         return self.head.request
 
     @property
-    def waiting(self) -> int:
+    def backlog(self) -> int:
         """
-        The number of bytes that wait for the client in this process.
+        The number of bytes that wait for the client in this process; 0 after the end.
         """
         return 0 if self.life.phase is _OVER else self.writer.backlog
 
@@ -135,7 +135,7 @@ class Response:
         if self.life.head_sent:
             raise HeadersSent
         if self.life.ended:
-            self.life.refuse()
+            self.life.raise_error()
         return self.head
 
     def admits_body(self) -> bool:
@@ -174,7 +174,7 @@ class Response:
             StreamFinished: The response ended in good order.
         """
         if self.life.ended:
-            self.life.refuse()
+            self.life.raise_error()
         if not self.life.head_sent:
             self.turn.at_end(self._open)
 
@@ -283,7 +283,7 @@ class Response:
         self.writer.push()
         # `lost`, which the end of the connection calls, stops the watch.
         self._watch().start(lambda: True)
-        self._let_through(_FIRST_RETRY)
+        self._finish_abort(_FIRST_RETRY)
         self.observers.notify(self.writer.waits)
 
     def cut(self, err: StreamClosed) -> None:
@@ -326,19 +326,19 @@ class Response:
         self._move(cause)
         self.writer.drop()
 
-    def _let_through(self, delay: float) -> None:
+    def _finish_abort(self, delay: float) -> None:
         self._retry = None
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
-            self._retry = self.turn.clock.callLater(delay, self._let_through, longer)
+            self._retry = self.turn.clock.callLater(delay, self._finish_abort, longer)
         elif self.life.phase is _ABORTING:
             self.life.move(Cause.DRAINED)
 
     # Notifications.
 
-    def outlive_call(self) -> None:
+    def watch_hangup(self) -> None:
         """
-        The response goes on after the call of its handler: notice when its client disconnects.
+        Notice a client that disconnects while Twisted does not read from it.
         """
         self._out.watch_hangup()
 

@@ -61,6 +61,7 @@ class ResponseWriter:
     """
 
     __slots__ = (
+        "_blocked",
         "_head",
         "_life",
         "_out",
@@ -71,7 +72,6 @@ class ResponseWriter:
         "_share",
         "_size",
         "_turn",
-        "_waiting",
         "_waits",
         "begin_body",
         "last_sent",
@@ -99,7 +99,7 @@ class ResponseWriter:
         self._pending_since: float | None = None
         self._waits: Waits | None = None
         # Those who wait for a full connection to drain, in order. None until somebody does.
-        self._waiting: dict[Deferred[None], None] | None = None
+        self._blocked: dict[Deferred[None], None] | None = None
         self._share = Share(turn)
         self._pushed = False
 
@@ -305,9 +305,9 @@ class ResponseWriter:
         """
         The connection was full and takes more now: wake up those who wait for it.
         """
-        waiting, self._waiting = self._waiting, None
-        for wait in list(waiting or ()):  # A copy: whoever is woken up may wait again at once.
-            self._add_waits().fire(wait)
+        blocked, self._blocked = self._blocked, None
+        for wait in list(blocked or ()):  # A copy: whoever is woken up may wait again at once.
+            self._ensure_waits().fire(wait)
 
     def failed_wait(self) -> Deferred[None]:
         """
@@ -332,7 +332,7 @@ class ResponseWriter:
         Set the limits of a body that is written before the head is sent.
         """
         if self._life.phase is not _HEAD:
-            self._life.refuse()
+            self._life.raise_error()
         # The handler can still change both. Where no body is allowed, none is sent.
         head, declared = self._head, self._head.declared
         self._room.declared = None if declared is None or head.bodyless() else declared
@@ -371,30 +371,30 @@ class ResponseWriter:
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
-                return room.wait(self, self._add_waits(), self._turn.clock)
+                return room.wait(self, self._ensure_waits(), self._turn.clock)
         # A transport that shows nothing may not report that it is full, so it gets a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
             self.push()
-        waits = self._add_waits()
+        waits = self._ensure_waits()
         self._turn.soon(partial(waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
-    def _add_waits(self) -> Waits:
+    def _ensure_waits(self) -> Waits:
         if self._waits is None:
             self._waits = Waits()
         return self._waits
 
     def _wait_until_drained(self) -> Deferred[None]:
-        if self._waiting is None:
-            self._waiting = {}
-        wait = self._add_waits().add(release=self._forget_wait)
-        self._waiting[wait] = None
+        if self._blocked is None:
+            self._blocked = {}
+        wait = self._ensure_waits().add(release=self._forget_wait)
+        self._blocked[wait] = None
         self._room.left -= WAIT_COST
         return wait
 
     def _forget_wait(self, wait: Deferred[None]) -> None:
-        if self._waiting is not None:
-            self._waiting.pop(wait, None)
+        if self._blocked is not None:
+            self._blocked.pop(wait, None)
