@@ -134,12 +134,12 @@ class Exchange:
         try:
             self._response.end()
         except Exception as err:  # noqa: BLE001 - Twisted writes the head, with all that is on it
-            _log.failure("the end of {context} failed", context=repr(self._context))
+            _log.failure("{context} failed to end", context=repr(self._context))
             self._response.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:
         if not isinstance(result, Item):
-            msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
+            msg = f"a handler must return None, str or bytes, not {type(result).__name__}"
             raise TypeError(msg)
         self._context.write(result)
 

@@ -184,7 +184,7 @@ def refuse_write(*_args: object) -> None:
     Raises:
         RuntimeError: Always. Bytes that bypass the context would break the framing.
     """
-    msg = "use the context's write() and flush(); the request belongs to the stream"
+    msg = "the stream owns this request; use write() and flush() of the context"
     raise RuntimeError(msg)
 
 

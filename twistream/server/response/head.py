@@ -83,7 +83,7 @@ class Head:
         if lowered in _FRAMING:
             allowed = _FRAMING[lowered]
             if encoded_value.lower() not in allowed:
-                msg = f"the protocol sends {name!r} itself, so it cannot be set to {value!r}"
+                msg = f"{name!r} is set by the protocol and cannot be {value!r}"
                 raise ValueError(msg)
             self._close |= allowed[encoded_value.lower()]
             return
@@ -122,10 +122,10 @@ class Head:
         Set the status. See ``Context.status_code``.
         """
         if not isinstance(code, int) or isinstance(code, bool):
-            msg = f"a status code is an int, not {type(code).__name__}"
+            msg = f"a status code must be an int, not {type(code).__name__}"
             raise TypeError(msg)
         if not 200 <= code <= 599:
-            msg = f"the final status of a response is 200 to 599, not {code}"
+            msg = f"a status code must be from 200 to 599, not {code}"
             raise ValueError(msg)
         self.request.setResponseCode(int(code))
 

@@ -88,7 +88,7 @@ class StreamLoop(Attachment):
             return not self.ended and self._after_step()
         if isinstance(result, Deferred):
             return self._wait_for(result, self._after_step)
-        msg = f"a writer returns None, a Deferred or a coroutine, not {type(result).__name__}"
+        msg = f"a writer must return None, a Deferred or a coroutine, not {type(result).__name__}"
         return self._failed(Failure(TypeError(msg)))
 
     def _after_step(self) -> bool:
