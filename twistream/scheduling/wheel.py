@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 class Timer:
     """
-    A scheduled call. `TimerWheel.later` makes it.
+    A scheduled call, returned by `TimerWheel.later`.
     """
 
     __slots__ = ("_bucket", "call")

@@ -72,7 +72,7 @@ class Exchange:
                 result = Task(result, response.life)
             elif result is not None and isinstance(result, _ITERATORS):
                 result = context.stream(result)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does this
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does this
             self._failed(Failure())
             return
         if isinstance(result, Deferred):

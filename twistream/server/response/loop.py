@@ -82,7 +82,7 @@ class StreamLoop(Attachment):
             result = self._step()
             if iscoroutine(result):
                 result = Task(result, self.response.life)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         if result is None:
             return not self.ended and self._after_step()
@@ -226,12 +226,12 @@ class ItemLoop(StreamLoop):
             if isinstance(self._items, GeneratorType):
                 self._close = None  # A generator that has ended is closed.
             return not self.ended and self._flush_rest()
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         if self.ended:
             return False
         try:
             wait = self.response.writer.send_step(self._encode(item))
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         return True if wait is None else self._wait_for(wait, self._after_flush)
