@@ -31,7 +31,7 @@ class HTTP1Outbound(Outbound):
         "_transport",
     )
 
-    _transport: Any  # Twisted's annotations know too little of it.
+    _transport: Any  # Twisted's annotations lack most of what is used here.
 
     def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
         super().__init__(request, request.channel.transport, turn, owner)
@@ -79,8 +79,8 @@ class HTTP1Outbound(Outbound):
         """
         Whether bytes may bypass Twisted's buffer, straight to the socket.
 
-        That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is right
-        only on plain TCP with an empty queue: anything else would be overtaken.
+        That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is allowed
+        only on plain TCP with an empty queue: otherwise it would overtake queued bytes.
         """
         transport = self._transport
         return bool(
@@ -104,7 +104,7 @@ class HTTP1Outbound(Outbound):
             try:
                 sent = self._transport.socket.send(data)
             except OSError:
-                pass  # Full or lost: the ordinary way waits, or reports the loss.
+                pass  # Full or lost: the transport queues the bytes, or reports the loss.
             else:
                 if sent == len(data):
                     return
@@ -149,7 +149,7 @@ class HTTP1Outbound(Outbound):
 
     def abort(self) -> bool:
         if self.handed and self._ends_with_connection():
-            # Only a reset differs from a good end here, and a reset drops what has not
+            # Only a reset differs from a normal end here, and a reset drops what has not
             # reached the client yet.
             if self._socket is not None and (queued(self._transport) or in_kernel(self._socket)):
                 return False

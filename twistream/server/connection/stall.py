@@ -1,7 +1,8 @@
 """
-StallWatch: notices a client that takes nothing while data is queued for it.
+StallWatch: finds slow clients, which accept nothing while data is queued for them.
 
-It only keeps the time. What "queued" and "progress" mean, its owner says.
+It only keeps the time: the outbound knows what is queued and what was accepted. When the time
+is up, `Response` cuts the client with `SendTimeout`.
 
 Layer: connection, at the bottom.
 """
@@ -16,8 +17,8 @@ Mark: TypeAlias = tuple[int, int]
 
 _CHECKS = 8
 """
-Checks in each timeout. With the lateness of timers, a client is cut at most a sixth of the
-timeout late.
+Checks in each timeout. Timers may be late, so a client is cut at most a sixth of the timeout
+late.
 """
 
 
@@ -46,8 +47,8 @@ class StallWatch:
     ) -> None:
         """
         Args:
-            seconds: How long the client may take nothing.
-            progress: Returns a mark that grows when the client takes something.
+            seconds: How long the client may accept nothing.
+            progress: Returns a mark that grows when the client accepts something.
             on_timeout: Called when the mark has not grown for `seconds`.
         """
         self.seconds = seconds
@@ -79,7 +80,7 @@ class StallWatch:
 
     def moved(self) -> bool:
         """
-        Whether the client has taken something since the last call, or since the start.
+        Whether the client has accepted something since the last call, or since the start.
         """
         mark = self._progress()
         moved, self._mark = mark > self._mark, mark
