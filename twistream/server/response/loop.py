@@ -1,8 +1,8 @@
 """
 StreamLoop drives ``stream_writer``, and ItemLoop drives ``stream``.
 
-A loop calls a function again and again, each time followed by a flush, until the function
-stops it or fails, or the response is over.
+A loop calls a function and flushes, again and again, until the function stops it or fails, or
+the response is over.
 
 Layer: response, at the top.
 """
@@ -75,7 +75,7 @@ class StreamLoop(Attachment):
         self._running = False
         self._close_if_idle()
 
-    # Each of these does one thing and returns whether the next step may follow at once.
+    # Each of these methods returns whether the next step may follow at once.
 
     def _take_step(self) -> bool:
         try:
@@ -98,7 +98,7 @@ class StreamLoop(Attachment):
     def _flush(self, then: Callable[[], bool], urgency: Urgency) -> bool:
         try:
             wait = self.response.writer.flush_step(urgency)
-        except Exception:  # noqa: BLE001 - Twisted writes the head, with everything on the request
+        except Exception:  # noqa: BLE001 - Twisted may fail to write the head
             return self._failed(Failure())
         return then() if wait is None else self._wait_for(wait, then)
 
@@ -116,7 +116,7 @@ class StreamLoop(Attachment):
         if self.ended:
             cancel_unless_notified(self)
         elif self.pending is not None:
-            # What has been flushed must not wait with the loop.
+            # The loop may wait for long; what it has flushed must not.
             self.response.writer.push()
         return bool(go_on and go_on[0])
 
@@ -138,10 +138,10 @@ class StreamLoop(Attachment):
 
     def _until_next(self, interval: float) -> float:
         """
-        Seconds to the next tick that is not past.
+        Seconds to the next tick. Late ticks are skipped.
         """
         elapsed = self.response.turn.clock.seconds() - self._started
-        # Times are floats, and may fall a little short of the tick that they stand for.
+        # A float may fall slightly short of its tick.
         ticks = int(elapsed / interval + 1e-6) + 1
         return (ticks - 1e-9) * interval - elapsed
 
@@ -198,7 +198,7 @@ class ItemLoop(StreamLoop):
     """
     Sends each item of an iterator as a message.
 
-    A `StreamLoop` with a step that writes one item does the same in twice the time.
+    A `StreamLoop` with a step that writes one item does the same, in twice the time.
     """
 
     __slots__ = ("_encode", "_items")

@@ -43,10 +43,10 @@ class Stoppable(Protocol):
 
 class Observers:
     """
-    Everybody who waits for the end of one response.
+    Everything that is cancelled, stopped or notified at the end of one response.
 
     Attributes:
-        handler: The handler, while it is under way.
+        handler: The handler, while it runs.
         keep_running: The handler and its sleeps go on when the client disconnects.
     """
 
@@ -69,7 +69,7 @@ class Observers:
         self.handler: Awaiting | None = None
         self.keep_running = keep_running
         self._sleeps: Waits | None = None
-        # Tuples, because most are empty or of one, and there are many streams.
+        # Tuples, because most have at most one item, and there are many streams.
         self._attached: tuple[Stoppable, ...] = ()
         self._on_close: tuple[Callback, ...] = ()
         self._on_disconnect: tuple[Callback, ...] = ()
@@ -79,7 +79,7 @@ class Observers:
     @property
     def sleeps(self) -> Waits:
         """
-        The Deferreds of those who sleep.
+        The open Deferreds of ``sleep``.
         """
         if self._sleeps is None:
             self._sleeps = Waits()
@@ -93,7 +93,7 @@ class Observers:
 
     def detach(self, attached: Stoppable) -> None:
         """
-        It has ended.
+        Forget `attached`, which has ended.
         """
         self._attached = tuple(each for each in self._attached if each is not attached)
 
@@ -109,7 +109,7 @@ class Observers:
 
     def on_disconnect(self, callback: Callback) -> None:
         """
-        Call `callback` if the client disconnects; at once if it has.
+        Call `callback` if the client disconnects, at once if it has disconnected.
         """
         if not self._notified:
             self._on_disconnect += (callback,)
@@ -118,7 +118,7 @@ class Observers:
 
     def on_close(self, callback: Callback) -> None:
         """
-        Call `callback` when the response is over; at once if it is.
+        Call `callback` when the response is over, at once if it is over already.
         """
         if not self._notified:
             self._on_close += (callback,)
@@ -141,10 +141,10 @@ class Observers:
 
     def notify(self, waits: Waits | None) -> None:
         """
-        The response is over: notify everybody, once.
+        The response is over: cancel, stop and notify everything. Called once.
 
         Args:
-            waits: The Deferreds of those who wait to send.
+            waits: The Deferreds that wait to send; None if there never was one.
         """
         life, err = self._life, self._life.err
         if err is not None or waits is not None or self._attached or self._sleeps is not None:
@@ -167,7 +167,7 @@ class Observers:
         """
         life = self._life
         sleeps = self._sleeps if life.err is None or not self.keep_running else None
-        # The handler is cancelled first. The wait of ours that it awaits fails with `reason`.
+        # If the handler, which is cancelled first, awaits one of these, that fails with `reason`.
         if waits is not None:
             waits.will_fail_with(reason)
         if sleeps is not None:
@@ -189,7 +189,7 @@ class Observers:
     def _done_cancelled(self, done: Deferred[StreamClosed | None]) -> None:
         self._done_deferreds = tuple(each for each in self._done_deferreds if each is not done)
         if self._life.err is not None:
-            # The handler is cancelled because of this error, and awaits just that.
+            # A cancelled handler that awaits this gets the error as its result.
             done.callback(self._life.err)
 
 
