@@ -1,10 +1,10 @@
 """
-Task: a running coroutine that knows whether it has learned of the end of its response.
+Task: a running coroutine that records whether it has been notified of the end of its response.
 
-A response may end from within the code that it belongs to: a handler calls ``abort()``, or
-flushes where no body is allowed. That code is running at this moment, and running code cannot
-be cancelled. If it meets the error itself, it must not be cancelled on top of that while
-it cleans up; if it does not, it is cancelled in the next turn.
+A handler may end its own response: it calls ``abort()``, or flushes where no body is allowed.
+Its code is running at that moment, and running code cannot be cancelled. If it then gets the
+error from a call or an await, it must not be cancelled as well while it cleans up. If it does
+not, it is cancelled in the next turn.
 
 Layer: scheduling. A task knows its response only as a `Scope`.
 """
@@ -39,11 +39,11 @@ _probe: ContextVar[object] = ContextVar("twistream-probe")
 
 class Scope(Protocol):
     """
-    What a task works for.
+    The response that a task belongs to, as far as the task needs it.
 
     Attributes:
         err: Why it ended, or None.
-        notifying: It has ended and is firing the Deferreds of those who wait.
+        notifying: It has ended, and the Deferreds that wait for it are firing.
     """
 
     @property
@@ -74,8 +74,8 @@ class Task(Deferred[Any]):
 
     Attributes:
         running: Its coroutine is on the stack.
-        notified: It has learned of the end of its scope: an exception was raised in it, or it
-            was waiting for something that fired because of the end.
+        notified: Its coroutine has been notified of the end of the scope: a call raised the
+            error, or it was awaiting something that fired because of the end.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
@@ -83,7 +83,7 @@ class Task(Deferred[Any]):
         self._coroutine = coroutine
         self._context = copy_context()
         self._awaited: Deferred[Any] | None = None
-        self._result: object = _NOTHING  # The result of a wait that was over at once.
+        self._result: object = _NOTHING  # Of an awaited Deferred that had already fired.
         self._scope = scope
         self.running = False
         self.notified = False
@@ -100,7 +100,7 @@ class Task(Deferred[Any]):
 
     def _resume(self, result: object) -> None:
         """
-        Run the coroutine until it awaits something that has not happened yet.
+        Run the coroutine until it awaits a Deferred that has not fired yet.
         """
         global _running
         coroutine, run = self._coroutine, self._context.run
@@ -114,13 +114,13 @@ class Task(Deferred[Any]):
             except StopIteration as stop:
                 result = stop.value
                 break
-            except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a Task
+            except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a Task
                 result = Failure()
                 break
             finally:
                 _running, self.running = outer, False
             if not isinstance(awaited, Deferred):
-                result = awaited  # What Twisted does with foreign awaitables.
+                result = awaited  # As Twisted does with foreign awaitables.
                 continue
             awaited.addBoth(self._received)
             if self._result is _NOTHING:
@@ -156,9 +156,9 @@ class Task(Deferred[Any]):
 
 def notify_running_task() -> None:
     """
-    Mark the running task as notified, if it is its own code that calls this.
+    Mark the running task as notified, if its own code calls this.
 
-    A callback, and a coroutine that was started beside the task, are not its own code.
+    Callbacks, and coroutines that the task has started separately, are not its own code.
     """
     task = _running
     if task is not None and task.runs_in_current_context():
@@ -167,8 +167,8 @@ def notify_running_task() -> None:
 
 def is_end(failure: Failure) -> bool:
     """
-    Whether the failure is the end of a response, as such or inside of the errors that
-    `gatherResults` and the like make.
+    Whether the failure is the end of a response, directly or wrapped in an error of
+    `gatherResults` and the like.
     """
     error = failure.value
     if isinstance(error, FirstError):
@@ -211,9 +211,9 @@ def is_running(deferred: Deferred[Any] | None) -> bool:
 
 def cancel_unless_notified(awaiting: Awaiting) -> None:
     """
-    Cancel what it waits for, unless that is a task that has learned of the end.
+    Cancel what it waits for, unless that is a task that has been notified of the end.
 
-    What other Deferreds have learned cannot be seen, so they are cancelled.
+    Other Deferreds do not record that, so they are cancelled.
     """
     pending = awaiting.pending
     if pending is not None and not (isinstance(pending, Task) and pending.notified):
@@ -222,7 +222,7 @@ def cancel_unless_notified(awaiting: Awaiting) -> None:
 
 def cancel(deferred: Deferred[Any]) -> None:
     """
-    Cancel a Deferred that may belong to somebody else; log a failure of its canceller.
+    Cancel a Deferred; log an error of its canceller, which may be anybody's code.
     """
     try:
         deferred.cancel()

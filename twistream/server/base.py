@@ -56,7 +56,7 @@ class BaseContext(Body):
             ValueError: The interval is negative, NaN, infinite or over thirty years.
         """
         if not callable(writer):
-            msg = f"a writer is a function, not {type(writer).__name__}"
+            msg = f"writer must be callable, not {type(writer).__name__}"
             raise TypeError(msg)
         seconds = None if interval is None else check_seconds("interval", interval)
         if seconds is not None and seconds < SHORTEST_INTERVAL:
@@ -218,9 +218,9 @@ class BaseContext(Body):
 
     def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
         if not callable(callback):
-            msg = f"a callback is a function, not {type(callback).__name__}"
+            msg = f"callback must be callable, not {type(callback).__name__}"
             raise TypeError(msg)
-        return lambda: self._call(callback, "a callback for the end of a stream failed", self)
+        return lambda: self._call(callback, "an end-of-response callback failed", self)
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
         """

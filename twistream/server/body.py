@@ -34,7 +34,7 @@ class Body:
         response = self._response
         return (
             f"<{type(self).__name__} {self.method} {self.path} {response.life.phase.name}, "
-            f"{response.room.written} bytes written, {response.waiting} waiting>"
+            f"{response.room.written} bytes written, {response.backlog} waiting>"
         )
 
     @property
@@ -120,7 +120,7 @@ class Body:
             ValueError: It does not have the form ``type/subtype``.
         """
         if not isinstance(value, str):
-            msg = f"a media type is a str, not {type(value).__name__}"
+            msg = f"a media type must be a str, not {type(value).__name__}"
             raise TypeError(msg)
         self._response.open_head.content_type(fields.with_charset(value))
 

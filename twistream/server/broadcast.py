@@ -96,7 +96,7 @@ class Broadcast:
         """
         writer = response.writer
         if writer in self._members:
-            msg = "the response is a member already"
+            msg = "the response is already a member"
             raise ValueError(msg)
         if not response.life.ended and not response.admits_body():
             return
@@ -179,7 +179,7 @@ class Broadcast:
         except BufferOverflow as err:
             self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
-            self._log.failure("a message of a broadcast failed")
+            self._log.failure("sending a broadcast to a member failed")
             self._members[writer].response.abort(StreamAborted(type(err).__name__))
 
     def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:

@@ -79,7 +79,7 @@ class Context(BaseContext):
         """
         response = self._response
         if response.is_event_stream or response.subscribed:
-            msg = "call sse() once, before anything else makes a stream of this response"
+            msg = "sse() can be called once for each response, and not after subscribe()"
             raise RuntimeError(msg)
         events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
         response.is_event_stream = True
@@ -133,7 +133,7 @@ class Context(BaseContext):
                 without a history; or a channel is given twice.
         """
         if self._response.is_event_stream:
-            msg = "this is a stream of events: call subscribe() on the object that sse() returned"
+            msg = "after sse(), call subscribe() on the object that it returned"
             raise RuntimeError(msg)
         outlet = Outlet(self, self._response, JSON_LINES)
         options = SubscribeOptions(

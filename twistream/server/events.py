@@ -150,7 +150,7 @@ class EventStream:
             TypeError: It is not a str.
         """
         if not isinstance(text, str):
-            msg = f"a comment is a str, not {type(text).__name__}"
+            msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
         return self._send(ServerSentEvent(comment=text))
 
@@ -280,10 +280,10 @@ def _checked_origins(allow_origin: str | Collection[str] | None) -> Collection[s
     origins = (allow_origin,) if isinstance(allow_origin, str) else allow_origin or ()
     for origin in origins:
         if not isinstance(origin, str):
-            msg = f"an origin is a str, not {type(origin).__name__}"
+            msg = f"an origin must be a str, not {type(origin).__name__}"
             raise TypeError(msg)
         if not _ORIGIN.fullmatch(origin):
-            msg = f'an origin is "*", or of the form https://example.org, not {origin!r}'
+            msg = f'an origin must be "*" or have the form https://example.org, not {origin!r}'
             raise ValueError(msg)
     return origins
 

@@ -1,8 +1,8 @@
 """
 Exchange: one request on its way through a handler.
 
-It calls the handler, turns what the handler returns or raises into the end of the response, and
-cancels the handler when the response ends early.
+It calls the handler, and turns what the handler returns or raises into the end of the response.
+When the response ends early, `Observers` cancels the handler.
 
 Layer: server, above `context`.
 """
@@ -72,7 +72,7 @@ class Exchange:
                 result = Task(result, response.life)
             elif result is not None and isinstance(result, _ITERATORS):
                 result = context.stream(result)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does this
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does this
             self._failed(Failure())
             return
         if isinstance(result, Deferred):
@@ -81,28 +81,23 @@ class Exchange:
         else:
             self._returned(result)
 
-    def refuse(self, methods: tuple[str, ...]) -> None:
+    def reject_method(self, allowed: tuple[str, ...]) -> None:
         """
-        Answer a request with a method that the handler does not support (RFC 9110 15.5.6).
+        Answer a method that the resource does not support with 405 (RFC 9110 15.5.6).
         """
-        self._context.header("Allow", ", ".join(methods))
-        self._failed(Failure(HTTPError(405, f"Only {', '.join(methods)} can be used here.")))
+        methods = ", ".join(allowed)
+        self._context.header("Allow", methods)
+        self._failed(Failure(HTTPError(405, f"Only {methods} can be used here.")))
 
-    def outlive_call(self) -> None:
+    def watch_client(self) -> None:
         """
-        The handler has not ended with its call: notice when the client disconnects.
+        Notice when the client disconnects. Called if the response goes on after `start`.
         """
         request = self._response.request
-        self._response.outlive_call()
+        self._response.watch_hangup()
         request.notifyFinish().addErrback(self._lost)
         # Ahead of the handler's own: by then, the context knows the reason.
         request.notifications.insert(0, request.notifications.pop())
-
-    def cancel(self) -> None:
-        """
-        Cancel the handler, because the response ended early.
-        """
-        self._response.cancel_pending(self)
 
     def _lost(self, failure: Failure) -> None:
         context = self._context
@@ -139,12 +134,12 @@ class Exchange:
         try:
             self._response.end()
         except Exception as err:  # noqa: BLE001 - Twisted writes the head, with all that is on it
-            _log.failure("the end of {context} failed", context=repr(self._context))
+            _log.failure("{context} failed to end", context=repr(self._context))
             self._response.abort(StreamAborted(err))
 
     def _write_result(self, result: object) -> None:
         if not isinstance(result, Item):
-            msg = f"a handler returns None, str or bytes, not {type(result).__name__}"
+            msg = f"a handler must return None, str or bytes, not {type(result).__name__}"
             raise TypeError(msg)
         self._context.write(result)
 

@@ -47,7 +47,7 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
     ids = after if isinstance(after, list | tuple) else (after,)
     for each in ids:
         if not isinstance(each, str):
-            msg = f"after is the id of a message, a str, not {type(each).__name__}"
+            msg = f"after must be a str, or a list or tuple of str, not {type(each).__name__}"
             raise TypeError(msg)
         encode_text(each)
     return compound_id(ids)
@@ -55,16 +55,16 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
 
 def _check_filter(_: object, __: object, value: Filter | None) -> None:
     if value is not None and not callable(value):
-        msg = f"filter is a function of a message, not {type(value).__name__}"
+        msg = f"filter must be callable, not {type(value).__name__}"
         raise TypeError(msg)
     if iscoroutinefunction(value):
-        msg = "filter is a plain function, whose result is known at once"
+        msg = "filter must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
     if value is not None and value not in _POLICIES:
-        msg = f"on_slow is one of {', '.join(_POLICIES)}, not {value!r}"
+        msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
 
 
@@ -224,7 +224,7 @@ class Outlet(Attachment):
         response = self.response
         if response.subscribed:
             # The ids of a stream mean the same channels from its start to its end.
-            msg = "a response is subscribed once; name all channels in one call"
+            msg = "subscribe() can be called once for each response; pass all channels in one call"
             raise RuntimeError(msg)
         if response.life.ended:
             return self._writer.failed_wait()

@@ -63,17 +63,17 @@ class StreamResource(Resource):
         """
         super().__init__()
         if not callable(handler):
-            msg = f"a handler is a function of a context, not {type(handler).__name__}"
+            msg = f"handler must be callable, not {type(handler).__name__}"
             raise TypeError(msg)
         if isinstance(methods, str):
-            msg = f"methods are a tuple of names, such as ({methods!r},)"
+            msg = f"methods must be an iterable of names, such as ({methods!r},)"
             raise TypeError(msg)
         if on_disconnect not in ("cancel", "continue"):
-            msg = f'on_disconnect is "cancel" or "continue", not {on_disconnect!r}'
+            msg = f'on_disconnect must be "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
         check_timer("send_timeout", send_timeout)
         if max_buffered <= 0:
-            msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
+            msg = f"max_buffered must be at least 1 byte, not {max_buffered}"
             raise ValueError(msg)
         self._handler = handler
         self._methods = tuple(fields.token(method, "method").decode() for method in methods)
@@ -91,7 +91,7 @@ class StreamResource(Resource):
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):
-            self._warn_of_encoder()
+            self._warn_about_encoder()
         clock = self._clock or cast("Site", request.site).reactor
         if self._turn is None or self._turn.clock is not clock:
             self._turn = Turn.of(clock)
@@ -106,16 +106,16 @@ class StreamResource(Resource):
         if request.method.decode("latin-1") in self._methods:
             exchange.start(self._handler)
         else:
-            exchange.refuse(self._methods)
+            exchange.reject_method(self._methods)
         if not request.finished:
-            exchange.outlive_call()
+            exchange.watch_client()
         return NOT_DONE_YET
 
-    def _warn_of_encoder(self) -> None:
+    def _warn_about_encoder(self) -> None:
         if not self._warned:
             self._warned = True
             _log.warn(
-                "{resource} removes an encoder that would buffer its stream; "
+                "{resource} removed a content encoder that would buffer its stream; "
                 "do not wrap it in an EncodingResourceWrapper",
                 resource=self,
             )

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 class FairQueue(Generic[T]):
     """
-    Members that take turns. Each is in the queue at most once.
+    Members that take turns. Each member is in the queue at most once.
     """
 
     __slots__ = ("_members",)
@@ -45,7 +45,7 @@ class FairQueue(Generic[T]):
 
     def add(self, member: T) -> None:
         """
-        Add a member at the end; one that is there keeps its place.
+        Add a member at the end. If it is in the queue, it keeps its place.
         """
         self._members.setdefault(member)
 
@@ -57,7 +57,7 @@ class FairQueue(Generic[T]):
 
     def discard(self, member: T) -> None:
         """
-        Remove a member, if it is there.
+        Remove a member, if it is in the queue.
         """
         self._members.pop(member, None)
 
@@ -80,16 +80,16 @@ class Sender(Protocol):
 
 class Multiplexer:
     """
-    What the streams of one connection share: whose turn it is, and the idle timeout.
+    What the streams of one connection share: the order in which they send, and the idle timeout.
 
-    While a stream is open, its connection is not idle, however silent it is: as on HTTP/1.1.
+    While a stream is open, its connection does not time out, as on HTTP/1.1.
 
     Attributes:
         queue: The streams that have something to send and room in their own window.
         handed: The number of bytes that all of them have handed to the connection.
     """
 
-    __slots__ = ("_connection", "_open", "_timeout", "_turn", "_woken", "handed", "queue")
+    __slots__ = ("_connection", "_open", "_pump_due", "_timeout", "_turn", "handed", "queue")
 
     # One for each connection with open streams.
     _of: ClassVar[dict[Any, "Multiplexer"]] = {}
@@ -101,13 +101,13 @@ class Multiplexer:
         self._turn = turn
         self._open = 0
         self._timeout: int | None = connection.timeOut
-        self._woken = False
+        self._pump_due = False
         connection.setTimeout(None)
 
     @classmethod
     def opened(cls, connection: Any, turn: Turn) -> "Multiplexer":
         """
-        Return the multiplexer of this connection, for one more stream.
+        Return the multiplexer of this connection, and count one more open stream.
         """
         found = cls._of.get(connection)
         if found is None:
@@ -128,7 +128,7 @@ class Multiplexer:
 
     def pump(self) -> None:
         """
-        Let the streams send one frame each, in turn, for as long as there is room.
+        Let the streams send one frame each, in turn, while the connection accepts more.
         """
         queue, conn = self.queue, self._connection.conn
         unwritten = 0
@@ -149,12 +149,12 @@ class Multiplexer:
         Pump in the next turn.
         """
         # Not now: Twisted may be iterating over its streams.
-        if not self._woken:
-            self._woken = True
+        if not self._pump_due:
+            self._pump_due = True
             self._turn.soon(self._pump_now)
 
     def _pump_now(self) -> None:
-        self._woken = False
+        self._pump_due = False
         self.pump()
 
     def _write(self) -> None:
@@ -175,12 +175,12 @@ class Multiplexer:
         blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
         if blocked is None:
             self.pump_soon()
-        elif not self._woken:
-            self._woken = True
+        elif not self._pump_due:
+            self._pump_due = True
             blocked.addCallback(self._drained)
 
     def _drained(self, result: object) -> object:
-        self._woken = False
+        self._pump_due = False
         transport = self._connection.transport
         if got_close_notify(transport):
             transport.unregisterProducer()

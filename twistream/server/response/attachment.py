@@ -1,5 +1,5 @@
 """
-Attachment: what goes on for as long as its response does, a loop or a subscription.
+Attachment: the base of loops and subscriptions, which end when their response does.
 
 Layer: response, above `twistream.server.response.response`.
 """
@@ -15,7 +15,7 @@ class Attachment:
     The base of loops and subscriptions.
 
     Attributes:
-        deferred: Fires when it ends. Deleted then; take it before.
+        deferred: Fires when it ends. It is deleted then, so get it before.
         ended: It has ended.
         response: The response.
     """
@@ -33,7 +33,7 @@ class Attachment:
         """
         if not self.ended:
             deferred = self._end()
-            # Code that `_end` cancels may have cancelled the Deferred in its turn.
+            # Code that `_end` cancels may itself have cancelled the Deferred.
             if not deferred.called:
                 fail_quietly(deferred, reason)
 
@@ -46,7 +46,7 @@ class Attachment:
 
         The Deferred is deleted here, because this object is its canceller.
         """
-        # First what is ours: code that `_release` calls may end the response, or this again.
+        # Its own state first: code that `_release` calls may end the response, or this again.
         self.ended = True
         self.response.observers.detach(self)
         deferred = self.deferred
@@ -62,7 +62,7 @@ class Attachment:
 
     def _cancelled(self, _: Deferred[None]) -> None:
         if self.ended:
-            return  # By code that `_end` cancels.
+            return  # Code that `_end` cancels has cancelled it.
         err = self.response.life.err
         if err is not None:
             self.stop(err)

@@ -1,8 +1,8 @@
 """
 StreamLoop drives ``stream_writer``, and ItemLoop drives ``stream``.
 
-A loop calls a function again and again, each time followed by a flush, until the function
-stops it or fails, or the response is over.
+A loop calls a function and flushes, again and again, until the function stops it or fails, or
+the response is over.
 
 Layer: response, at the top.
 """
@@ -75,20 +75,20 @@ class StreamLoop(Attachment):
         self._running = False
         self._close_if_idle()
 
-    # Each of these does one thing and returns whether the next step may follow at once.
+    # Each of these methods returns whether the next step may follow at once.
 
     def _take_step(self) -> bool:
         try:
             result = self._step()
             if iscoroutine(result):
                 result = Task(result, self.response.life)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         if result is None:
             return not self.ended and self._after_step()
         if isinstance(result, Deferred):
             return self._wait_for(result, self._after_step)
-        msg = f"a writer returns None, a Deferred or a coroutine, not {type(result).__name__}"
+        msg = f"a writer must return None, a Deferred or a coroutine, not {type(result).__name__}"
         return self._failed(Failure(TypeError(msg)))
 
     def _after_step(self) -> bool:
@@ -98,7 +98,7 @@ class StreamLoop(Attachment):
     def _flush(self, then: Callable[[], bool], urgency: Urgency) -> bool:
         try:
             wait = self.response.writer.flush_step(urgency)
-        except Exception:  # noqa: BLE001 - Twisted writes the head, with everything on the request
+        except Exception:  # noqa: BLE001 - Twisted may fail to write the head
             return self._failed(Failure())
         return then() if wait is None else self._wait_for(wait, then)
 
@@ -116,7 +116,7 @@ class StreamLoop(Attachment):
         if self.ended:
             cancel_unless_notified(self)
         elif self.pending is not None:
-            # What has been flushed must not wait with the loop.
+            # The loop may wait for long; what it has flushed must not.
             self.response.writer.push()
         return bool(go_on and go_on[0])
 
@@ -138,10 +138,10 @@ class StreamLoop(Attachment):
 
     def _until_next(self, interval: float) -> float:
         """
-        Seconds to the next tick that is not past.
+        Seconds to the next tick. Late ticks are skipped.
         """
         elapsed = self.response.turn.clock.seconds() - self._started
-        # Times are floats, and may fall a little short of the tick that they stand for.
+        # A float may fall slightly short of its tick.
         ticks = int(elapsed / interval + 1e-6) + 1
         return (ticks - 1e-9) * interval - elapsed
 
@@ -178,7 +178,7 @@ class StreamLoop(Attachment):
             self._call.cancel()
             self._call = None
         if self.pending is not None or self.response.life.ended_from_within:
-            self.response.cancel_pending(self)
+            self.response.observers.cancel_pending(self)
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
@@ -198,7 +198,7 @@ class ItemLoop(StreamLoop):
     """
     Sends each item of an iterator as a message.
 
-    A `StreamLoop` with a step that writes one item does the same in twice the time.
+    A `StreamLoop` with a step that writes one item does the same, in twice the time.
     """
 
     __slots__ = ("_encode", "_items")
@@ -226,12 +226,12 @@ class ItemLoop(StreamLoop):
             if isinstance(self._items, GeneratorType):
                 self._close = None  # A generator that has ended is closed.
             return not self.ended and self._flush_rest()
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         if self.ended:
             return False
         try:
             wait = self.response.writer.send_step(self._encode(item))
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         return True if wait is None else self._wait_for(wait, self._after_flush)

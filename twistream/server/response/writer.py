@@ -1,7 +1,8 @@
 """
-ResponseWriter: the buffer of one response, flush, backpressure and pacing.
+ResponseWriter: the buffer of one response, its flushes, and backpressure.
 
-It decides what is sent and when. The outbound knows how bytes travel, the response how it ends.
+It decides when data is sent, and when a flush has to wait: for a slow client, or for the next
+turn. `Room` counts what may be written, and `Outbound` frames and sends it.
 
 Layer: response, below `twistream.server.response.response`.
 """
@@ -24,13 +25,13 @@ from twistream.wire.frames import SEND_SIZE, Batch
 
 _BUFFER_LIMIT = 16 * 1024
 """
-Bytes that are written without a flush before the buffer is sent by itself: a TLS record.
+Bytes. A larger buffer is sent without a flush. As large as a TLS record.
 """
 
 _COALESCE_TIME = 0.0005
 """
-Seconds that a message of a loop waits for others to be sent with it. A send costs as much
-as the framing of ten messages, and no reader notices half a millisecond.
+Seconds that a message of a loop waits to be sent together with others. A send costs as much as
+framing ten messages, and no reader notices half a millisecond.
 """
 
 _HEAD, _BODY = Phase.HEAD, Phase.BODY
@@ -43,8 +44,8 @@ class Urgency(Enum):
     When a flush is sent.
     """
 
-    NOW = "within the call, if it is the first of its turn: the handler's own flush"
-    COALESCE = "together with others, half a millisecond later at most: one of many in a loop"
+    NOW = "within the call, if it is the first of the turn: for handlers and slow loops"
+    COALESCE = "together with others, at most half a millisecond later: for fast loops"
 
 
 _NOW, _COALESCE = Urgency.NOW, Urgency.COALESCE
@@ -55,12 +56,14 @@ class ResponseWriter:
     Writes the body of one response.
 
     Attributes:
-        begin_body: Frames the head, and returns whether a body may follow. None once the head
-            is framed, so that no reference cycle remains.
-        last_sent: When the turn began in which something was sent last, in seconds.
+        begin_body: Frames the head, and returns whether a body may follow. None once the body
+            has begun or never can, so that no reference cycle remains.
+        last_sent: The time at which the turn of the last send began, in seconds.
+        waits: The Deferreds that wait to send; None if there never was one.
     """
 
     __slots__ = (
+        "_blocked",
         "_head",
         "_life",
         "_out",
@@ -71,10 +74,9 @@ class ResponseWriter:
         "_share",
         "_size",
         "_turn",
-        "_waiting",
-        "_waits",
         "begin_body",
         "last_sent",
+        "waits",
     )
 
     def __init__(  # noqa: PLR0913 - the parts of a response, from one caller
@@ -97,9 +99,9 @@ class ResponseWriter:
         self._parts = _EMPTY
         self._size = 0
         self._pending_since: float | None = None
-        self._waits: Waits | None = None
-        # Those who wait for a full connection to drain, in order. None until somebody does.
-        self._waiting: dict[Deferred[None], None] | None = None
+        self.waits: Waits | None = None
+        # The Deferreds that wait for a full connection to drain. None until there is one.
+        self._blocked: dict[Deferred[None], None] | None = None
         self._share = Share(turn)
         self._pushed = False
 
@@ -113,7 +115,7 @@ class ResponseWriter:
             BufferOverflow: Too much is queued for the client.
             ContentLengthMismatch: The body would be longer than declared.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         if self._life.phase is not _BODY:
             self._check_head()
@@ -158,7 +160,7 @@ class ResponseWriter:
 
     def replace(self, body: bytes) -> None:
         """
-        Make `body` the whole buffer, of any size: `max_buffered` may be why it is sent.
+        Make `body` the whole body. It may exceed `max_buffered`, which may be why it is sent.
         """
         self._parts = [body]
         self._size = self._room.written = len(body)
@@ -173,7 +175,7 @@ class ResponseWriter:
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
         """
-        Flush, and return what to wait for before more is written; None for nothing.
+        Flush. Returns a Deferred that fires when more may be written; None if it may be now.
         """
         if self._life.phase is not _BODY:
             try:
@@ -204,7 +206,7 @@ class ResponseWriter:
 
     def push(self) -> None:
         """
-        Send the messages that are framed and wait to be sent with others.
+        Send everything that is framed and pending.
         """
         self._pending_since = None
         # After the end of a response nothing is pending.
@@ -212,12 +214,12 @@ class ResponseWriter:
             self.last_sent = self._turn.began
             self._out.push()
 
-    # Delivery of messages that many responses get.
+    # Messages that are sent to many responses.
 
     @property
     def full(self) -> bool:
         """
-        Whether the connection takes no more for now, or the limit is reached.
+        Whether the connection accepts no more for now, or the limit is reached.
         """
         room = self._room
         if room.left < 0:
@@ -226,10 +228,10 @@ class ResponseWriter:
 
     def send_at_once(self, batch: Batch) -> bool:
         """
-        Deliver a batch if the body goes on, the connection is not full and nothing is pending.
+        Send a batch if the body has begun, the connection is not full and nothing is pending.
 
-        Returns whether it was delivered. This is the one call for each member of a broadcast,
-        so it counts the bytes itself instead of calling `Room.admit`.
+        Returns whether it was sent. A broadcast calls this for each member, so it counts the
+        bytes itself instead of calling `Room.admit`.
         """
         out, room = self._out, self._room
         if (
@@ -248,7 +250,7 @@ class ResponseWriter:
 
     def deliver(self, batch: Batch) -> None:
         """
-        Send each message of a batch as a chunk of its own, before what is in the buffer.
+        Send each message of a batch as a chunk of its own, ahead of the buffer.
 
         After the end of the response it does nothing.
 
@@ -270,7 +272,7 @@ class ResponseWriter:
 
     def wait_to_deliver(self) -> Deferred[None] | None:
         """
-        What to wait for between one batch and the next; None for nothing.
+        Return a Deferred that fires when the next batch may be sent; None if it may be now.
         """
         if self._life.ended:
             return self.failed_wait()
@@ -285,36 +287,29 @@ class ResponseWriter:
         """
         See `twistream.server.response.room.Queue`.
         """
-        return self.backlog + WAIT_COST * len(self._waits or ())
+        return self.backlog + WAIT_COST * len(self.waits or ())
 
     @property
     def backlog(self) -> int:
         """
-        The number of bytes that wait in this process, as far as can be seen.
+        The number of bytes that wait in this process, as far as that can be seen.
         """
         return self._size + self._out.backlog()
 
-    @property
-    def waits(self) -> Waits | None:
-        """
-        The Deferreds of those who wait to send; None if nobody did.
-        """
-        return self._waits
-
     def drained(self) -> None:
         """
-        The connection was full and takes more now: wake up those who wait for it.
+        The connection was full and accepts more now: fire the Deferreds that wait for it.
         """
-        waiting, self._waiting = self._waiting, None
-        for wait in list(waiting or ()):  # A copy: whoever is woken up may wait again at once.
-            self._add_waits().fire(wait)
+        blocked, self._blocked = self._blocked, None
+        for wait in blocked or ():
+            self._ensure_waits().fire(wait)
 
     def failed_wait(self) -> Deferred[None]:
         """
-        What a wait returns after the end: a Deferred that fails with the reason.
+        Return a Deferred that fails with the reason for the end.
 
         It has failed already, or fails in a later turn if this stream has used its share of
-        this one: a loop that ignores the error must not stop the reactor.
+        this one. So a loop that ignores the error does not block the reactor.
         """
         now = self._turn.clock.seconds()
         self._share.enter(now)
@@ -329,23 +324,23 @@ class ResponseWriter:
 
     def _check_head(self) -> None:
         """
-        Set the limits of a body that is written before the head is sent.
+        Raise if the response is over. Otherwise, take the Content-Length that is set so far.
         """
         if self._life.phase is not _HEAD:
-            self._life.refuse()
-        # The handler can still change both. Where no body is allowed, none is sent.
+            self._life.raise_error()
+        # The handler can still change both. A body that is not sent may have any length.
         head, declared = self._head, self._head.declared
         self._room.declared = None if declared is None or head.bodyless() else declared
 
     def _begins(self) -> bool:
         """
-        Frame the head. Returns whether a body may follow.
+        Frame the head, unless the response is over. Returns whether a body may follow.
         """
         return self.begin_body is not None and self.begin_body()
 
     def _push_or_coalesce(self, now: float, urgency: Urgency) -> None:
         """
-        Push what is framed if it is time; otherwise see to it that it is pushed soon.
+        Push what is pending now, or schedule the push for the end of the turn.
         """
         out = self._out
         if self._share.enter(now):
@@ -363,7 +358,7 @@ class ResponseWriter:
 
     def _until_more(self, now: float, urgency: Urgency) -> Deferred[None] | None:
         """
-        Backpressure: what to wait for before more is written; None for nothing.
+        Decide on backpressure: the Deferred to wait for before more is written, or None.
         """
         if self._out.full:
             return self._wait_until_drained()
@@ -371,30 +366,30 @@ class ResponseWriter:
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
-                return room.wait(self, self._add_waits(), self._turn.clock)
-        # A transport that shows nothing may not report that it is full, so it gets a turn.
+                return room.wait(self, self._ensure_waits(), self._turn.clock)
+        # A transport without a socket may not report that it is full, so give it a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
             self.push()
-        waits = self._add_waits()
+        waits = self._ensure_waits()
         self._turn.soon(partial(waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
-    def _add_waits(self) -> Waits:
-        if self._waits is None:
-            self._waits = Waits()
-        return self._waits
+    def _ensure_waits(self) -> Waits:
+        if self.waits is None:
+            self.waits = Waits()
+        return self.waits
 
     def _wait_until_drained(self) -> Deferred[None]:
-        if self._waiting is None:
-            self._waiting = {}
-        wait = self._add_waits().add(release=self._forget_wait)
-        self._waiting[wait] = None
+        if self._blocked is None:
+            self._blocked = {}
+        wait = self._ensure_waits().add(release=self._forget_wait)
+        self._blocked[wait] = None
         self._room.left -= WAIT_COST
         return wait
 
     def _forget_wait(self, wait: Deferred[None]) -> None:
-        if self._waiting is not None:
-            self._waiting.pop(wait, None)
+        if self._blocked is not None:
+            self._blocked.pop(wait, None)
