@@ -1,8 +1,8 @@
 """
-BaseContext: the loops of a response, its time, and its end, as its handler sees them.
+BaseContext: adds loops, sleeping and the end of the response to `Body`.
 
-Layer: server, above `body`. `twistream.server.context` adds events and subscriptions, which
-themselves need this.
+Layer: server, above `body`. `Context` adds events and subscriptions, which need this class
+themselves.
 """
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
@@ -23,7 +23,7 @@ from twistream.server.response.response import Response
 
 class BaseContext(Body):
     """
-    What the contexts of all handlers have in common.
+    A context without events and subscriptions.
     """
 
     __slots__ = ()
@@ -34,22 +34,22 @@ class BaseContext(Body):
         interval: float | None = None,
     ) -> Deferred[None]:
         """
-        Call `writer` with this context, again and again, each time followed by a flush.
+        Call `writer` with this context and flush, again and again.
 
         Args:
             writer: Writes one message. It may return a Deferred or a coroutine, and raises
                 `StopStream` to end the loop.
-            interval: Seconds from the start of one call to the start of the next; ticks that
-                are late are skipped. Without it, the loop is as fast as the client reads, and
-                yields to other streams. The first call happens at once.
+            interval: Seconds from the start of one call to the start of the next. Late ticks
+                are skipped. Without it, the loop is as fast as the client reads, and yields
+                to other streams. The first call happens at once.
 
         Returns:
-            Succeeds when the writer raises `StopStream`; what it wrote before that is
+            Succeeds when the writer raises `StopStream`. What it wrote before that is
             flushed. Fails with any other error of the writer (what it wrote stays in the
             buffer), with TypeError if it returns anything but None, a Deferred or a
             coroutine, and with the reason when the response is over. Where no body is
-            allowed, it succeeds without a call, and the response is complete. Cancel it to
-            stop the loop.
+            allowed, `writer` is not called, this succeeds at once, and the response is
+            complete. Cancel it to stop the loop.
 
         Raises:
             TypeError: The writer is not callable, or the interval is not a number.
@@ -68,7 +68,7 @@ class BaseContext(Body):
         """
         Write and flush each item of an iterable or async iterable.
 
-        Generators are closed on every way out; a pending ``__anext__`` is cancelled.
+        However the loop ends, a generator is closed, and a pending ``__anext__`` is cancelled.
 
         Returns:
             Succeeds after the last item. Fails with an error of the iterable, with TypeError
@@ -79,7 +79,7 @@ class BaseContext(Body):
         Raises:
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
-        # A generator is quick to recognise.
+        # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             return self._stream_async(items)
         if isinstance(items, Item):
@@ -114,7 +114,7 @@ class BaseContext(Body):
     @property
     def err(self) -> StreamClosed | None:
         """
-        Why the response ended early; None while it goes on, and after a good end.
+        Why the response ended early; None before the end, and after a normal end.
         """
         return self._response.life.err
 
@@ -130,19 +130,18 @@ class BaseContext(Body):
         Wait for the end of the response.
 
         Returns:
-            A new Deferred at each call. Fires with `err` when the response is over, at once if
-            it is over already. It never fails: a handler that is cancelled while it awaits
-            this gets `err` as the result.
+            A new Deferred for each call. It fires with `err` when the response is over, at
+            once if it is over already. It never fails: a handler that is cancelled while it
+            awaits this gets `err` as the result.
         """
         return self._response.observers.done()
 
     def on_connection_close(self, callback: Callable[[Self], object]) -> None:
         """
-        Call `callback` with this context, once, if the client leaves before the end.
+        Call `callback` with this context, once, if the client disconnects or is cut for being slow.
 
-        That is, if it disconnects or is cut because it reads too slowly. Callbacks run in
-        the order of their registration; at once, if the client has left already. A callback
-        may return a Deferred or a coroutine. Its errors are logged.
+        Callbacks run in the order of registration. If the client has already disconnected,
+        `callback` runs at once. It may return a Deferred or a coroutine. Its errors are logged.
 
         Raises:
             TypeError: It is not callable.
@@ -153,9 +152,9 @@ class BaseContext(Body):
         """
         Call `callback` with this context, once, when the response is over in any way.
 
-        Callbacks run in the order of their registration, after those of
-        `on_connection_close`; at once, if the response is over already. A callback may return
-        a Deferred or a coroutine. Its errors are logged.
+        Callbacks run in the order of registration, after those of `on_connection_close`. If
+        the response is already over, `callback` runs at once. It may return a Deferred or a
+        coroutine. Its errors are logged.
 
         Raises:
             TypeError: It is not callable.
@@ -166,11 +165,11 @@ class BaseContext(Body):
         """
         End the response so that the client sees that it is incomplete.
 
-        What was not flushed is dropped; what was flushed is sent. `err` becomes a
+        What was flushed is sent first. What was not is dropped. `err` becomes a
         `StreamAborted`. After the end, and after the handler has returned, this does nothing.
 
         Args:
-            reason: For those who are notified: ``err.reason``, and a part of its text.
+            reason: Becomes ``err.reason``, and a part of the text of `err`.
         """
         self._response.abort(StreamAborted(reason))
 
@@ -211,7 +210,7 @@ class BaseContext(Body):
         return self._writer.failed_wait() if ended else succeed(None)
 
     def _close(self, iterator: object, method: str) -> None:
-        # Generators have the method; other iterators need not.
+        # Generators have it, other iterators may not.
         close = getattr(iterator, method, None)
         if close is not None:
             self._call(close, "an iterator failed to close")
@@ -229,7 +228,7 @@ class BaseContext(Body):
         call(function, *args).addErrback(self._complain, complaint)
 
     def _complain(self, failure: Failure, complaint: str) -> None:
-        # At the end of a response, the end itself is no failure.
+        # After the end of the response, the error for that end is no failure.
         over = is_end(failure) or failure.check(StreamFinished)
         if not (self._response.life.ended and over):
             self.log.failure(complaint, failure)
@@ -237,7 +236,7 @@ class BaseContext(Body):
 
 def _encoded_item(item: Item) -> bytes:
     """
-    The bytes to send for what an iterator yields.
+    Encode what an iterator yields.
     """
     if isinstance(item, bytes):
         return item

@@ -33,13 +33,13 @@ Handler: TypeAlias = Callable[
     | None,
 ]
 """
-A function of one context: ``async def``, plain, one that returns a Deferred, a generator or an
-async generator.
+A function that takes a context. It may be plain, ``async def``, a generator or an async generator,
+or return a Deferred.
 """
 
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 """
-Results that are streamed. The first is quick to recognise.
+Results that are streamed. `GeneratorType` is first because its check is fast.
 """
 
 _log = Logger()
@@ -50,7 +50,7 @@ class Exchange:
     One request and its handler.
 
     Attributes:
-        pending: The Deferred of the handler, while it is under way.
+        pending: The Deferred of the handler, while it runs.
     """
 
     __slots__ = ("_context", "_response", "pending")
@@ -96,7 +96,7 @@ class Exchange:
         request = self._response.request
         self._response.watch_hangup()
         request.notifyFinish().addErrback(self._lost)
-        # Ahead of the handler's own: by then, the context knows the reason.
+        # First, so that the context knows the reason before callbacks of the handler run.
         request.notifications.insert(0, request.notifications.pop())
 
     def _lost(self, failure: Failure) -> None:
@@ -106,7 +106,7 @@ class Exchange:
         if not was_over:
             _log.debug(
                 "{context}: {err} ({reason})",
-                context=repr(context),  # A log may keep its events for long.
+                context=repr(context),  # Not the context: a log may keep its events for long.
                 err=str(context.err),
                 reason=failure.getErrorMessage(),
             )
@@ -123,7 +123,7 @@ class Exchange:
         """
         self._forget_handler()
         if self._response.life.err is not None:
-            self._drop_frames()
+            self._drop_traceback()
             return
         try:
             if result is not None:
@@ -133,7 +133,7 @@ class Exchange:
             return
         try:
             self._response.end()
-        except Exception as err:  # noqa: BLE001 - Twisted writes the head, with all that is on it
+        except Exception as err:  # noqa: BLE001 - Twisted may fail to write the head
             _log.failure("{context} failed to end", context=repr(self._context))
             self._response.abort(StreamAborted(err))
 
@@ -154,7 +154,7 @@ class Exchange:
                 _log.failure(
                     "the handler of {context} failed after the end", failure, context=repr(context)
                 )
-            self._drop_frames()
+            self._drop_traceback()
             return
         error, head_sent = failure.value, response.life.head_sent
         if not isinstance(error, HTTPError) or head_sent:
@@ -163,7 +163,7 @@ class Exchange:
             response.abort(StreamAborted(type(error).__name__))
         else:
             self._send_page(error if isinstance(error, HTTPError) else HTTPError(500))
-        self._drop_frames()
+        self._drop_traceback()
 
     def _send_page(self, error: HTTPError) -> None:
         accepts = self._response.request.getHeader(b"Accept") or b""
@@ -173,14 +173,14 @@ class Exchange:
 
     def _forget_handler(self) -> None:
         """
-        The handler has ended: there is nothing to cancel.
+        The handler has ended, so there is nothing to cancel.
         """
         self.pending = None
         self._response.observers.handler = None
 
-    def _drop_frames(self) -> None:
+    def _drop_traceback(self) -> None:
         """
-        Break the cycle through the frames that the error has passed.
+        Break the reference cycle through the frames in the traceback of the error.
         """
         err = self._response.life.err
         if err is not None:

@@ -1,7 +1,7 @@
 """
-Outlet: one response, as the sources of messages see it that it is subscribed to.
+Outlet: one response, as seen by the channels that it is subscribed to.
 
-A channel is a source. Sources are above this layer; the Protocols here say what they offer.
+Channels are in a higher layer. The Protocols `Source` and `Subscription` define what they offer.
 
 Layer: server, above `base`.
 """
@@ -34,13 +34,13 @@ _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 Filter: TypeAlias = Callable[[Message], object]
 """
-Called with a message of the source, and returns whether it is delivered.
+Called with a message. Returns whether to deliver it.
 """
 
 
 def _one_id(after: str | Sequence[str] | None) -> str | None:
     """
-    One id for all channels.
+    Combine the ids in `after` into one id for all channels.
     """
     if after is None:
         return None
@@ -75,7 +75,7 @@ def _check_size(_: object, __: object, value: int) -> None:
 @frozen(kw_only=True)
 class SubscribeOptions:
     """
-    How a stream follows what it is subscribed to. See ``EventStream.subscribe``.
+    The options of a subscription. See ``EventStream.subscribe``.
 
     Attributes:
         after: The id after which it starts; None to start with the next message.
@@ -92,7 +92,7 @@ class SubscribeOptions:
 
 class Subscription(Protocol):
     """
-    What a source makes of a stream that follows it.
+    One stream that is subscribed to sources.
     """
 
     def start(self) -> None:
@@ -107,20 +107,22 @@ class Subscription(Protocol):
 
     def position_update(self) -> str | None:
         """
-        The id from which to resume, if the client does not know it yet; the caller sends it.
+        The id from which to resume, if the client does not know it yet. The caller sends it.
         """
 
 
 class Source(Protocol):
     """
-    What a stream can subscribe to.
+    What a stream can subscribe to: a channel.
     """
 
     def attach(
         self, outlet: "Outlet", sources: "Sequence[Source]", options: SubscribeOptions
     ) -> Subscription:
         """
-        Follow all `sources`; this is the first of them. Nothing is sent before `start`.
+        Subscribe `outlet` to all `sources`, of which this is the first.
+
+        Nothing is sent before `start` of the subscription that this returns.
 
         Raises:
             TypeError: `sources` are of different kinds.
@@ -162,22 +164,22 @@ class Outlet(Attachment):
     @property
     def full(self) -> bool:
         """
-        Whether the client's connection takes no more for now.
+        Whether the client's connection accepts no more for now.
         """
         return self._writer.full
 
     @property
     def backlog(self) -> int:
         """
-        The number of bytes that wait for the client in this process, as far as can be seen.
+        The number of bytes that wait for the client in this process, as far as that can be seen.
         """
         return self._writer.backlog
 
     def wait(self) -> Deferred[None] | None:
         """
-        What to wait for before the next batch is delivered; None for nothing.
+        Return a Deferred that fires when the next batch may be delivered; None if it may be now.
 
-        The Deferred fails when the response is over.
+        It fails when the response is over.
         """
         return self._writer.wait_to_deliver()
 
@@ -196,7 +198,7 @@ class Outlet(Attachment):
 
     def cut(self, err: StreamClosed) -> None:
         """
-        End the response at once: what the client has not taken is lost.
+        End the response at once: what the client has not accepted is lost.
         """
         self.response.cut(err)
 
@@ -223,7 +225,7 @@ class Outlet(Attachment):
         _check_sources(sources)
         response = self.response
         if response.subscribed:
-            # The ids of a stream mean the same channels from its start to its end.
+            # The id of a message covers all channels of the stream, so these cannot change.
             msg = "subscribe() can be called once for each response; pass all channels in one call"
             raise RuntimeError(msg)
         if response.life.ended:

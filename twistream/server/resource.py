@@ -27,8 +27,8 @@ class StreamResource(Resource):
     Answers requests by calling a handler with a `Context`.
 
     The rest of the path is in ``request.postpath``. If the handler raises before the head is
-    sent, the client gets an error page: `HTTPError` chooses it, anything else is a 500. If it
-    raises later, the response is aborted, and the client sees that it is incomplete.
+    sent, the client gets an error page, which is a 500 unless the error is an `HTTPError`. If
+    it raises later, the response is aborted, and the client sees that it is incomplete.
     """
 
     isLeaf = True  # noqa: N815 - IResource
@@ -46,15 +46,15 @@ class StreamResource(Resource):
         """
         Args:
             handler: Called once for each request.
-            methods: The methods it answers; anything else gets 405.
+            methods: The methods that the handler answers. Any other method gets a 405.
             on_disconnect: ``"cancel"`` cancels the handler when the client disconnects;
-                ``"continue"`` lets it run on, and only its sending fails.
-            send_timeout: Seconds for which a client may take nothing while data is queued for
-                it; then it is cut. A minute is long for a working network.
-            max_buffered: Bytes that may be queued for a client. A write fails if more are
-                queued already. A handler that awaits its flushes does not reach the limit,
-                unless it writes that much between two of them.
-            clock: The clock of the responses; by default the site's reactor.
+                ``"continue"`` lets it keep running, and only its writes and flushes fail.
+            send_timeout: Seconds for which a client may accept nothing while data is queued
+                for it. Then it is cut. A minute is long for a working network.
+            max_buffered: Bytes that may be queued for a client. If more are queued, a write
+                raises `BufferOverflow`. A handler that awaits its flushes does not reach the
+                limit, unless it writes that much between two of them.
+            clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
             TypeError: The handler is not callable, `methods` is a single str, or the timeout
