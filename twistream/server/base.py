@@ -34,7 +34,7 @@ class BaseContext(Body):
         interval: float | None = None,
     ) -> Deferred[None]:
         """
-        Call `writer` with this context and flush, again and again.
+        Repeatedly call `writer` with this context, and flush what it wrote.
 
         Args:
             writer: Writes one message. It may return a Deferred or a coroutine, and raises
