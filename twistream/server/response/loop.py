@@ -247,7 +247,9 @@ class ItemLoop(StreamLoop):
         if self.ended:
             return False
         try:
-            wait = self.response.writer.send_step(self._encode(item))
+            # The check is faster than the call, and this is done for each message.
+            data = item if type(item) is bytes else self._encode(item)
+            wait = self.response.writer.send_step(data)
         except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         return True if wait is None else self._wait_for(wait, self._after_flush)
