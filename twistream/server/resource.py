@@ -102,9 +102,9 @@ class StreamResource(Resource):
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
-        exchange = Exchange(response)
+        exchange = Exchange(response, self._handler)
         if request.method.decode("latin-1") in self._methods:
-            exchange.start(self._handler)
+            exchange.start()
         else:
             exchange.reject_method(self._methods)
         if not request.finished:
