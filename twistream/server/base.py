@@ -37,7 +37,7 @@ class BaseContext(Body):
         detached: bool = False,
     ) -> Deferred[None]:
         """
-        Call `writer` with this context and flush, again and again.
+        Repeatedly call `writer` with this context, and flush what it wrote.
 
         Args:
             writer: Writes one message. It may be ``async``, or return anything else that can be

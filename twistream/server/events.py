@@ -204,7 +204,7 @@ class EventStream:
             filter: Called with each `Message`; a false result skips it. An exception ends the
                 subscription. A client that reconnects does not receive skipped messages again.
             on_slow: What happens when more than `max_queued` bytes wait for the client:
-                ``"catchup"`` sends the rest from the history once the client keeps up
+                ``"catchup"`` sends the rest from the history once the client reads again
                 (the default where all channels have one); ``"disconnect"`` cuts the client
                 with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
                 newest message; ``"drop"`` drops new messages.

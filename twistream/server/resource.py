@@ -50,7 +50,8 @@ class StreamResource(Resource):
             on_disconnect: ``"cancel"`` cancels the handler when the client disconnects;
                 ``"continue"`` lets it keep running, and only its writes and flushes fail.
             send_timeout: Seconds for which a client may accept nothing while data is queued
-                for it. Then it is cut. A minute is long for a working network.
+                for it. Then it is cut. A minute is long for a working network. A client that
+                reads less than about a kilobyte per second may look as if it accepted nothing.
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
