@@ -210,6 +210,9 @@ class _Member:
 
     __slots__ = ("_broadcast", "on_full", "response")
 
+    call = None  # No handler waits for it.
+    detached = True
+
     def __init__(self, broadcast: Broadcast, response: Response, on_full: OnFull | None) -> None:
         self._broadcast = broadcast
         self.response = response

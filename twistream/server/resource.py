@@ -50,7 +50,8 @@ class StreamResource(Resource):
             on_disconnect: ``"cancel"`` cancels the handler when the client disconnects;
                 ``"continue"`` lets it keep running, and only its writes and flushes fail.
             send_timeout: Seconds for which a client may accept nothing while data is queued
-                for it. Then it is cut. A minute is long for a working network.
+                for it. Then it is cut. A minute is long for a working network. A client that
+                reads less than about a kilobyte per second may look as if it accepted nothing.
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
@@ -102,9 +103,9 @@ class StreamResource(Resource):
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
-        exchange = Exchange(response)
+        exchange = Exchange(response, self._handler)
         if request.method.decode("latin-1") in self._methods:
-            exchange.start(self._handler)
+            exchange.start()
         else:
             exchange.reject_method(self._methods)
         if not request.finished:

@@ -77,7 +77,7 @@ class HTTP2Outbound(Outbound):
     def put(self, data: bytes) -> None:
         # With queued frames, the stream is in the queue already, or waits for its window.
         if not self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._frames.append(memoryview(data))
         self._queued += len(data)
         self.pending += len(data)
@@ -93,20 +93,13 @@ class HTTP2Outbound(Outbound):
             self.put(frame.data)
         self.push()
 
-    def has_unsent(self) -> bool:
-        if self._waits_for_own_window():
-            # Twisted does not report a window that opens by SETTINGS, so check it now and then.
-            self._multiplexer.queue.add(self)
-            self._multiplexer.pump()
-        return super().has_unsent()
-
     def backlog(self) -> int:
         frames = self._queued + _FRAME_COST * len(self._frames)
         return frames + queued(self._connection.transport)
 
     def progress(self) -> tuple[int, int]:
-        if self._waits_for_own_window():
-            # Data of other streams is no progress of this one.
+        if self in self._multiplexer.blocked:
+            # What other streams of the connection move is no progress of this one.
             return (self.handed, 0)
         socket = self._socket
         unsent = queued(self._connection.transport) + (0 if socket is None else in_kernel(socket))
@@ -137,10 +130,20 @@ class HTTP2Outbound(Outbound):
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         # The window of the stream or of the connection has opened.
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._multiplexer.pump_soon()
 
     # See `multiplexer.Sender`.
+
+    def has_window(self) -> bool:
+        """
+        Whether the stream's own window is open. The end of a stream opens it: sending reports that.
+        """
+        try:
+            window: int = self._connection.conn.local_flow_control_window(self._channel.streamID)
+        except ProtocolError:
+            return True
+        return window > 0
 
     def wait_for_window(self) -> None:
         """
@@ -161,6 +164,7 @@ class HTTP2Outbound(Outbound):
         try:
             room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
+                self._multiplexer.blocked.add(self)
                 self.wait_for_window()
                 return 0
             data = self._frames.popleft()
@@ -178,7 +182,7 @@ class HTTP2Outbound(Outbound):
         self.handed += size
         self._multiplexer.handed += size
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         elif self._aborting:
             self._reset_soon()
         elif self.full:
@@ -189,9 +193,6 @@ class HTTP2Outbound(Outbound):
         if self.full and not self._frames:
             super().resumeProducing()
 
-    def _waits_for_own_window(self) -> bool:
-        return bool(self._frames) and self not in self._multiplexer.queue
-
     def _window_updated(self) -> None:
         if not self._is_reset():
             H2Stream.windowUpdated(self._channel)
@@ -200,7 +201,7 @@ class HTTP2Outbound(Outbound):
         self.pending = 0
         self._frames.clear()
         self._queued = 0
-        self._multiplexer.queue.discard(self)
+        self._multiplexer.discard(self)
 
     # The end.
 

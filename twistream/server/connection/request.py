@@ -65,9 +65,14 @@ class BorrowedRequest:
         Let Twisted write the head.
         """
         request = self.request
-        self._kind.write(request, b"")
-        # Where no body is allowed, Twisted sets another `write` on the request, which would
-        # hide the one that raises.
+        try:
+            self._kind.write(request, b"")
+        except BaseException:
+            # Nothing was sent: another head can be written in its place.
+            request.startedWriting = request.chunked = 0
+            raise
+        # Where no body is allowed, Twisted sets a `write` of its own on the request, which
+        # would break the seal.
         vars(request).pop("write", None)
 
     def record_head(self) -> bytes:

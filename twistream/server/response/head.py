@@ -146,6 +146,15 @@ class Head:
             request.responseHeaders.removeHeader(name)
         self.declared = None
 
+    def discard(self) -> None:
+        """
+        Drop everything that was put on the head: some of it cannot be sent.
+        """
+        self.request.responseHeaders = Headers()
+        self.request.cookies.clear()
+        self.clear_for_page(500)
+        self.empty_status = None
+
     def complete(self, length: int | None) -> None:
         """
         Add the headers of a response with a body.
