@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from twistream.server.file import WritableFile
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
 
@@ -18,12 +19,12 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
 
 
-class Body:
+class Body(WritableFile):
     """
     The base of all contexts: the request, the head and the body.
     """
 
-    __slots__ = ("__weakref__", "_log", "_response", "_writer")
+    __slots__ = ("__weakref__", "_log", "_writer")
 
     def __init__(self, response: Response) -> None:
         self._response = response
