@@ -191,6 +191,34 @@ async def test_a_reset_that_comes_with_its_request_is_a_client_that_left() -> No
 
 
 @ensureDeferred
+async def test_a_reset_that_comes_with_a_request_on_a_quiet_connection_harms_no_other() -> None:
+    def handler(ctx: Context) -> str:
+        if ctx.path == "/fails":
+            raise HTTPError(404)
+        if ctx.path == "/bodyless":
+            ctx.status_code(204)
+        return "short"
+
+    async with serving(handler, tls=True) as server:
+        for path in ("/returns", "/fails", "/bodyless"):
+            server.contexts.clear()
+            client = await H2Client.connect(server)
+            await client.over(client.request("/returns"))
+            await pause(0.01)  # Until Twisted has nothing to send any more.
+            packet: list[bytes] = []
+            send = client.client.send
+            client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+            client.reset(client.request(path))
+            client.client.send = send  # type: ignore[method-assign]  # as it was
+            send(b"".join(packet))
+            # With one more request in the packet, h2 would have dropped the stream by then.
+            await eventually(lambda: len(server.contexts) == 2)
+            stream = client.request("/returns")
+            await client.over(stream)
+            assert (stream.body, stream.ended) == (b"short", True)
+
+
+@ensureDeferred
 async def test_a_window_that_opens_as_its_stream_is_reset_harms_no_other() -> None:
     async def handler(ctx: Context) -> None:
         ctx.write("x" * (5_000 if ctx.path == "/large" else 5))

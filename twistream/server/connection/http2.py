@@ -224,11 +224,9 @@ class HTTP2Outbound(Outbound):
         """
         Whether the client has reset the stream, which need not have been reported yet.
         """
-        try:
-            self._connection.conn.local_flow_control_window(self._channel.streamID)
-        except ProtocolError:
-            return True
-        return False
+        # h2 keeps a closed stream until it next counts those that are open.
+        stream = self._connection.conn.streams.get(self._channel.streamID)
+        return stream is None or bool(stream.closed)
 
     def _is_open(self) -> bool:
         return self._channel.streamID in self._connection.streams
