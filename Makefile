@@ -1,6 +1,7 @@
 # `make demo` serves the demo, `make test` runs every check, and `make bench` runs the benchmarks.
 # Each creates its environment if it is missing and installs what it needs: .venv for the first
-# two, .venv-bench for the benchmarks.
+# two, .venv-bench for the benchmarks. `make matrix` has one environment for each combination of
+# Python and Twisted in .venvs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,11 +10,13 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
-.PHONY: help demo test bench bench-smoke format system-deps clean
+.PHONY: help demo test matrix bench bench-smoke format system-deps clean
 
 help:
 	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (for another address: LISTEN=tcp:8081)'
 	@echo 'make test         run the linter, the type checker, and all tests'
+	@echo 'make matrix       run the tests on each supported Twisted and each Python on this machine'
+	@echo '                  (15 minutes; for less: ONLY=oldest or ONLY="25.5.0 3.12")'
 	@echo 'make bench        compare twistream with other servers (35 minutes on an idle machine;'
 	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help;'
 	@echo '                  to compare two checkouts: ARGS="--only forms --against PATH")'
@@ -28,6 +31,11 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	@scripts/system-deps
 	@scripts/test
+
+matrix:
+	@$(CHECK_PYTHON)
+	@scripts/system-deps
+	@$(PYTHON) scripts/matrix.py $(ONLY)
 
 bench: $(BENCH_VENV)/bench.stamp
 	@scripts/bench-deps
@@ -44,7 +52,7 @@ system-deps:
 	@scripts/system-deps
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) .venvs build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .import_linter_cache _trial_temp* twisted/plugins/dropin.cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

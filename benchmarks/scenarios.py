@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from benchmarks import h2load
 from benchmarks.client import Client, check_replay, check_response, fill_channel
 from benchmarks.fanout import Deliveries, Fanout, Streams
-from benchmarks.message import CHUNK, HISTORY, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
+from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
 from benchmarks.processes import ServerProcess, using
 from benchmarks.servers import Server
 
@@ -61,7 +61,7 @@ class Settings:
         sizes: Numbers of subscribers.
         connections: Connections of ``twelve``.
         many: Messages of one long response.
-        publishes: Publishes for each request of ``publish``.
+        publishes: Publishes for each request of ``publish``: at least a whole history.
     """
 
     rounds: int = 5
@@ -80,7 +80,7 @@ class Settings:
 
 
 QUICK: Final = Settings(
-    rounds=1, duration=0.1, sizes=(10, 40), connections=4, many=2_000, publishes=100
+    rounds=1, duration=0.1, sizes=(10, 40), connections=4, many=2_000, publishes=1_000
 )
 """
 Just enough to see that everything works.
@@ -148,13 +148,22 @@ def _form(form: str, kind: str) -> Load:
     message = JSON_LINE if form == "json_line" else MESSAGE
 
     def measure(process: ServerProcess, settings: Settings, put: Put) -> None:
-        check_response(process, f"/{form}?n=12", message, 12)
         number, parts = (settings.many, settings.many) if kind == "long" else (12, 1)
-        path, size = f"/{form}?n={number}", number * len(message)
-        load = h2load.measure(process, path, 1, size, settings.duration)
+        load = _messages(process, settings, form, number, message)
         put(f"{kind}-{form}", {"cpu_us": load.cpu_us(parts)} | load.use.shares())
 
     return Load("own", (f"{kind}-{form}",), measure)
+
+
+def _messages(
+    process: ServerProcess, settings: Settings, name: str, number: int, message: bytes = MESSAGE
+) -> h2load.Load:
+    """
+    Check a response of a few messages, and measure responses of `number` messages.
+    """
+    check_response(process, f"/{name}?n=12", message, 12)
+    size = number * len(message)
+    return h2load.measure(process, f"/{name}?n={number}", 1, size, settings.duration)
 
 
 def _twelve(process: ServerProcess, settings: Settings, put: Put) -> None:
@@ -167,21 +176,19 @@ def _twelve(process: ServerProcess, settings: Settings, put: Put) -> None:
 
 def _many(process: ServerProcess, settings: Settings, put: Put) -> None:
     number = settings.many
-    check_response(process, "/many?n=50", MESSAGE, 50)
-    size = number * len(MESSAGE)
-    load = h2load.measure(process, f"/many?n={number}", 1, size, settings.duration)
+    load = _messages(process, settings, "many", number)
     rate = load.requests * number / load.seconds
     values = {"messages_per_s": rate, "cpu_us_per_message": load.cpu_us(number)}
     put("many", values | load.use.shares())
 
 
 def _publish(process: ServerProcess, settings: Settings, put: Put) -> None:
-    number = settings.publishes
+    number, size = settings.publishes, len(MESSAGE)
     for kind in ("text", "json"):
-        path = f"/channel/{kind}?n="
+        path = f"/channel/{kind}?n={number}"
         # This fills the history, so that each later publish drops an event.
-        check_response(process, f"{path}{HISTORY}", MESSAGE, 1)
-        load = h2load.measure(process, f"{path}{number}", 1, len(MESSAGE), settings.duration)
+        check_response(process, path, MESSAGE, 1)
+        load = h2load.measure(process, path, 1, size, settings.duration)
         rate = load.requests * number / load.seconds
         values = {"cpu_us_per_publish": load.cpu_us(number), "publishes_per_s": rate}
         put(f"publish-{kind}", values | load.use.shares())

@@ -215,6 +215,19 @@ def test_results_of_several_rounds_are_medians_and_ratios_within_rounds(tmp_path
     assert Results.load(tmp_path / "results.json").figures == ["many"]
 
 
+def test_a_report_says_why_a_figure_is_missing(tmp_path: Path) -> None:
+    results = Results()
+    results.settings = {"rounds": 1, "duration": 1.0}
+    results.servers = {"go": {"title": "Go", "versions": {}}}
+    results.put(1, "memory", "go", "it *failed*")
+    results.save(tmp_path / "results.json")
+    assert main(["--report", str(tmp_path / "results.json")]) == 0
+    assert (
+        r"memory, go: no figure in round 1: it \*failed\*" in (tmp_path / "results.rst").read_text()
+    )
+    assert not list(tmp_path.glob("*.svg"))
+
+
 def test_help_lists_every_scenario_and_server(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -1,15 +1,15 @@
 """
-Checks of the numbers that programs pass as arguments. The errors name the argument.
+Validation of the numbers that programs pass as arguments. Each error names its argument.
 """
 
 _MAX_SECONDS = 1e9
 """
-Thirty years. A clock is a float, and loses precision with larger values.
+Seconds: thirty years. A clock is a float, and loses precision with larger values.
 """
 
 _MIN_TIMER = 1e-3
 """
-A shorter timer would keep the reactor busy and do nothing else.
+Seconds. With a shorter timer, the reactor would do little else.
 """
 
 

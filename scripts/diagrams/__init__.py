@@ -7,12 +7,13 @@ The diagrams of state machines in the documentation, drawn from the tables of th
 
 from pathlib import Path
 
-from scripts.diagrams import subscription
+from scripts.diagrams import phase, subscription
 from scripts.diagrams.states import StateDiagram
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "diagrams"
 
 ALL: dict[str, StateDiagram] = {
+    "phase.svg": phase.DIAGRAM,
     "subscription.svg": subscription.DIAGRAM,
 }
 """

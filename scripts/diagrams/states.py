@@ -154,7 +154,7 @@ class StateDiagram:
             msg = f"arrows and table differ, or an arrow is there twice: {different}"
             raise ValueError(msg)
         for arrow in self.arrows:
-            sources = tuple(state for state, _ in arrow.rows)
+            sources = tuple(dict.fromkeys(state for state, _ in arrow.rows))
             targets = {self.table[row] for row in arrow.rows}
             start = self.boxes[sources[0]] if len(sources) == 1 else self.groups[sources]
             if len(targets) != 1 or not (

@@ -247,7 +247,7 @@ class ReplayTests(ChannelTest):
 
         async def feed(ctx: Context) -> None:
             ctx.header("Content-Length", "3")
-            await ctx.sse().subscribe(news)
+            await ctx.sse(ping=None).subscribe(news)
 
         self.client(feed)
         self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
@@ -443,7 +443,7 @@ class FilterTests(ChannelTest):
         self.clock.advance(17)
         self.assertEqual(client.read(), b": ping\nid: %b\n\n" % news.last.encode())
         self.clock.advance(17)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
     def test_it_is_moved_before_the_history_forgets_where_it_was(self) -> None:
         for history in (0, 3, 40):

@@ -491,7 +491,7 @@ async def test_a_stream_of_events_is_frames_with_their_pings_and_messages() -> N
     async with serving(handler, tls=True) as server:
         client = await H2Client.connect(server)
         silent, other = client.request(), client.request()
-        await client.client.until(lambda: b": ping\n\n" in silent.frames and b"ping" in other.body)
+        await client.client.until(lambda: b": ping\n" in silent.frames and b"ping" in other.body)
         assert silent.head["content-type"] == "text/event-stream; charset=utf-8"
         assert silent.head["access-control-allow-origin"] == "*"
         for text in ("one", "two"):

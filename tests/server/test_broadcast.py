@@ -619,7 +619,7 @@ class BurstTests(BroadcastTest):
         self.clock.advance(0.9)
         self.assertEqual(client.read(), b"")
         self.clock.advance(0.3)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
 
 class ClockTests(BroadcastTest):

@@ -30,6 +30,9 @@ from twistream.wire.messages import SEPARATOR, Delivery, Message
 
 T = TypeVar("T")
 
+# The states that are compared for each message. A member of an enum is slow to look up.
+_LIVE, _ENDED = State.LIVE, State.ENDED
+
 _QUEUED = (State.DRAINING, State.REPLAYING, State.CLOSING)
 
 
@@ -49,6 +52,7 @@ class Subscription:
         "_queue",
         "_state",
         "_topics",
+        "_unsent_position",
         "_wait",
     )
 
@@ -69,6 +73,8 @@ class Subscription:
         # The position in the histories. None unless it is replaying.
         self._cursor: Cursor | None = None
         self._not_live_since = 0.0
+        # The id with which a new client resumes, until a ping or an event has told it.
+        self._unsent_position: str | None = None
         # What `_drain` awaits.
         self._wait: Deferred[Any] | None = None
         self._feed = Feed.join((topics, outlet.format, outlet.turn), self)
@@ -121,7 +127,7 @@ class Subscription:
         """
         End the stream when the client has received all messages. The channels are closed.
         """
-        if self._state is State.LIVE:
+        if self._state is _LIVE:
             self._finish()
         elif self._state is State.DRAINING:
             self._move(Cause.CLOSE)
@@ -131,16 +137,22 @@ class Subscription:
         """
         Send nothing more. It may be called again.
         """
-        if self._state is not State.ENDED:
+        if self._state is not _ENDED:
             self._end(Cause.DETACH)
 
     def position_update(self) -> str | None:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
 
-        Only a filter moves the position without a message.
+        A new client has no id before its first message, and a filter moves the position without
+        a message.
         """
-        if self._filter is None or self._queue:
+        unsent, self._unsent_position = self._unsent_position, None
+        if self._queue:
+            return None
+        if unsent == Cursor.at_end(self._topics).id:
+            return unsent  # Nothing was published meanwhile.
+        if self._filter is None:
             return None
         position = self._filter.position
         self._filter.position_known()
@@ -163,7 +175,10 @@ class Subscription:
         # A client that disconnects before the next message has to know where to resume.
         position = cursor.id
         if position != self._last_event_id:
-            self._send_position(position)
+            if self._outlet.pings:
+                self._unsent_position = position
+            else:
+                self._send_position(position)
         self._feed.broadcast.add(self._outlet.response, self._take)
         if self._filter is not None:
             self._feed.broadcast.pause(self._outlet.response)
@@ -194,36 +209,39 @@ class Subscription:
         """
         Take messages that the broadcast did not send: there is a filter, or the client is slow.
         """
-        queue, unfiltered = self._queue, self._filter is None
+        queue, filter = self._queue, self._filter
         for delivery in cast("Sequence[Delivery]", frames):
-            if not unfiltered:
-                passes = self._passes(delivery.message, delivery.id)
-                if self._state is State.ENDED:
+            if filter is not None:
+                passes = self._passes(filter, delivery.message, delivery.id)
+                if self._state is _ENDED:
                     return  # The filter failed, or it ended the subscription.
                 if not passes:
                     continue
             if not (queue.put(delivery, len(delivery.data)) or self._make_room(delivery)):
                 return
-        if self._state is not State.LIVE:
+        if self._state is not _LIVE:
             return
         self._send_queued()
-        if self._filter is not None and self._filter.update_due and self._is_live():
-            self._send_position(cast("str", self._filter.position))
+        if filter is not None and filter.update_due and self._is_live():
+            self._send_position(cast("str", filter.position))
 
     def _is_live(self) -> bool:
-        return self._state is State.LIVE
+        return self._state is _LIVE
 
-    def _passes(self, message: Message, position: str) -> bool:
+    def _passes(self, filter: MessageFilter, message: Message, position: str) -> bool:
         """
         Return whether the client receives `message`. If the filter fails, the subscription ends.
         """
-        if self._filter is None:
-            return True
         try:
-            return self._filter.passes(message, position)
+            passes = bool(self._outlet.response.life.run(filter.function, message))
         except Exception as err:  # noqa: BLE001 - it is the program's code
             self._fail(err)
             return False
+        if not passes:
+            filter.skip(position)
+        elif filter.position is not None:
+            filter.position_known()
+        return passes
 
     def _make_room(self, delivery: Delivery) -> bool:
         """
@@ -320,9 +338,9 @@ class Subscription:
         """
         Wait until the client accepts more, and return whether the subscription goes on.
         """
-        while self._state is not State.ENDED and (wait := self._outlet.wait()) is not None:
+        while self._state is not _ENDED and (wait := self._outlet.wait()) is not None:
             await self._result(wait)
-        return self._state is not State.ENDED
+        return self._state is not _ENDED
 
     async def _result(self, deferred: Deferred[T]) -> T:
         """
@@ -342,7 +360,7 @@ class Subscription:
         for index in unread:
             pages[index] = await self._result(self._topics[index].log.read(cursor.ids[index]))
         gaps = {index: page.gap for index, page in pages.items() if page.gap is not None}
-        if gaps and self._state is not State.ENDED:
+        if gaps and self._state is not _ENDED:
             requested = cast("str", self._last_event_id)
             for index in gaps:
                 cursor.ids[index] = pages[index].start
@@ -355,16 +373,18 @@ class Subscription:
 
     def _send_page(self, cursor: Cursor, index: int, page: Page) -> None:
         frames: list[Frame] = []
-        last_event_id = self._last_event_id
+        last_event_id, format = self._last_event_id, self._feed.format
         for message in page.messages:
             cursor.ids[index] = message.id
             position = cursor.id
-            passes = self._passes(message, position)
-            if self._state is State.ENDED:
-                return
-            if passes:
-                frames.append(Frame(message.encoded(self._feed.format, position)))
-                last_event_id = position
+            if self._filter is not None:
+                passes = self._passes(self._filter, message, position)
+                if self._state is _ENDED:
+                    return
+                if not passes:
+                    continue
+            frames.append(Frame(message.encoded(format, position)))
+            last_event_id = position
         if frames:
             self._outlet.deliver(Batch(frames))
             self._last_event_id = last_event_id

@@ -1,10 +1,10 @@
 """
-Turn: the current turn of the reactor, and the time slice that all streams have in it.
+Turn: the current turn of the reactor, and the time slice that all streams share in it.
 
 Share: the part of that slice that one stream may use.
 
 A Deferred that has already fired never yields to the reactor, so a loop that awaits such
-Deferreds would starve every other client. Code that loops asks its `Turn` whether it may go
+Deferreds would starve every other client. Code that loops asks its `Share` whether it may go
 on; if not, it continues in a later turn. Work that costs less when it is done once for many
 messages is scheduled for the end of the turn.
 
@@ -28,19 +28,20 @@ Seconds of work in one turn, for all streams together: the slice of Twisted's Co
 
 _MIN_SHARE = 0.0005
 """
-Seconds that a stream may go on in a turn, however much of it others have used.
+Seconds that a stream may use in each turn, even if others have used up the slice.
 """
 
 _MAX_STEPS = 256
 """
-Steps that one stream may take in a turn without a pause. Time alone would not do: a test's
-clock stands still. That many messages take less than a millisecond.
+Steps that one stream may take in a turn. A time limit is not enough, because a test's clock
+stands still. That many messages take less than a millisecond.
 """
 
 _AFTER_THIS_INSTANT = 1e-9
 """
-Seconds. A real reactor's clock does not notice it. A `twisted.internet.task.Clock` does: with
-zero, its ``advance`` would never return from an endless stream that asks for turn after turn.
+Seconds to the next turn if calls remain. With zero, ``advance`` of a
+`twisted.internet.task.Clock` would never return from an endless stream. On a real reactor it
+makes no difference.
 """
 
 
@@ -100,7 +101,7 @@ class Turn:
 
     def enter(self) -> int:
         """
-        Return the number of the current turn. Every turn in which work is done has its own.
+        Return the number of the current turn, and begin a turn if the last one has ended.
         """
         if not self._scheduled and not self._running:
             self._begin()
@@ -116,7 +117,8 @@ class Turn:
 
     def soon(self, call: Callable[[], object]) -> None:
         """
-        Run `call` in a later turn, once its slice has time. Calls run in order.
+        Run `call` in the next turn whose slice has time for it. Calls run in the order of
+        scheduling.
         """
         self.enter()
         self._ready.append(call)
@@ -124,7 +126,7 @@ class Turn:
     @property
     def is_ending(self) -> bool:
         """
-        Whether the calls of a turn's end, or those of a slice, are running.
+        Whether calls that `at_end` or `soon` scheduled are running.
         """
         return self._running
 
@@ -155,7 +157,7 @@ class Turn:
                 self._schedule(_AFTER_THIS_INSTANT)
 
     def _end(self) -> None:
-        # Calls that these schedule for a turn's end wait for the next end.
+        # What these calls schedule for the end of a turn runs at the next end.
         due, self._due = self._due, []
         for call in due:
             self._call(call)
@@ -182,7 +184,7 @@ class Share:
 
     def enter(self, now: float) -> bool:
         """
-        Take part in the current turn. Returns whether it is a new one for this stream.
+        Join the current turn. Returns whether it is a new one for this stream.
 
         Args:
             now: The time, in seconds.
@@ -192,8 +194,8 @@ class Share:
             return False
         self._seen = number
         self._steps = 0
-        # In a crowded turn every stream has a little time all the same: to go on in another
-        # turn would cost as much.
+        # Even in a crowded turn every stream has a little time: to continue in another turn
+        # would cost as much.
         self._until = max(self._turn.ends, now + _MIN_SHARE)
         return True
 

@@ -22,10 +22,9 @@ class _QuietAtTheEnd(DebugInfo):
     """
     Suppresses "Unhandled error in Deferred" where the error is the end of a stream.
 
-    A handler may call ``flush()`` and drop the Deferred. If the response ends meanwhile,
-    the handler learns of it elsewhere, and the log does not need it; nor does it need a
-    length mismatch, which is reported at the end of the body. Any other error that stays
-    unhandled in the same Deferred is reported as usual.
+    A handler may call ``flush()`` and drop the Deferred. If the response then ends, the
+    handler is notified in other ways, and a length mismatch is reported at the end of the
+    body. Any other unhandled error of the same Deferred is logged as usual.
     """
 
     def __del__(self) -> None:
@@ -47,7 +46,7 @@ class FailedWait(Deferred[None]):
     """
     A Deferred that has already failed, and logs nothing if nobody handles the error.
 
-    Awaiting it raises at once, without giving the Deferred to the driver of the coroutine.
+    Awaiting it raises at once; the Deferred is not passed to what drives the coroutine.
     """
 
     def __init__(self, error: BaseException, on_await: Callable[[], object]) -> None:
@@ -81,8 +80,8 @@ class Waits:
         Return a new Deferred.
 
         Args:
-            release: Called with the Deferred if it fires by anything but `fire`, to free
-                whatever would have fired it.
+            release: Called with the Deferred if it fails or is cancelled, to release what
+                would have fired it.
         """
         deferred: Deferred[None] = Deferred(self._cancelled)
         if self._open is None:
@@ -98,7 +97,7 @@ class Waits:
 
     def fire(self, deferred: Deferred[None]) -> None:
         """
-        Let `deferred` succeed, unless it has fired.
+        Fire `deferred` with None, unless it has fired.
         """
         if self._open and deferred in self._open:
             del self._open[deferred]
@@ -135,3 +134,34 @@ class Waits:
         release = self._open and self._open.pop(deferred)
         if release:
             release(deferred)
+
+
+class Gate:
+    """
+    Deferreds of a `Waits` that wait for the same thing, and fire together.
+    """
+
+    __slots__ = ("_waiting", "_waits")
+
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
+        self._waiting: dict[Deferred[None], None] = {}  # In order.
+
+    def wait(self) -> Deferred[None]:
+        """
+        Return a new Deferred.
+        """
+        wait = self._waits.add(release=self._forget)
+        self._waiting[wait] = None
+        return wait
+
+    def open(self) -> None:
+        """
+        Fire all Deferreds. One that is added meanwhile waits for the next time.
+        """
+        waiting, self._waiting = self._waiting, {}
+        for wait in waiting:
+            self._waits.fire(wait)
+
+    def _forget(self, wait: Deferred[None]) -> None:
+        self._waiting.pop(wait, None)

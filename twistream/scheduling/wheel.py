@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 class Timer:
     """
-    A scheduled call. `TimerWheel.later` makes it.
+    A scheduled call, returned by `TimerWheel.later`.
     """
 
     __slots__ = ("_bucket", "call")
@@ -39,7 +39,7 @@ class _Bucket:
     The timers that are due at the same time.
     """
 
-    __slots__ = ("_due", "_wheel", "delayed", "timers")
+    __slots__ = ("_delayed", "_due", "_wheel", "timers")
 
     _log = Logger()
 
@@ -48,11 +48,15 @@ class _Bucket:
         self._due = due
         self.timers: dict[Timer, None] = {}
         clock = wheel.clock
-        self.delayed: IDelayedCall = clock.callLater(max(0, due - clock.seconds()), self._run)
+        self._delayed: IDelayedCall = clock.callLater(max(0, due - clock.seconds()), self._run)
 
     def remove(self, timer: Timer) -> None:
-        if self.timers.pop(timer, timer) is None and not self.timers and self.delayed.active():
-            self.delayed.cancel()
+        if timer not in self.timers:
+            return
+        del self.timers[timer]
+        # While `_run` runs the timers, the call is not active, and the bucket is forgotten.
+        if not self.timers and self._delayed.active():
+            self._delayed.cancel()
             self._wheel.forget(self._due)
 
     def _run(self) -> None:

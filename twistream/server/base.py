@@ -1,11 +1,11 @@
 """
-BaseContext: the loops of a response, its time, and its end, as its handler sees them.
+BaseContext: adds loops, sleeping and the end of the response to `Body`.
 
-Layer: server, above `body`. `twistream.server.context` adds events and subscriptions, which
-themselves need this.
+Layer: server, above `body`. `Context` adds events and subscriptions, which need this class
+themselves.
 """
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import GeneratorType
 from typing import Any, Self
@@ -15,60 +15,78 @@ from twisted.python.failure import Failure
 
 from twistream.checks import check_seconds
 from twistream.errors import StopStream, StreamAborted, StreamClosed, StreamFinished
-from twistream.scheduling.tasks import call, is_end
+from twistream.scheduling.tasks import Task, call, is_end
 from twistream.server.body import Body, Item, encoded
 from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
+from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 
 
 class BaseContext(Body):
     """
-    What the contexts of all handlers have in common.
+    A context without events and subscriptions.
     """
 
     __slots__ = ()
 
     def stream_writer(
         self,
-        writer: Callable[[Self], Deferred[Any] | Coroutine[Any, Any, Any] | None],
+        writer: Callable[[Self], Awaitable[Any] | None],
         interval: float | None = None,
+        *,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
-        Call `writer` with this context, again and again, each time followed by a flush.
+        Repeatedly call `writer` with this context, and flush what it wrote.
 
         Args:
-            writer: Writes one message. It may return a Deferred or a coroutine, and raises
-                `StopStream` to end the loop.
-            interval: Seconds from the start of one call to the start of the next; ticks that
-                are late are skipped. Without it, the loop is as fast as the client reads, and
-                yields to other streams. The first call happens at once.
+            writer: Writes one message. It may be ``async``, or return anything else that can be
+                awaited, and raises `StopStream` to end the loop.
+            interval: Seconds from the start of one call to the start of the next. Late ticks
+                are skipped. Without it, the loop is as fast as the client reads, and yields
+                to other streams. The first call happens at once.
+            detached: The handler does not wait for the loop, and ends it when it returns. Without
+                this, a warning is logged then: an ``await`` was probably forgotten.
 
         Returns:
-            Succeeds when the writer raises `StopStream`; what it wrote before that is
+            Succeeds when the writer raises `StopStream`. What it wrote before that is
             flushed. Fails with any other error of the writer (what it wrote stays in the
-            buffer), with TypeError if it returns anything but None, a Deferred or a
-            coroutine, and with the reason when the response is over. Where no body is
-            allowed, it succeeds without a call, and the response is complete. Cancel it to
-            stop the loop.
+            buffer), with TypeError if it returns anything that is neither None nor awaitable,
+            and with the reason when the response is over. Where no body is allowed, `writer` is
+            not called, this succeeds at once, and the response is complete. Cancel it to stop
+            the loop.
 
         Raises:
             TypeError: The writer is not callable, or the interval is not a number.
             ValueError: The interval is negative, NaN, infinite or over thirty years.
         """
         if not callable(writer):
-            msg = f"a writer is a function, not {type(writer).__name__}"
+            msg = f"writer must be callable, not {type(writer).__name__}"
             raise TypeError(msg)
         seconds = None if interval is None else check_seconds("interval", interval)
         if seconds is not None and seconds < SHORTEST_INTERVAL:
             seconds = None
         step = partial(writer, self)
-        return self._run(lambda response: StreamLoop(response, step, interval=seconds))
+        return self._run(
+            lambda response: StreamLoop(
+                response, step, call="stream_writer", interval=seconds, detached=detached
+            )
+        )
 
-    def stream(self, items: Iterable[Item] | AsyncIterable[Item]) -> Deferred[None]:
+    def stream(
+        self, items: Iterable[Item] | AsyncIterable[Item], *, detached: bool = False
+    ) -> Deferred[None]:
         """
         Write and flush each item of an iterable or async iterable.
 
-        Generators are closed on every way out; a pending ``__anext__`` is cancelled.
+        However the loop ends, a generator is closed, and a pending ``__anext__`` is cancelled.
+        Where no body is allowed, as in the answer to HEAD, a generator runs up to its first item,
+        so that it can set headers, or to its first ``await`` that has to wait.
+
+        Args:
+            detached: The handler does not wait for the end of the stream, and ends it when it
+                returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds after the last item. Fails with an error of the iterable, with TypeError
@@ -79,15 +97,22 @@ class BaseContext(Body):
         Raises:
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
-        # A generator is quick to recognise.
+        # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
-            return self._stream_async(items)
+            return self._stream_async(items, detached=detached)
         if isinstance(items, Item):
             msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
-        return self._run(lambda response: ItemLoop(response, iterator, _encoded_item, close), close)
+        if self._head_only():
+            self._response.life.run(next, iterator, None)
+        return self._run(
+            lambda response: ItemLoop(
+                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+            ),
+            close,
+        )
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """
@@ -114,7 +139,7 @@ class BaseContext(Body):
     @property
     def err(self) -> StreamClosed | None:
         """
-        Why the response ended early; None while it goes on, and after a good end.
+        Why the response ended early; None before the end, and after a normal end.
         """
         return self._response.life.err
 
@@ -130,19 +155,18 @@ class BaseContext(Body):
         Wait for the end of the response.
 
         Returns:
-            A new Deferred at each call. Fires with `err` when the response is over, at once if
-            it is over already. It never fails: a handler that is cancelled while it awaits
-            this gets `err` as the result.
+            A new Deferred for each call. It fires with `err` when the response is over, at
+            once if it is over already. It never fails: a handler that is cancelled while it
+            awaits this gets `err` as the result.
         """
         return self._response.observers.done()
 
     def on_connection_close(self, callback: Callable[[Self], object]) -> None:
         """
-        Call `callback` with this context, once, if the client leaves before the end.
+        Call `callback` with this context, once, if the client disconnects or is cut for being slow.
 
-        That is, if it disconnects or is cut because it reads too slowly. Callbacks run in
-        the order of their registration; at once, if the client has left already. A callback
-        may return a Deferred or a coroutine. Its errors are logged.
+        Callbacks run in the order of registration. If the client has already disconnected,
+        `callback` runs at once. It may return a Deferred or a coroutine. Its errors are logged.
 
         Raises:
             TypeError: It is not callable.
@@ -153,9 +177,9 @@ class BaseContext(Body):
         """
         Call `callback` with this context, once, when the response is over in any way.
 
-        Callbacks run in the order of their registration, after those of
-        `on_connection_close`; at once, if the response is over already. A callback may return
-        a Deferred or a coroutine. Its errors are logged.
+        Callbacks run in the order of registration, after those of `on_connection_close`. If
+        the response is already over, `callback` runs at once. It may return a Deferred or a
+        coroutine. Its errors are logged.
 
         Raises:
             TypeError: It is not callable.
@@ -166,17 +190,17 @@ class BaseContext(Body):
         """
         End the response so that the client sees that it is incomplete.
 
-        What was not flushed is dropped; what was flushed is sent. `err` becomes a
+        What was flushed is sent first. What was not is dropped. `err` becomes a
         `StreamAborted`. After the end, and after the handler has returned, this does nothing.
 
         Args:
-            reason: For those who are notified: ``err.reason``, and a part of its text.
+            reason: Becomes ``err.reason``, and a part of the text of `err`.
         """
         self._response.abort(StreamAborted(reason))
 
     # Inside.
 
-    def _stream_async(self, items: AsyncIterable[Item]) -> Deferred[None]:
+    def _stream_async(self, items: AsyncIterable[Item], *, detached: bool) -> Deferred[None]:
         iterator, writer = aiter(items), self._writer
 
         async def step() -> None:
@@ -184,12 +208,41 @@ class BaseContext(Body):
                 item = await anext(iterator)
             except StopAsyncIteration:
                 raise StopStream from None
-            writer.write(_encoded_item(item))
+            writer.write(_encoded_item(iterator, item))
 
-        close = partial(self._close, iterator, "aclose")
+        close: Callable[[], object] = partial(self._close, iterator, "aclose")
+        if self._head_only():
+            close = self._peek(iterator, close)
         return self._run(
-            lambda response: StreamLoop(response, step, interval=None, close=close), close
+            lambda response: StreamLoop(
+                response, step, call="stream", interval=None, detached=detached, close=close
+            ),
+            close,
         )
+
+    def _peek(
+        self, iterator: AsyncIterator[Item], close: Callable[[], object]
+    ) -> Callable[[], object]:
+        """
+        Run an async iterator to its first item, or to where it has to wait. Returns how to close it.
+        """
+        first = Task(_first(iterator), self._response.life)
+        if first.called:
+            failures: list[Failure] = []
+            first.addErrback(failures.append)
+            if failures:
+                failures[0].raiseException()
+            return close
+        # HEAD is answered at once: the iterator is cancelled where it waits.
+        first.addErrback(self._complain_unless_cancelled)
+        first.cancel()
+        return lambda: first.addBoth(lambda _: close())
+
+    def _head_only(self) -> bool:
+        """
+        Whether the head can still change, and no body is allowed.
+        """
+        return self._response.life.phase is Phase.HEAD and self._response.head.bodyless()
 
     def _run(
         self,
@@ -211,40 +264,50 @@ class BaseContext(Body):
         return self._writer.failed_wait() if ended else succeed(None)
 
     def _close(self, iterator: object, method: str) -> None:
-        # Generators have the method; other iterators need not.
+        # Generators have it, other iterators may not.
         close = getattr(iterator, method, None)
         if close is not None:
             self._call(close, "an iterator failed to close")
 
     def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
         if not callable(callback):
-            msg = f"a callback is a function, not {type(callback).__name__}"
+            msg = f"callback must be callable, not {type(callback).__name__}"
             raise TypeError(msg)
-        return lambda: self._call(callback, "a callback for the end of a stream failed", self)
+        return lambda: self._call(callback, "an end-of-response callback failed", self)
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
         """
         Run a cleanup callable; log its failures instead of raising them.
         """
-        call(function, *args).addErrback(self._complain, complaint)
+        scope = self._response.life
+        call(function, *args, scope=scope).addErrback(self._complain, complaint)
+
+    def _complain_unless_cancelled(self, failure: Failure) -> None:
+        if not is_end(failure):
+            self.log.failure("an iterator failed after it was cancelled", failure)
 
     def _complain(self, failure: Failure, complaint: str) -> None:
-        # At the end of a response, the end itself is no failure.
+        # After the end of the response, the error for that end is no failure.
         over = is_end(failure) or failure.check(StreamFinished)
         if not (self._response.life.ended and over):
             self.log.failure(complaint, failure)
 
 
-def _encoded_item(item: Item) -> bytes:
+async def _first(iterator: AsyncIterator[Item]) -> None:
+    await anext(iterator, None)
+
+
+def _encoded_item(source: object, item: Item) -> bytes:
     """
-    The bytes to send for what an iterator yields.
+    Encode what an iterator yields.
     """
     if isinstance(item, bytes):
         return item
-    if isinstance(item, Deferred):
-        msg = (
-            "a generator handler yields str or bytes, not a Deferred; "
-            "use an async generator, or did you mean @inlineCallbacks?"
-        )
-        raise TypeError(msg)
-    return encoded(item)
+    if isinstance(item, str | bytearray | memoryview):
+        return encoded(item)
+    name = getattr(source, "__qualname__", type(source).__name__)
+    hint = "use an async generator, or did you mean @inlineCallbacks?"
+    if not isinstance(item, Deferred):
+        hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
+    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
+    raise TypeError(msg)

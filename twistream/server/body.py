@@ -1,5 +1,5 @@
 """
-Body: what a handler puts into a response, which is its head and its body.
+Body: the methods with which a handler sets the head and writes the body.
 
 Layer: server, below the contexts.
 """
@@ -20,7 +20,7 @@ Item: TypeAlias = str | BytesLike
 
 class Body:
     """
-    The head and the body of one response.
+    The base of all contexts: the request, the head and the body.
     """
 
     __slots__ = ("__weakref__", "_log", "_response", "_writer")
@@ -34,7 +34,7 @@ class Body:
         response = self._response
         return (
             f"<{type(self).__name__} {self.method} {self.path} {response.life.phase.name}, "
-            f"{response.room.written} bytes written, {response.waiting} waiting>"
+            f"{response.room.written} bytes written, {response.backlog} waiting>"
         )
 
     @property
@@ -95,7 +95,7 @@ class Body:
 
     def add_header(self, name: str | bytes, value: str | bytes) -> None:
         """
-        Add a value to a header, after the values that it has already.
+        Add a value to a header, after its other values.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -120,7 +120,7 @@ class Body:
             ValueError: It does not have the form ``type/subtype``.
         """
         if not isinstance(value, str):
-            msg = f"a media type is a str, not {type(value).__name__}"
+            msg = f"a media type must be a str, not {type(value).__name__}"
             raise TypeError(msg)
         self._response.open_head.content_type(fields.with_charset(value))
 
@@ -142,7 +142,7 @@ class Body:
         """
         Append `data` to the buffer: a str as UTF-8, bytes unchanged (copied).
 
-        The buffer is sent by `flush`, or by itself when it is larger than 16 KiB.
+        `flush` sends the buffer. A buffer larger than 16 KiB is sent without a flush.
 
         Returns:
             The number of bytes, so that ``print(file=ctx)`` and ``csv.writer(ctx)`` work.
@@ -152,7 +152,7 @@ class Body:
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: The str has a lone surrogate, which UTF-8 cannot encode.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
             TypeError: `data` is neither str nor bytes-like.
         """
         return self._writer.write(encoded(data))
@@ -169,22 +169,22 @@ class Body:
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: The text has a lone surrogate, which UTF-8 cannot encode.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
-            TypeError: Format and args do not fit.
+            StreamFinished: The response ended normally.
+            TypeError: `args` do not match `format`.
         """
         return self.write(format % args if args else format)
 
     def flush(self) -> Deferred[None]:
         """
-        Send what was written as one chunk, and the head first if that has not been sent.
+        Send what was written as one chunk, after the head if that has not been sent.
 
         An empty buffer makes no chunk. On plain TCP, the first flush in a turn of the reactor
-        is on the socket when the call returns; later ones are sent together at the end of
-        the turn, each as a chunk of its own.
+        is on the socket when the call returns. Later ones are sent together at the end of the
+        turn, each as a chunk of its own.
 
         Returns:
             Fires when more may be written: at once, when a full connection has drained, or in
-            the next turn of the reactor if this handler has had its share of this one. Fails
+            the next turn of the reactor if this handler has used its share of this one. Fails
             with the reason if the response is over, with `ResponseComplete` where no body
             is allowed, and with `ContentLengthMismatch` if more was written than a
             ``Content-Length`` that was set later.
@@ -203,7 +203,7 @@ class Body:
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: The value is not a str, or has a lone surrogate.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         return self._write_rendered(render.text(value))
 
@@ -219,7 +219,7 @@ class Body:
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: The value is not a str, or has a lone surrogate.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         return self._write_rendered(render.html(value))
 
@@ -234,7 +234,7 @@ class Body:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
             TypeError: The value is not bytes-like.
         """
         if isinstance(value, str):
@@ -246,7 +246,7 @@ class Body:
         """
         Write one JSON value. Sets the type ``application/json`` if none is set.
 
-        Besides the types of JSON it takes what msgspec takes: dataclasses, attrs classes,
+        Accepts the types of JSON, and what else msgspec accepts: dataclasses, attrs classes,
         ``msgspec.Struct``, datetimes, UUIDs, decimals, enums, sets and more.
 
         Returns:
@@ -255,9 +255,9 @@ class Body:
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: JSON cannot hold the value. Nothing of it is written.
+            EncodeError: JSON cannot represent the value. Nothing is written.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         return self._write_rendered(render.json(value))
 
@@ -265,7 +265,7 @@ class Body:
         """
         Write and flush one line of JSON. Sets the type ``application/jsonl`` if none is set.
 
-        Takes the values that `json` takes.
+        Accepts the values that `json` accepts.
 
         Returns:
             Fires when more may be written, like the Deferred of `flush`. Fails with the reason
@@ -274,9 +274,9 @@ class Body:
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: JSON cannot hold the value. Nothing of it is written.
+            EncodeError: JSON cannot represent the value. Nothing is written.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         self._write_rendered(render.json_line(value))
         return self._writer.flush()
@@ -291,10 +291,10 @@ class Body:
 
 def encoded(data: Item) -> bytes:
     """
-    The bytes to send for what a handler writes.
+    Encode what a handler writes.
 
     Raises:
-        EncodeError: A str with a lone surrogate, which UTF-8 cannot encode.
+        EncodeError: A str has a lone surrogate, which UTF-8 cannot encode.
         TypeError: It is neither str nor bytes-like.
     """
     if isinstance(data, bytes):
@@ -303,7 +303,7 @@ def encoded(data: Item) -> bytes:
         try:
             return data.encode()
         except UnicodeEncodeError:
-            return render.encode_text(data)  # Raises an EncodeError that says what is wrong.
+            return render.encode_text(data)  # Raises an EncodeError with the details.
     try:
         return memoryview(data).tobytes()
     except TypeError:

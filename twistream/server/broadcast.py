@@ -1,11 +1,11 @@
 """
-Broadcast: the same messages to many responses, at the cost of one send for each.
+Broadcast: sends the same messages to many responses, at the cost of one send for each.
 
-A message is encoded once, and framed once for each framing in use, for all members. The
-messages of one turn are sent at its end: one send to each socket, without a trip through the
-poller, of bytes that the members share. A slow member does not delay the others.
+For all members together, a message is encoded once, and framed once for each framing in use. The
+messages of one turn are sent at its end, with one send to each socket that does not go through the
+poller. A slow member does not delay the others: its messages go to a function, or it is cut.
 
-It has no history, no ids and no names: channels are built on it.
+A broadcast has no history, no ids and no names. Channels are built on it.
 
 Layer: server.
 """
@@ -31,13 +31,14 @@ publishers need to answer a round, as measured, and adds little to the round.
 
 OnFull: TypeAlias = Callable[[Sequence[Frame]], object]
 """
-Takes the messages that a member does not get now, because its connection is full or it is paused.
+Called with the messages that are not sent to a member, because its connection is full or it is
+paused.
 """
 
 
 class Broadcast:
     """
-    A set of responses that get the same messages.
+    A set of responses that receive the same messages.
     """
 
     __slots__ = (
@@ -58,8 +59,8 @@ class Broadcast:
             clock: The clock of the responses.
         """
         self._turn = Turn.of(clock)
-        # Keyed by their writers: with thousands of members, every object that is touched for
-        # each of them costs as much as a call.
+        # Keyed by the writers: with thousands of members, every object that is touched for each
+        # of them costs as much as a call.
         self._members: dict[ResponseWriter, _Member] = {}
         self._paused: set[ResponseWriter] = set()
         self._frames: list[Frame] = []
@@ -78,25 +79,25 @@ class Broadcast:
         """
         Send every message to `response` from now on, until it is over or discarded.
 
-        Its head is sent at the end of this turn at the latest. Each message is a chunk of its
-        own. It goes out before what the handler has written and not flushed, and after what the
-        handler flushes before the round. Where no body is allowed, the response is complete. A
-        message that does not fit a declared ``Content-Length`` aborts the response.
+        Its head is sent at the latest at the end of this turn. Each message is a chunk of its
+        own. It is sent after everything that the handler has flushed, and before what the
+        handler has written and not flushed. Where no body is allowed, this completes the
+        response. A message that exceeds a declared ``Content-Length`` aborts the response.
 
         Args:
-            on_full: Called with the messages, instead of sending them, while the client's
+            on_full: Called with the messages, which are not sent, while the client's
                 connection is full or the member is paused. If it raises, the error is logged
                 and the response aborted. Without it, messages are queued up to
-                ``max_buffered``; past that the client is cut with `SlowConsumer`.
+                ``max_buffered``. After that, the client is cut with `SlowConsumer`.
 
         Raises:
             StreamClosed: The response ended early.
-            StreamFinished: It ended in good order.
+            StreamFinished: It ended normally.
             ValueError: It is a member already.
         """
         writer = response.writer
         if writer in self._members:
-            msg = "the response is a member already"
+            msg = "the response is already a member"
             raise ValueError(msg)
         if not response.life.ended and not response.admits_body():
             return
@@ -108,7 +109,7 @@ class Broadcast:
 
     def discard(self, response: Response) -> None:
         """
-        Send nothing more to `response`, messages of this turn included. It need not be a member.
+        Send nothing more to `response`, not even messages of this turn. It need not be a member.
         """
         writer = response.writer
         member = self._members.pop(writer, None)
@@ -119,19 +120,19 @@ class Broadcast:
 
     def pause(self, response: Response) -> None:
         """
-        From now on, give all messages of this member to its `on_full`.
+        From now on, pass the messages of this member to its `on_full`.
         """
         self._paused.add(response.writer)
 
     def resume(self, response: Response) -> None:
         """
-        Send this member's messages to it again.
+        Send the messages to this member again.
         """
         self._paused.discard(response.writer)
 
     def send(self, frame: Frame) -> None:
         """
-        Send one message to all who are members now.
+        Send one message to all current members.
 
         It is sent at the end of this turn, or a little later in a burst. A member whose handler
         ends before that does not receive it.
@@ -151,7 +152,7 @@ class Broadcast:
 
     def flush(self) -> None:
         """
-        Send the messages since the last round now. An `on_full` must not call this.
+        Send all messages since the last round now. An `on_full` function must not call this.
         """
         if not self._frames:
             return  # They were sent early.
@@ -179,12 +180,12 @@ class Broadcast:
         except BufferOverflow as err:
             self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
-            self._log.failure("a message of a broadcast failed")
+            self._log.failure("sending a broadcast to a member failed")
             self._members[writer].response.abort(StreamAborted(type(err).__name__))
 
     def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:
         """
-        Serve a member that is paused or not idle, or that may become full within the batch.
+        Serve a member that is paused or busy, or that may become full within the batch.
         """
         on_full, served = self._members[writer].on_full, 0
         if on_full is None:
@@ -200,7 +201,7 @@ class Broadcast:
 
 class _Member:
     """
-    A member, attached to its response for as long as it is one.
+    A member. It is attached to its response until one of the two ends.
 
     Attributes:
         on_full: See `Broadcast.add`.
@@ -208,6 +209,9 @@ class _Member:
     """
 
     __slots__ = ("_broadcast", "on_full", "response")
+
+    call = None  # No handler waits for it.
+    detached = True
 
     def __init__(self, broadcast: Broadcast, response: Response, on_full: OnFull | None) -> None:
         self._broadcast = broadcast

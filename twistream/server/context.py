@@ -1,10 +1,9 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `BaseContext`. It starts nothing: the exchange runs the
-handler.
+It adds events and subscriptions to `BaseContext`. `Exchange` runs the handler.
 
-Layer: server, above all other faces of a response.
+Layer: server, above the other objects that share a response.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,14 +20,13 @@ class Context(BaseContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
-    A method raises at the call what is wrong with the call. What happens later comes
-    through the Deferred that it returns. Cancelling such a Deferred makes it fail with
-    `CancelledError`.
+    A method raises at once if the call is wrong. Later errors arrive through the Deferred that
+    it returns. Cancelling such a Deferred makes it fail with `CancelledError`.
 
     Once the response is over, methods that change the head or the body raise, and Deferreds
     fail. If it ended early, the error is `err`, a `StreamClosed`: `ClientDisconnected`,
-    `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended in good
-    order, the error is `StreamFinished`.
+    `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended
+    normally, the error is `StreamFinished`.
     """
 
     __slots__ = ()
@@ -54,24 +52,23 @@ class Context(BaseContext):
         """
         Make this response a stream of Server-Sent Events. Call it once.
 
-        The type becomes ``text/event-stream``, and headers keep proxies from buffering it.
-        Headers that are set already are kept, and all can be set later. The head is sent at
-        the end of this turn of the reactor at the latest.
+        The type becomes ``text/event-stream``, and headers stop proxies from buffering it.
+        Headers that are already set are kept. The handler can change headers until the head
+        is sent, at the latest at the end of this turn of the reactor.
 
         Args:
-            ping: Seconds without any event after which a comment is sent, up to an eighth
-                late. Proxies cut a connection that is silent for a minute, many of them for
+            ping: Seconds without an event after which a comment is sent, up to an eighth late.
+                Proxies close a connection that is silent for a minute, many of them after
                 half a minute. None or 0 means never.
             retry: Seconds that a browser waits before it reconnects; its own default is a
                 few seconds.
             allow_origin: The origins whose pages may read the stream: one such as
-                ``https://example.org``, several, or ``"*"``. By default only pages of the
-                server's own origin may.
+                ``https://example.org``, several, or ``"*"``. By default, only pages of the
+                server's own origin may read it.
 
         Raises:
             HeadersSent: The head has been sent.
-            RuntimeError: The response is a stream of events already, or is subscribed to
-                channels.
+            RuntimeError: `sse` or `subscribe` was called before.
             StreamClosed: The response ended early, before its head was sent.
             TypeError: An argument has the wrong type.
             ValueError: A time is negative, NaN, infinite or over thirty years; ping is under
@@ -79,7 +76,7 @@ class Context(BaseContext):
         """
         response = self._response
         if response.is_event_stream or response.subscribed:
-            msg = "call sse() once, before anything else makes a stream of this response"
+            msg = "sse() can be called once for each response, and not after subscribe()"
             raise RuntimeError(msg)
         events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
         response.is_event_stream = True
@@ -92,6 +89,7 @@ class Context(BaseContext):
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as lines of JSON: those that the client missed, then
@@ -100,43 +98,50 @@ class Context(BaseContext):
         A message is ``{"id": ..., "data": ...}``, with ``"event"`` if it has a name. A gap is
         ``{"gap": {"requested", "resumed_from", "reason"}}``, see
         `twistream.wire.messages.Gap`. The type is ``application/jsonl`` if none is set.
-        Nothing keeps a silent stream alive.
+        No pings are sent.
 
         Args:
             after: The id after which to start, or one for each of several channels. It takes
                 precedence over `last_event_id`. Without both, the stream starts with the
-                next message that is published. A channel that an id does not name is new to
-                the client, and starts there too.
+                next message that is published. So does a channel that the id does not
+                cover, because it is new to the client.
             filter: Called with each `Message`; a false result skips it. An exception ends the
                 subscription.
             on_slow: What happens when more than `max_queued` bytes wait for the client:
-                ``"catchup"`` sends the rest from the history when the client reads again
+                ``"catchup"`` sends the rest from the history once the client reads again
                 (the default where all channels have one); ``"disconnect"`` cuts the client
                 with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
                 newest message; ``"drop"`` drops new messages.
-            max_queued: Bytes that may wait for the client besides what its connection holds.
-                A mebibyte is some seconds of a working network.
+            max_queued: Bytes that may wait for the client, in addition to what its connection
+                holds. A working network needs some seconds for a mebibyte.
+            detached: The handler does not wait for the end of the subscription, and ends it when
+                it returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
-            there were none, and the handler then returns without having sent anything,
+            there were no messages, and the handler then returns without sending anything,
             the response is a 204. Fails with the reason if the response is over, and with
             the error of `filter`. Where no body is allowed, it succeeds at once, and the
             response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: UTF-8 cannot encode `after`.
+            EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
                 coroutine function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is asked for
-                without a history; or a channel is given twice.
+            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
+                a history; or a channel is given twice.
         """
         if self._response.is_event_stream:
-            msg = "this is a stream of events: call subscribe() on the object that sse() returned"
+            msg = "after sse(), call subscribe() on the object that it returned"
             raise RuntimeError(msg)
         outlet = Outlet(self, self._response, JSON_LINES)
         options = SubscribeOptions(
-            after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
+            after=after,
+            filter=filter,
+            on_slow=on_slow,
+            max_queued=max_queued,
+            detached=detached,
         )
         return outlet.subscribe(channels, options)

@@ -1,8 +1,8 @@
 """
 EventStream: one response as a stream of Server-Sent Events (WHATWG HTML 9.2).
 
-The bytes of an event are made in ``wire``. Here are the head, the sending, and the pings that
-keep a silent stream alive.
+``wire`` encodes the events. This module sets the headers, sends the events, and keeps an idle
+stream alive with pings.
 
 Layer: server, above `base`.
 """
@@ -28,7 +28,7 @@ _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 _HEADERS = {
     b"Content-Type": EVENTS.media_type,
-    # A proxy must neither store it nor buffer it to compress it.
+    # Proxies must neither cache it, nor buffer it to compress it.
     b"Cache-Control": b"no-cache, no-transform",
     b"X-Accel-Buffering": b"no",
 }
@@ -38,19 +38,21 @@ _TOLERANCE = 1e-3
 Seconds that a ping may be early, so that one wait is enough.
 """
 
-_PING = ServerSentEvent(comment="ping")
-_PING_BATCH = Batch([Frame(_PING.encode())])
+_PING = Batch([Frame(b": ping\n")])
+"""
+A line without a blank line after it: some parsers take a block of comments for an empty event.
+"""
 
 
 class EventStream:
     """
-    One response as a stream of events. ``Context.sse`` makes it.
+    One response as a stream of events, returned by ``Context.sse``.
 
     Once the response is over, its methods raise and its Deferreds fail like those of the
     `Context`.
 
     Attributes:
-        context: The context that made it.
+        context: The context of the response.
         last_event_id: The id of the last event that the client has received, or None: see
             ``Context.last_event_id``.
     """
@@ -76,8 +78,8 @@ class EventStream:
         allow_origin: str | Collection[str] | None,
     ) -> None:
         self._ping = _checked_ping(ping)
-        # Sent before the first event of this turn, or with the head at its end.
-        self._opening = b"" if retry is None else ServerSentEvent(retry_ms=_ms(retry)).encode()
+        # The retry field, sent with the first event of this turn, or with the head at its end.
+        self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
         origins = _checked_origins(allow_origin)
         self.context = context
         self.last_event_id = last_event_id(context.request)
@@ -86,6 +88,7 @@ class EventStream:
         self._timer: Timer | None = None
         self._outlet: Outlet | None = None
         head = response.open_head
+        self._writer.keep_whole(EVENTS.ends)
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
@@ -105,9 +108,9 @@ class EventStream:
         Send one event.
 
         Args:
-            data: A str is sent unchanged, except that every kind of line end in it arrives as
-                LF. Anything else is sent as compact JSON.
-            event: Its name; a browser uses ``message`` if there is none.
+            data: A str is sent unchanged, except that every line ending arrives as LF.
+                Anything else is sent as compact JSON.
+            event: The name of the event. A browser uses ``message`` if it is None.
             id: What the client sends as ``Last-Event-ID`` when it reconnects.
             retry: Seconds that the client waits before it reconnects.
 
@@ -119,9 +122,9 @@ class EventStream:
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: JSON, or UTF-8, cannot hold the data.
+            EncodeError: JSON or UTF-8 cannot represent the data.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
             TypeError: Event or id is not a str, or retry is not a number.
             ValueError: Event or id contains CR, LF or NUL; or retry is negative, NaN, infinite
                 or over thirty years.
@@ -137,30 +140,36 @@ class EventStream:
 
     def comment(self, text: str) -> Deferred[None]:
         """
-        Send a comment, which clients ignore.
+        Send a comment, which clients ignore. No blank line follows it: it is not an event.
 
         Returns:
             Fires when more may be written, like the Deferred of ``Context.flush``.
 
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            EncodeError: UTF-8 cannot encode the text.
+            EncodeError: The text cannot be encoded as UTF-8.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
             TypeError: It is not a str.
         """
         if not isinstance(text, str):
-            msg = f"a comment is a str, not {type(text).__name__}"
+            msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
-        return self._send(ServerSentEvent(comment=text))
+        if self._response.life.ended:
+            self._response.life.raise_error()
+        # Not as an event: a comment belongs to no event, and may stand before any.
+        lines = ServerSentEvent(comment=text).encode().removesuffix(b"\n")
+        self._response.turn.enter()
+        self._writer.deliver(Batch([Frame(lines)]))
+        return self._writer.flush()
 
     def stop_reconnecting(self) -> None:
         """
-        Answer 204, at which a browser stops reconnecting (WHATWG HTML 9.2.3).
+        Answer 204, which makes a browser stop reconnecting (WHATWG HTML 9.2.3).
 
-        For a stream that has ended for good: a browser reconnects after any other end. Call
-        this when it does, in the turn of the reactor in which ``sse()`` was called, because
-        the head is sent at its end. Then return from the handler.
+        A browser reconnects after any other end of a stream. If the stream is over for good,
+        call this when it reconnects, in the same turn of the reactor as ``sse()``, because the
+        head is sent at the end of that turn. Then return from the handler.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -175,50 +184,60 @@ class EventStream:
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as events: those that the client missed, then new ones.
 
-        The id of an event is the one that ``publish`` returned. With several channels it is one
-        id for all of them, and a client resumes in each. Messages keep the order of their
-        channel. Where some are missing, ``event: gap`` says so, with ``{"requested",
-        "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
+        The id of an event is the one that ``publish`` returned. With several channels, one id
+        covers all of them, and a client resumes in each. Messages keep the order of their
+        channel. Where messages are missing, an event named ``gap`` is sent, with the data
+        ``{"requested", "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
 
         Args:
             after: The id after which to start, or one for each of several channels. It takes
-                precedence over `last_event_id`: for everything that is kept to clients that
-                connect for the first time, pass ``after=events.last_event_id or
-                channel.oldest``. Without both, the stream starts with the next message that
-                is published. A channel that an id does not name is new to the client, and
-                starts there too.
+                precedence over `last_event_id`. Without both, the stream starts with the next
+                message that is published. So does a channel that the id does not cover,
+                because it is new to the client. To send the whole history to a client that
+                connects for the first time, pass ``after=events.last_event_id or
+                channel.oldest``.
             filter: Called with each `Message`; a false result skips it. An exception ends the
                 subscription. A client that reconnects does not receive skipped messages again.
             on_slow: What happens when more than `max_queued` bytes wait for the client:
-                ``"catchup"`` sends the rest from the history when the client reads again
+                ``"catchup"`` sends the rest from the history once the client reads again
                 (the default where all channels have one); ``"disconnect"`` cuts the client
                 with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
                 newest message; ``"drop"`` drops new messages.
-            max_queued: Bytes that may wait for the client besides what its connection holds.
-                A mebibyte is some seconds of a working network.
+            max_queued: Bytes that may wait for the client, in addition to what its connection
+                holds. A working network needs some seconds for a mebibyte.
+            detached: The handler does not wait for the end of the subscription, and ends it when
+                it returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
-            there were none, and the handler then returns without having sent anything,
-            the response is a 204, as `stop_reconnecting` makes it. Fails with the reason if the
+            there were no messages, and the handler then returns without sending anything,
+            the response is a 204, as with `stop_reconnecting`. Fails with the reason if the
             response is over, and with the error of `filter`. Where no body is allowed, it
             succeeds at once, and the response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: UTF-8 cannot encode `after`.
+            EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
                 coroutine function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is asked for
-                without a history; or a channel is given twice.
+            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
+                a history; or a channel is given twice.
         """
-        outlet = Outlet(self.context, self._response, EVENTS, before=self._open)
+        outlet = Outlet(
+            self.context, self._response, EVENTS, before=self._open, pings=bool(self._ping)
+        )
         options = SubscribeOptions(
-            after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
+            after=after,
+            filter=filter,
+            on_slow=on_slow,
+            max_queued=max_queued,
+            detached=detached,
         )
         deferred = outlet.subscribe(channels, options)
         self._outlet = outlet
@@ -255,7 +274,7 @@ class EventStream:
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
             position = None if self._outlet is None else self._outlet.position_update()
-            writer.deliver(_PING_BATCH if position is None else _ping_at(position))
+            writer.deliver(_PING if position is None else _ping_at(position))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -264,7 +283,8 @@ class EventStream:
 
 
 def _ping_at(position: str) -> Batch:
-    return Batch([Frame(ServerSentEvent(comment=_PING.comment, id=position).encode())])
+    # The blank line makes the id count, if no event follows.
+    return Batch([Frame(ServerSentEvent(comment="ping", id=position).encode())])
 
 
 def _checked_ping(ping: float | None) -> float:
@@ -280,10 +300,10 @@ def _checked_origins(allow_origin: str | Collection[str] | None) -> Collection[s
     origins = (allow_origin,) if isinstance(allow_origin, str) else allow_origin or ()
     for origin in origins:
         if not isinstance(origin, str):
-            msg = f"an origin is a str, not {type(origin).__name__}"
+            msg = f"an origin must be a str, not {type(origin).__name__}"
             raise TypeError(msg)
         if not _ORIGIN.fullmatch(origin):
-            msg = f'an origin is "*", or of the form https://example.org, not {origin!r}'
+            msg = f'an origin must be "*" or have the form https://example.org, not {origin!r}'
             raise ValueError(msg)
     return origins
 

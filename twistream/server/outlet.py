@@ -1,7 +1,7 @@
 """
-Outlet: one response, as the sources of messages see it that it is subscribed to.
+Outlet: one response, as seen by the channels that it is subscribed to.
 
-A channel is a source. Sources are above this layer; the Protocols here say what they offer.
+Channels are in a higher layer. The Protocols `Source` and `Subscription` define what they offer.
 
 Layer: server, above `base`.
 """
@@ -34,20 +34,20 @@ _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 Filter: TypeAlias = Callable[[Message], object]
 """
-Called with a message of the source, and returns whether it is delivered.
+Called with a message. Returns whether to deliver it.
 """
 
 
 def _one_id(after: str | Sequence[str] | None) -> str | None:
     """
-    One id for all channels.
+    Combine the ids in `after` into one id for all channels.
     """
     if after is None:
         return None
     ids = after if isinstance(after, list | tuple) else (after,)
     for each in ids:
         if not isinstance(each, str):
-            msg = f"after is the id of a message, a str, not {type(each).__name__}"
+            msg = f"after must be a str, or a list or tuple of str, not {type(each).__name__}"
             raise TypeError(msg)
         encode_text(each)
     return compound_id(ids)
@@ -55,16 +55,16 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
 
 def _check_filter(_: object, __: object, value: Filter | None) -> None:
     if value is not None and not callable(value):
-        msg = f"filter is a function of a message, not {type(value).__name__}"
+        msg = f"filter must be callable, not {type(value).__name__}"
         raise TypeError(msg)
     if iscoroutinefunction(value):
-        msg = "filter is a plain function, whose result is known at once"
+        msg = "filter must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
     if value is not None and value not in _POLICIES:
-        msg = f"on_slow is one of {', '.join(_POLICIES)}, not {value!r}"
+        msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
 
 
@@ -75,24 +75,26 @@ def _check_size(_: object, __: object, value: int) -> None:
 @frozen(kw_only=True)
 class SubscribeOptions:
     """
-    How a stream follows what it is subscribed to. See ``EventStream.subscribe``.
+    The options of a subscription. See ``EventStream.subscribe``.
 
     Attributes:
         after: The id after which it starts; None to start with the next message.
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        detached: The handler does not wait for the end of the subscription.
     """
 
     after: str | None = field(converter=_one_id)
     filter: Filter | None = field(validator=_check_filter)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    detached: bool = False
 
 
 class Subscription(Protocol):
     """
-    What a source makes of a stream that follows it.
+    One stream that is subscribed to sources.
     """
 
     def start(self) -> None:
@@ -107,20 +109,22 @@ class Subscription(Protocol):
 
     def position_update(self) -> str | None:
         """
-        The id from which to resume, if the client does not know it yet; the caller sends it.
+        The id from which to resume, if the client does not know it yet. The caller sends it.
         """
 
 
 class Source(Protocol):
     """
-    What a stream can subscribe to.
+    What a stream can subscribe to: a channel.
     """
 
     def attach(
         self, outlet: "Outlet", sources: "Sequence[Source]", options: SubscribeOptions
     ) -> Subscription:
         """
-        Follow all `sources`; this is the first of them. Nothing is sent before `start`.
+        Subscribe `outlet` to all `sources`, of which this is the first.
+
+        Nothing is sent before `start` of the subscription that this returns.
 
         Raises:
             TypeError: `sources` are of different kinds.
@@ -135,25 +139,30 @@ class Outlet(Attachment):
     Attributes:
         context: The context that subscribed it.
         format: The format of its messages.
+        pings: Pings are sent, and can carry an id.
         turn: The turn of its clock.
     """
 
-    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "turn")
+    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "pings", "turn")
 
     def __init__(
         self,
         context: BaseContext,
         response: Response,
         format: Format,
+        *,
         before: Callable[[], object] | None = None,
+        pings: bool = False,
     ) -> None:
         """
         Args:
             before: Called before the first batch is delivered.
+            pings: Pings are sent, and can carry an id.
         """
-        super().__init__(response)
+        super().__init__(response, "subscribe", detached=False)
         self.context = context
         self.format = format
+        self.pings = pings
         self.turn: Turn = response.turn
         self._writer = response.writer
         self._subscription: Subscription | None = None
@@ -162,22 +171,22 @@ class Outlet(Attachment):
     @property
     def full(self) -> bool:
         """
-        Whether the client's connection takes no more for now.
+        Whether the client's connection accepts no more for now.
         """
         return self._writer.full
 
     @property
     def backlog(self) -> int:
         """
-        The number of bytes that wait for the client in this process, as far as can be seen.
+        The number of bytes that wait for the client in this process, as far as that can be seen.
         """
         return self._writer.backlog
 
     def wait(self) -> Deferred[None] | None:
         """
-        What to wait for before the next batch is delivered; None for nothing.
+        Return a Deferred that fires when the next batch may be delivered; None if it may be now.
 
-        The Deferred fails when the response is over.
+        It fails when the response is over.
         """
         return self._writer.wait_to_deliver()
 
@@ -196,7 +205,7 @@ class Outlet(Attachment):
 
     def cut(self, err: StreamClosed) -> None:
         """
-        End the response at once: what the client has not taken is lost.
+        End the response at once: what the client has not accepted is lost.
         """
         self.response.cut(err)
 
@@ -223,8 +232,8 @@ class Outlet(Attachment):
         _check_sources(sources)
         response = self.response
         if response.subscribed:
-            # The ids of a stream mean the same channels from its start to its end.
-            msg = "a response is subscribed once; name all channels in one call"
+            # The id of a message covers all channels of the stream, so these cannot change.
+            msg = "subscribe() can be called once for each response; pass all channels in one call"
             raise RuntimeError(msg)
         if response.life.ended:
             return self._writer.failed_wait()
@@ -235,6 +244,8 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
+        self._writer.keep_whole(self.format.ends)
+        self.detached = options.detached
         response.subscribed = True
         response.open_soon()
         self._attach()

@@ -27,8 +27,8 @@ class StreamResource(Resource):
     Answers requests by calling a handler with a `Context`.
 
     The rest of the path is in ``request.postpath``. If the handler raises before the head is
-    sent, the client gets an error page: `HTTPError` chooses it, anything else is a 500. If it
-    raises later, the response is aborted, and the client sees that it is incomplete.
+    sent, the client gets an error page, which is a 500 unless the error is an `HTTPError`. If
+    it raises later, the response is aborted, and the client sees that it is incomplete.
     """
 
     isLeaf = True  # noqa: N815 - IResource
@@ -46,15 +46,16 @@ class StreamResource(Resource):
         """
         Args:
             handler: Called once for each request.
-            methods: The methods it answers; anything else gets 405.
+            methods: The methods that the handler answers. Any other method gets a 405.
             on_disconnect: ``"cancel"`` cancels the handler when the client disconnects;
-                ``"continue"`` lets it run on, and only its sending fails.
-            send_timeout: Seconds for which a client may take nothing while data is queued for
-                it; then it is cut. A minute is long for a working network.
-            max_buffered: Bytes that may be queued for a client. A write fails if more are
-                queued already. A handler that awaits its flushes does not reach the limit,
-                unless it writes that much between two of them.
-            clock: The clock of the responses; by default the site's reactor.
+                ``"continue"`` lets it keep running, and only its writes and flushes fail.
+            send_timeout: Seconds for which a client may accept nothing while data is queued
+                for it. Then it is cut. A minute is long for a working network. A client that
+                reads less than about a kilobyte per second may look as if it accepted nothing.
+            max_buffered: Bytes that may be queued for a client. If more are queued, a write
+                raises `BufferOverflow`. A handler that awaits its flushes does not reach the
+                limit, unless it writes that much between two of them.
+            clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
             TypeError: The handler is not callable, `methods` is a single str, or the timeout
@@ -63,17 +64,17 @@ class StreamResource(Resource):
         """
         super().__init__()
         if not callable(handler):
-            msg = f"a handler is a function of a context, not {type(handler).__name__}"
+            msg = f"handler must be callable, not {type(handler).__name__}"
             raise TypeError(msg)
         if isinstance(methods, str):
-            msg = f"methods are a tuple of names, such as ({methods!r},)"
+            msg = f"methods must be an iterable of names, such as ({methods!r},)"
             raise TypeError(msg)
         if on_disconnect not in ("cancel", "continue"):
-            msg = f'on_disconnect is "cancel" or "continue", not {on_disconnect!r}'
+            msg = f'on_disconnect must be "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
         check_timer("send_timeout", send_timeout)
         if max_buffered <= 0:
-            msg = f"max_buffered is a number of bytes above 0, not {max_buffered}"
+            msg = f"max_buffered must be at least 1 byte, not {max_buffered}"
             raise ValueError(msg)
         self._handler = handler
         self._methods = tuple(fields.token(method, "method").decode() for method in methods)
@@ -91,7 +92,7 @@ class StreamResource(Resource):
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):
-            self._warn_of_encoder()
+            self._warn_about_encoder()
         clock = self._clock or cast("Site", request.site).reactor
         if self._turn is None or self._turn.clock is not clock:
             self._turn = Turn.of(clock)
@@ -102,20 +103,20 @@ class StreamResource(Resource):
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
-        exchange = Exchange(response)
+        exchange = Exchange(response, self._handler)
         if request.method.decode("latin-1") in self._methods:
-            exchange.start(self._handler)
+            exchange.start()
         else:
-            exchange.refuse(self._methods)
+            exchange.reject_method(self._methods)
         if not request.finished:
-            exchange.outlive_call()
+            exchange.watch_client()
         return NOT_DONE_YET
 
-    def _warn_of_encoder(self) -> None:
+    def _warn_about_encoder(self) -> None:
         if not self._warned:
             self._warned = True
             _log.warn(
-                "{resource} removes an encoder that would buffer its stream; "
+                "{resource} removed a content encoder that would buffer its stream; "
                 "do not wrap it in an EncodingResourceWrapper",
                 resource=self,
             )

@@ -104,6 +104,6 @@ class LifeTests(SynchronousTestCase):
 
     def test_code_that_uses_it_after_the_end_gets_the_reason(self) -> None:
         life = life_in(OVER)
-        self.assertRaises(StreamFinished, life.refuse)
+        self.assertRaises(StreamFinished, life.raise_error)
         life.err = ClientDisconnected()
-        self.assertIs(self.assertRaises(ClientDisconnected, life.refuse), life.err)
+        self.assertIs(self.assertRaises(ClientDisconnected, life.raise_error), life.err)

@@ -1,3 +1,3 @@
 """
-The way of a response's bytes to the transport, on HTTP/1 and HTTP/2.
+From a response to the transport: framing, flow control and the private names of Twisted.
 """

@@ -1,9 +1,9 @@
 """
 HangupWatch: notices a client that disconnects while nothing is read from it.
 
-Twisted stops reading a connection when more than 16 KiB of further requests have come
-behind the one that it answers, and the end of a connection is only noticed by reading. A
-client could send that many bytes and disconnect, and its stream would live for ever.
+Twisted stops reading a connection when more than 16 KiB of further requests have arrived
+behind the one that it answers, and without reading it does not notice a disconnect. A client
+could send that many bytes and disconnect, and its stream would never end.
 
 Layer: connection, at the bottom.
 """
@@ -17,8 +17,8 @@ from twistream.scheduling.wheel import Timer, TimerWheel
 
 _BETWEEN_CHECKS = 5.0
 """
-Seconds. Nobody waits for the result, and a check costs a system call only where reading has
-stopped.
+Seconds. A check costs a system call, only where reading has stopped, and nobody waits for its
+result.
 """
 
 _HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux only.
@@ -26,7 +26,7 @@ _HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux only.
 
 class HangupWatch:
     """
-    Stands in front of the producer that an `HTTPChannel` pauses to stop reading.
+    Wraps the producer that an `HTTPChannel` pauses to stop reading.
 
     It has a timer only while that producer is paused.
     """
@@ -60,7 +60,7 @@ class HangupWatch:
         See `twisted.internet.interfaces.IPushProducer`.
         """
         if self._gone:
-            return  # Read to the end, which is near: the client sends nothing more.
+            return  # Keep reading, until Twisted reports the disconnect.
         self._producer.pauseProducing()
         self._check_later()
 

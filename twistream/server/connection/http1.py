@@ -4,7 +4,6 @@ HTTP1Outbound: responses on HTTP/1.1 and HTTP/1.0, over TCP, TLS or any other tr
 Layer: connection.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.tcp import Server as TCPServer
@@ -24,23 +23,25 @@ class HTTP1Outbound(Outbound):
     """
 
     __slots__ = (
+        "_assumed_in",
+        "_assumed_sent",
         "_chunked",
         "_frames",
         "_registered",
-        "_taken",
-        "_taken_in",
         "_transport",
     )
 
-    _transport: Any  # Twisted's annotations know too little of it.
+    _transport: Any  # Twisted's annotations lack most of what is used here.
 
     def __init__(self, request: Request, turn: Turn, owner: Owner) -> None:
         super().__init__(request, request.channel.transport, turn, owner)
         self._transport = request.channel.transport
         self._registered = False
         self._frames = _EMPTY
-        self._taken = 0
-        self._taken_in = 0
+        # The part of `handed` that a transport without a socket is assumed to have sent, and
+        # the turn of that assumption. See `backlog`.
+        self._assumed_sent = 0
+        self._assumed_in = 0
         self._chunked = False
 
     def start(self) -> None:
@@ -59,7 +60,7 @@ class HTTP1Outbound(Outbound):
 
     def put_end(self) -> None:
         if self._chunked:
-            # The head or a chunk is pending, or everything has been pushed.
+            # A new list, because this may be the shared empty one.
             self._frames = [*self._frames, LAST_CHUNK]
             self.pending += len(LAST_CHUNK)
             self._borrowed.request.chunked = 0  # `finish` must not send another.
@@ -78,8 +79,8 @@ class HTTP1Outbound(Outbound):
         """
         Whether bytes may bypass Twisted's buffer, straight to the socket.
 
-        That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is right
-        only on plain TCP with an empty queue: anything else would be overtaken.
+        That saves the two ``epoll_ctl`` and the turn that the buffer costs. It is allowed
+        only on plain TCP with an empty queue: otherwise it would overtake queued bytes.
         """
         transport = self._transport
         return bool(
@@ -103,7 +104,7 @@ class HTTP1Outbound(Outbound):
             try:
                 sent = self._transport.socket.send(data)
             except OSError:
-                pass  # Full or lost: the ordinary way waits, or reports the loss.
+                pass  # Full or lost: the transport queues the bytes, or reports the loss.
             else:
                 if sent == len(data):
                     return
@@ -113,7 +114,7 @@ class HTTP1Outbound(Outbound):
             self._registered = True
             self.full |= self._borrowed.register(self)
         if got_close_notify(self._transport):
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
             return
         self._borrowed.request.channel.write(data)
         if self.has_unsent():
@@ -125,19 +126,19 @@ class HTTP1Outbound(Outbound):
 
     def backlog(self) -> int:
         if self._socket is None:
-            # The transport shows nothing. No transport sends before the reactor has its
-            # turn, and one that is full keeps what it has.
+            # The transport does not show its queue. It sends nothing within a turn, and nothing
+            # while it is full; otherwise everything is assumed to be sent by the next turn.
             turn = self._turn.enter()
-            if turn != self._taken_in and not self.full:
-                self._taken_in = turn
-                self._taken = self.handed
-            return self.pending + self.handed - self._taken
+            if turn != self._assumed_in and not self.full:
+                self._assumed_in = turn
+                self._assumed_sent = self.handed
+            return self.pending + self.handed - self._assumed_sent
         return self.pending + queued(self._transport)
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
-        self._taken = self.handed
+        self._assumed_sent = self.handed
         if got_close_notify(self._transport):
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
             return
         super().resumeProducing()
 
@@ -148,7 +149,7 @@ class HTTP1Outbound(Outbound):
 
     def abort(self) -> bool:
         if self.handed and self._ends_with_connection():
-            # Only a reset differs from a good end here, and a reset drops what has not
+            # Only a reset differs from a normal end here, and a reset drops what has not
             # reached the client yet.
             if self._socket is not None and (queued(self._transport) or in_kernel(self._socket)):
                 return False
@@ -156,7 +157,7 @@ class HTTP1Outbound(Outbound):
         else:
             # The last chunk, or the rest of the Content-Length, is missing: FIN is enough.
             self._borrowed.unregister()
-            self._borrowed.request.channel.loseConnection()
+            self._borrowed.lose_connection()
         return True
 
     def _ends_with_connection(self) -> bool:
@@ -168,13 +169,6 @@ class HTTP1Outbound(Outbound):
 
     def cut(self) -> None:
         self._transport.abortConnection()
-
-    @property
-    def closes(self) -> bool:
-        return self._borrowed.closes
-
-    def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
-        self._borrowed.watch_close(still_moving, seconds)
 
     def release(self) -> None:
         super().release()

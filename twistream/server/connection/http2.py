@@ -1,10 +1,10 @@
 """
 HTTP2Outbound: responses as streams of an HTTP/2 connection.
 
-DATA frames are handed to the connection as the flow-control windows and the transport take
-them, one frame of each stream in turn; the rest stays here. Twisted's own queue is bypassed:
-it sends one frame a turn, does not learn that TCP is full, spins while a client's window is
-closed, and fails for all streams of the connection when a client shrinks its window
+DATA frames are handed to the connection only as the flow-control windows and the transport
+accept them, one frame of each stream in turn; the rest is queued here. Twisted's own queue is
+bypassed: it sends one frame a turn, does not notice that TCP is full, spins while a client's
+window is closed, and fails for all streams of the connection when a client shrinks its window
 (`twisted.web._http2.H2Connection._sendPrioritisedData`).
 
 Layer: connection.
@@ -29,7 +29,7 @@ from twistream.wire.frames import Batch
 
 _FRAME_COST = 320
 """
-Bytes of memory that a queued frame takes besides its data, as measured: a view, and its place.
+Bytes of memory that a queued frame takes in addition to its data, as measured.
 """
 
 
@@ -70,14 +70,14 @@ class HTTP2Outbound(Outbound):
     def start(self) -> None:
         # Before anything is queued, so that the connection can report that it is full.
         self._borrowed.register(self)
-        # A client's reset that came with its request is read, but not yet reported.
+        # Twisted may have read a reset of the client that it has not reported yet.
         with suppress(ProtocolError):
             self._borrowed.write_head()
 
     def put(self, data: bytes) -> None:
-        # With frames before this one the stream is in the queue, or waits for its window.
+        # With queued frames, the stream is in the queue already, or waits for its window.
         if not self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._frames.append(memoryview(data))
         self._queued += len(data)
         self.pending += len(data)
@@ -93,19 +93,12 @@ class HTTP2Outbound(Outbound):
             self.put(frame.data)
         self.push()
 
-    def has_unsent(self) -> bool:
-        if self._waits_for_own_window():
-            # Twisted does not report a window that opens by SETTINGS: look now and then.
-            self._multiplexer.queue.add(self)
-            self._multiplexer.pump()
-        return super().has_unsent()
-
     def backlog(self) -> int:
         frames = self._queued + _FRAME_COST * len(self._frames)
         return frames + queued(self._connection.transport)
 
     def progress(self) -> tuple[int, int]:
-        if self._waits_for_own_window():
+        if self in self._multiplexer.blocked:
             # What other streams of the connection move is no progress of this one.
             return (self.handed, 0)
         socket = self._socket
@@ -123,8 +116,8 @@ class HTTP2Outbound(Outbound):
         self.abort()
 
     def finish(self) -> None:
-        # Twisted would end a stream that the client has reset, and fail for all streams of
-        # the connection.
+        # On a stream that the client has reset, Twisted's `finish` would fail, and all streams
+        # of the connection with it.
         if not self._is_reset():
             super().finish()
 
@@ -135,19 +128,29 @@ class HTTP2Outbound(Outbound):
         self._multiplexer.closed()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
-        # A window has opened, that of the stream or that of the connection.
+        # The window of the stream or of the connection has opened.
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._multiplexer.pump_soon()
 
     # See `multiplexer.Sender`.
 
+    def has_window(self) -> bool:
+        """
+        Whether the stream's own window is open. The end of a stream opens it: sending reports that.
+        """
+        try:
+            window: int = self._connection.conn.local_flow_control_window(self._channel.streamID)
+        except ProtocolError:
+            return True
+        return window > 0
+
     def wait_for_window(self) -> None:
         """
-        Be full, and have Twisted call `resumeProducing` when a window opens.
+        Be full, and let Twisted call `resumeProducing` when a window opens.
         """
         self.full = True
-        # Twisted's own fails for all streams of the connection if this one was just reset.
+        # Twisted's own method fails for all streams of the connection if this one was just reset.
         self._channel.windowUpdated = self._window_updated
         self._channel.flowControlBlocked()
 
@@ -161,6 +164,7 @@ class HTTP2Outbound(Outbound):
         try:
             room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
+                self._multiplexer.blocked.add(self)
                 self.wait_for_window()
                 return 0
             data = self._frames.popleft()
@@ -169,8 +173,8 @@ class HTTP2Outbound(Outbound):
                 data = data[:room]
             conn.send_data(stream, bytes(data))
         except ProtocolError:
-            # The client's reset is read but not yet reported, or the connection is closing:
-            # the end follows.
+            # Twisted has read the client's reset, or the connection is closing: `lost` of the
+            # response follows.
             self._drop()
             return 0
         size = len(data)
@@ -178,7 +182,7 @@ class HTTP2Outbound(Outbound):
         self.handed += size
         self._multiplexer.handed += size
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         elif self._aborting:
             self._reset_soon()
         elif self.full:
@@ -189,9 +193,6 @@ class HTTP2Outbound(Outbound):
         if self.full and not self._frames:
             super().resumeProducing()
 
-    def _waits_for_own_window(self) -> bool:
-        return bool(self._frames) and self not in self._multiplexer.queue
-
     def _window_updated(self) -> None:
         if not self._is_reset():
             H2Stream.windowUpdated(self._channel)
@@ -200,7 +201,7 @@ class HTTP2Outbound(Outbound):
         self.pending = 0
         self._frames.clear()
         self._queued = 0
-        self._multiplexer.queue.discard(self)
+        self._multiplexer.discard(self)
 
     # The end.
 
@@ -222,7 +223,7 @@ class HTTP2Outbound(Outbound):
 
     def _is_reset(self) -> bool:
         """
-        Whether the client has reset the stream, which need not have been reported yet.
+        Whether the client has reset the stream, even if Twisted has not reported it yet.
         """
         # h2 keeps a closed stream until it next counts those that are open.
         stream = self._connection.conn.streams.get(self._channel.streamID)

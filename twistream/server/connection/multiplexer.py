@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from twisted.web._http2 import H2Connection
+
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.sockets import got_close_notify
 from twistream.wire.frames import SEND_SIZE
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 class FairQueue(Generic[T]):
     """
-    Members that take turns. Each is in the queue at most once.
+    Members that take turns. Each member is in the queue at most once.
     """
 
     __slots__ = ("_members",)
@@ -45,7 +47,7 @@ class FairQueue(Generic[T]):
 
     def add(self, member: T) -> None:
         """
-        Add a member at the end; one that is there keeps its place.
+        Add a member at the end. If it is in the queue, it keeps its place.
         """
         self._members.setdefault(member)
 
@@ -57,7 +59,7 @@ class FairQueue(Generic[T]):
 
     def discard(self, member: T) -> None:
         """
-        Remove a member, if it is there.
+        Remove a member, if it is in the queue.
         """
         self._members.pop(member, None)
 
@@ -72,6 +74,11 @@ class Sender(Protocol):
         Give one DATA frame to the connection, and return its size in bytes.
         """
 
+    def has_window(self) -> bool:
+        """
+        Whether the stream's own window is open.
+        """
+
     def wait_for_window(self) -> None:
         """
         Report that the stream is full, until a window opens.
@@ -80,34 +87,48 @@ class Sender(Protocol):
 
 class Multiplexer:
     """
-    What the streams of one connection share: whose turn it is, and the idle timeout.
+    What the streams of one connection share: the order in which they send, and the idle timeout.
 
-    While a stream is open, its connection is not idle, however silent it is: as on HTTP/1.1.
+    While a stream is open, its connection does not time out, as on HTTP/1.1.
 
     Attributes:
-        queue: The streams that have something to send and room in their own window.
+        blocked: The streams that have something to send, and wait for their own window.
+        queue: The streams that have something to send, and room in their own window.
         handed: The number of bytes that all of them have handed to the connection.
     """
 
-    __slots__ = ("_connection", "_open", "_timeout", "_turn", "_woken", "handed", "queue")
+    __slots__ = (
+        "_connection",
+        "_open",
+        "_pump_due",
+        "_timeout",
+        "_turn",
+        "blocked",
+        "handed",
+        "queue",
+    )
 
     # One for each connection with open streams.
     _of: ClassVar[dict[Any, "Multiplexer"]] = {}
 
     def __init__(self, connection: Any, turn: Turn) -> None:
         self.queue: FairQueue[Sender] = FairQueue()
+        self.blocked: set[Sender] = set()
         self.handed = 0
         self._connection = connection
         self._turn = turn
         self._open = 0
         self._timeout: int | None = connection.timeOut
-        self._woken = False
+        self._pump_due = False
         connection.setTimeout(None)
+        # Twisted calls this after all data that it has received. It is the only sign of a window
+        # that SETTINGS has opened, which Twisted does not report.
+        connection._tryToWriteControlData = self._data_received  # noqa: SLF001 - no public name
 
     @classmethod
     def opened(cls, connection: Any, turn: Turn) -> "Multiplexer":
         """
-        Return the multiplexer of this connection, for one more stream.
+        Return the multiplexer of this connection, and count one more open stream.
         """
         found = cls._of.get(connection)
         if found is None:
@@ -123,21 +144,36 @@ class Multiplexer:
         if not self._open:
             connection = self._connection
             del self._of[connection]
+            del connection._tryToWriteControlData  # noqa: SLF001 - no public name
             if connection.transport.connected:
                 connection.setTimeout(self._timeout)
 
+    def enqueue(self, stream: Sender) -> None:
+        """
+        Let a stream send when it is its turn.
+        """
+        self.blocked.discard(stream)
+        self.queue.add(stream)
+
+    def discard(self, stream: Sender) -> None:
+        """
+        A stream has nothing to send.
+        """
+        self.blocked.discard(stream)
+        self.queue.discard(stream)
+
     def pump(self) -> None:
         """
-        Let the streams send one frame each, in turn, for as long as there is room.
+        Let the streams send one frame each, in turn, while the connection accepts more.
         """
         queue, conn = self.queue, self._connection.conn
-        gathered = 0
+        unwritten = 0
         while queue and not self._is_full() and conn.outbound_flow_control_window > 0:
-            gathered += queue.pop().send_frame()
-            if gathered > SEND_SIZE:
+            unwritten += queue.pop().send_frame()
+            if unwritten > SEND_SIZE:
                 self._write()
-                gathered = 0
-        if gathered:
+                unwritten = 0
+        if unwritten:
             self._write()
         for stream in queue:
             stream.wait_for_window()
@@ -149,12 +185,21 @@ class Multiplexer:
         Pump in the next turn.
         """
         # Not now: Twisted may be iterating over its streams.
-        if not self._woken:
-            self._woken = True
+        if not self._pump_due:
+            self._pump_due = True
             self._turn.soon(self._pump_now)
 
+    def _data_received(self) -> object:
+        result = H2Connection._tryToWriteControlData(self._connection)  # noqa: SLF001 - no public name
+        opened = [stream for stream in self.blocked if stream.has_window()]
+        for stream in opened:
+            self.enqueue(stream)
+        if opened:
+            self.pump_soon()
+        return result
+
     def _pump_now(self) -> None:
-        self._woken = False
+        self._pump_due = False
         self.pump()
 
     def _write(self) -> None:
@@ -175,12 +220,12 @@ class Multiplexer:
         blocked = self._connection._consumerBlocked  # noqa: SLF001 - no public name
         if blocked is None:
             self.pump_soon()
-        elif not self._woken:
-            self._woken = True
+        elif not self._pump_due:
+            self._pump_due = True
             blocked.addCallback(self._drained)
 
     def _drained(self, result: object) -> object:
-        self._woken = False
+        self._pump_due = False
         transport = self._connection.transport
         if got_close_notify(transport):
             transport.unregisterProducer()

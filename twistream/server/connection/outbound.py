@@ -1,12 +1,12 @@
 """
-Outbound: the way of one response's bytes to its connection.
+Outbound: frames one response and sends it to its connection.
 
-Only an outbound touches the transport. It knows the framing, keeps framed bytes until they
-are pushed, reports whether the connection is full, and ends a response in good order or so
-that the client sees it is incomplete. It does not know handlers, and it keeps no time: its
-owner decides when to push, and watches for stalled clients.
+Only an outbound touches the transport. It keeps framed bytes until they are pushed, reports
+whether the connection is full, and ends a response normally or so that the client sees that
+it is incomplete. It knows no handlers and has no timers: its owner decides when to push, and
+cuts stalled clients.
 
-This module has what the protocols have in common; `http1` and `http2` have the rest.
+This is the part that all protocols share; `http1` and `http2` have the rest.
 
 Layer: connection, below the protocols.
 """
@@ -37,21 +37,21 @@ class Owner(Protocol):
 
     def drained(self) -> None:
         """
-        The connection was full, and takes more now.
+        The connection was full, and accepts more now.
         """
 
 
 @implementer(IPushProducer)
 class Outbound(ABC):
     """
-    What the protocols have in common.
+    The base of the outbounds of all protocols.
 
     Attributes:
-        full: The connection takes no more for now.
+        full: The connection accepts no more for now.
         handed: The number of bytes handed to the connection so far.
         pending: The number of bytes that are framed and wait for a push.
-        coalesces: Whether messages may wait for the end of a turn. They may not on a clock that
-            replaces that of the connection's reactor: its turns end at other times.
+        coalesces: Whether messages may wait for the end of a turn. False if the clock is not
+            the connection's reactor, because its turns end at other times.
     """
 
     __slots__ = (
@@ -87,12 +87,12 @@ class Outbound(ABC):
     @abstractmethod
     def put(self, data: bytes) -> None:
         """
-        Frame `data` as one piece of the body: a chunk or a DATA frame. It waits for a push.
+        Frame `data` as one piece of the body, a chunk or a DATA frame, for the next push.
         """
 
     def put_end(self) -> None:  # noqa: B027 - END_STREAM of HTTP/2 is sent by `finish`
         """
-        Frame the end of the body. After a push, `finish` is called.
+        Frame the end of the body, for the next push. `finish` follows that push.
         """
 
     @abstractmethod
@@ -100,8 +100,8 @@ class Outbound(ABC):
         """
         Send what is pending in one piece.
 
-        Where nothing can be overtaken, it is on the socket when this returns. What the socket
-        does not take is queued, and the owner is called.
+        On plain TCP with an empty queue, it is on the socket when this returns. What the socket
+        does not accept is queued, and `Owner.queued` is called.
         """
 
     def may_send(self) -> bool:
@@ -118,7 +118,7 @@ class Outbound(ABC):
 
     def watch_hangup(self) -> None:  # noqa: B027 - not needed on every protocol
         """
-        The response outlives the call of its handler: notice when its client disconnects.
+        Notice a client that disconnects while Twisted does not read from it.
         """
 
     def _report_queued(self) -> None:
@@ -136,13 +136,13 @@ class Outbound(ABC):
         """
         The number of bytes that wait in this process, pending or handed over.
 
-        An upper bound where the transport does not show it.
+        An estimate where the transport does not show its queue.
         """
 
     @abstractmethod
     def progress(self) -> tuple[int, int]:
         """
-        A mark that grows whenever the client has taken some of what was sent.
+        A mark that grows when the client accepts some of what was sent.
         """
 
     @abstractmethod
@@ -150,28 +150,28 @@ class Outbound(ABC):
         """
         End the connection or the stream so that the client sees it is incomplete.
 
-        What was sent before goes out first. Returns whether this is done. If not, call it
-        again after a while, or `cut` to stop waiting.
+        What was pushed before is sent first. Returns whether this is done. If not, call it
+        again later, or call `cut` to stop waiting.
         """
 
     @abstractmethod
     def cut(self) -> None:
         """
-        Abort at once: what the client has not taken yet is lost.
+        Abort at once: what the client has not accepted is lost.
         """
 
     @property
     def closes(self) -> bool:
         """
-        Whether the connection closes after this response, with nobody watching over it.
+        See `BorrowedRequest.closes`.
         """
-        return False
+        return self._borrowed.closes
 
     def watch_close(self, still_moving: Callable[[], bool], seconds: float) -> None:
         """
-        See `BorrowedRequest.watch_close`. Called only where the connection `closes`.
+        See `BorrowedRequest.watch_close`.
         """
-        raise NotImplementedError
+        self._borrowed.watch_close(still_moving, seconds)
 
     def finish(self) -> None:
         """
@@ -183,7 +183,7 @@ class Outbound(ABC):
 
     def release(self) -> None:
         """
-        The response is over: give back what was taken from the connection.
+        The response is over: stop watching for a hang-up, and forget the owner.
         """
         self._owner = None  # No reference cycle remains.
         self._borrowed.release()
@@ -208,4 +208,4 @@ class Outbound(ABC):
         """
         See `twisted.internet.interfaces.IPushProducer`.
         """
-        # The end of the request follows, and with it the reason.
+        # Nothing: the request reports the disconnect, with its reason.

@@ -1,10 +1,10 @@
 """
-BorrowedRequest: what a stream takes from a request of twisted.web, and gives back at its end.
+BorrowedRequest: takes over a request of twisted.web for a stream, and gives it back at the end.
 
-A request and its channel have one owner at a time. While a stream is open, the request
-refuses ``write`` and ``finish``, its producer is ours, and the channel's idle timeout and
-its reading are watched. All of that is private to Twisted in part; it stands here and in the
-other modules of this folder, and nowhere else.
+While a stream is open, ``write`` and ``finish`` of its request raise, its producer is the
+outbound, and its channel is watched where Twisted would not notice that the client has
+disconnected or stopped reading. Some of that needs private names of Twisted. In the server,
+they appear only in this folder.
 
 Layer: connection. It imports nothing of the server but the hang-up watch.
 """
@@ -32,9 +32,9 @@ def is_disconnected(request: Request) -> bool:
 
 def remove_encoder(request: Request) -> bool:
     """
-    Remove an encoder that Twisted has put on the request. Returns whether there was one.
+    Remove the content encoder of the request. Returns whether it had one.
 
-    Twisted's gzip encoder keeps the whole body back to compress it.
+    Twisted's gzip encoder buffers the whole body to compress it.
     """
     if request._encoder is None:  # noqa: SLF001 - no public name
         return False
@@ -56,16 +56,21 @@ class BorrowedRequest:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._hangup: HangupWatch | None = None
-        # Sealed already, if a handler has passed it on to another StreamResource.
+        # Sealed already, if a handler has passed it to another StreamResource.
         self._kind: type[Request] = getattr(request, "unsealed", type(request))
         request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
 
     def write_head(self) -> None:
         """
-        Let Twisted write the head, with everything it knows about heads.
+        Let Twisted write the head.
         """
         request = self.request
-        self._kind.write(request, b"")
+        try:
+            self._kind.write(request, b"")
+        except BaseException:
+            # Nothing was sent: another head can be written in its place.
+            request.startedWriting = request.chunked = 0
+            raise
         # Where no body is allowed, Twisted sets a `write` of its own on the request, which
         # would break the seal.
         vars(request).pop("write", None)
@@ -89,7 +94,7 @@ class BorrowedRequest:
         """
         self.request.registerProducer(producer, True)  # noqa: FBT003 - Twisted's signature
         channel = self.request.channel
-        # Full of earlier responses: Twisted reports only what happens after this.
+        # Full with earlier responses. Twisted reports only what happens from now on.
         return isinstance(channel, HTTPChannel) and bool(channel._waitingForTransport)  # noqa: SLF001 - no public name
 
     def unregister(self) -> None:
@@ -97,6 +102,12 @@ class BorrowedRequest:
         Unregister the producer of the body.
         """
         self.request.unregisterProducer()
+
+    def lose_connection(self) -> None:
+        """
+        Close the connection after everything that was written to it is sent.
+        """
+        self.request.channel.loseConnection()
 
     def watch_hangup(self, socket: FileDescriptor, timers: TimerWheel) -> None:
         """
@@ -109,7 +120,7 @@ class BorrowedRequest:
     @property
     def closes(self) -> bool:
         """
-        Whether the connection closes after this response. Twisted does not watch over it then.
+        Whether the connection closes after this response. Twisted sets no timeout then.
         """
         channel = self.request.channel
         return isinstance(channel, HTTPChannel) and not channel.persistent
@@ -118,8 +129,8 @@ class BorrowedRequest:
         """
         Cut a connection that `closes` if its client stops reading.
 
-        Twisted turns the channel's own timeout off while it handles a request, and on again
-        only if another request may follow. TLS then waits for the client's close_notify, and
+        Twisted turns the channel's timeout off while it handles a request, and on again only
+        if another request may follow. So TLS would wait for the client's close_notify, and
         TCP for its window, without a limit.
 
         Args:
@@ -149,7 +160,7 @@ class BorrowedRequest:
 
     def release(self) -> None:
         """
-        Stop the watch over a client that is not read from.
+        Stop watching for a hang-up.
         """
         if self._hangup is not None:
             self._hangup.stop()
@@ -158,7 +169,7 @@ class BorrowedRequest:
 
 class _HeadRecorder:
     """
-    Takes the place of the transport while Twisted writes a head.
+    Replaces the transport while Twisted writes a head.
     """
 
     def __init__(self) -> None:
@@ -173,12 +184,12 @@ class _HeadRecorder:
 
 def refuse_write(*_args: object) -> None:
     """
-    Stands in for ``request.write`` and ``request.finish`` while a stream owns the request.
+    Replaces ``request.write`` and ``request.finish`` while a stream owns the request.
 
     Raises:
         RuntimeError: Always. Bytes that bypass the context would break the framing.
     """
-    msg = "use the context's write() and flush(); the request belongs to the stream"
+    msg = "the stream owns this request; use write() and flush() of the context"
     raise RuntimeError(msg)
 
 

@@ -1,5 +1,5 @@
 """
-What can be seen of the bytes that a transport has taken and the client has not.
+How many bytes a transport has accepted and the client has not, as far as that can be seen.
 
 Layer: connection, at the bottom.
 """
@@ -32,9 +32,10 @@ def descriptor(transport: object) -> FileDescriptor | None:
 
 def got_close_notify(transport: object) -> bool:
     """
-    Whether the client has ended TLS. Twisted drops what is written after that.
+    Whether the client has ended TLS.
 
-    It then waits for the producer to end, which an endless stream never does.
+    Twisted then drops what is written, and waits for the producer to end before it closes the
+    connection. An endless stream never ends.
     """
     while isinstance(transport, ProtocolWrapper):
         if isinstance(transport, TLSMemoryBIOProtocol) and transport._lostTLSConnection:  # noqa: SLF001 - no public name
@@ -75,7 +76,7 @@ def in_kernel(socket: FileDescriptor) -> int:
 
 def _queued_by_tls(protocol: TLSMemoryBIOProtocol) -> int:
     """
-    The number of bytes that TLS cannot take while a handshake is under way, or aggregates.
+    The number of bytes that TLS holds back, during a handshake or to aggregate small writes.
     """
     size = sum(map(len, protocol._appSendBuffer))  # noqa: SLF001 - no public name
     if isinstance(protocol, BufferingTLSTransport):

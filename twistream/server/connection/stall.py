@@ -1,7 +1,8 @@
 """
-StallWatch: notices a client that takes nothing while data is queued for it.
+StallWatch: finds slow clients, which accept nothing while data is queued for them.
 
-It only keeps the time. What "queued" and "progress" mean, its owner says.
+It only keeps the time: the outbound knows what is queued and what was accepted. When the time
+is up, `Response` cuts the client with `SendTimeout`.
 
 Layer: connection, at the bottom.
 """
@@ -16,8 +17,8 @@ Mark: TypeAlias = tuple[int, int]
 
 _CHECKS = 8
 """
-Checks in each timeout. With the lateness of timers, a client is cut at most a sixth of the
-timeout late.
+Checks in each timeout. Timers may be late, so a client is cut at most a sixth of the timeout
+late.
 """
 
 
@@ -27,13 +28,13 @@ class StallWatch:
     """
 
     __slots__ = (
+        "_is_queued",
         "_mark",
         "_on_timeout",
         "_progress",
         "_since",
         "_timer",
         "_turn",
-        "_waiting",
         "seconds",
     )
 
@@ -46,24 +47,24 @@ class StallWatch:
     ) -> None:
         """
         Args:
-            seconds: How long the client may take nothing.
-            progress: Returns a mark that grows when the client takes something.
+            seconds: How long the client may accept nothing.
+            progress: Returns a mark that grows when the client accepts something.
             on_timeout: Called when the mark has not grown for `seconds`.
         """
         self.seconds = seconds
         self._turn = turn
         self._progress = progress
         self._on_timeout = on_timeout
-        self._waiting: Callable[[], bool] = bool
+        self._is_queued: Callable[[], bool] = bool  # Until `start` sets it.
         self._mark: Mark = (0, 0)
         self._since = 0.0
         self._timer: Timer | None = None
 
-    def start(self, waiting: Callable[[], bool]) -> None:
+    def start(self, is_queued: Callable[[], bool]) -> None:
         """
-        Watch for as long as `waiting`, called at each check, returns that data is queued.
+        Watch until `is_queued`, which is called at each check, returns False.
         """
-        self._waiting = waiting
+        self._is_queued = is_queued
         if self._timer is None:
             self._since = self._turn.clock.seconds()
             self._mark = self._progress()
@@ -79,7 +80,7 @@ class StallWatch:
 
     def moved(self) -> bool:
         """
-        Whether the client has taken something since the last call, or since the start.
+        Whether the client has accepted something since the last call, or since the start.
         """
         mark = self._progress()
         moved, self._mark = mark > self._mark, mark
@@ -91,7 +92,7 @@ class StallWatch:
 
     def _check(self) -> None:
         self._timer = None
-        if not self._waiting():
+        if not self._is_queued():
             return
         now = self._turn.clock.seconds()
         if self.moved():

@@ -1,3 +1,3 @@
 """
-One response: its phase, its head, its buffer and limits, and its end.
+One response: its phase, its head, its buffer and limits, and its end. No handlers, no formats.
 """

@@ -1,5 +1,5 @@
 """
-Attachment: what goes on for as long as its response does, a loop or a subscription.
+Attachment: the base of loops and subscriptions, which end when their response does.
 
 Layer: response, above `twistream.server.response.response`.
 """
@@ -15,14 +15,18 @@ class Attachment:
     The base of loops and subscriptions.
 
     Attributes:
+        call: The method that started it, for messages: ``stream_writer``.
         deferred: Fires when it ends. Deleted then; take it before.
+        detached: The handler may return before it ends.
         ended: It has ended.
         response: The response.
     """
 
-    __slots__ = ("deferred", "ended", "response")
+    __slots__ = ("call", "deferred", "detached", "ended", "response")
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, call: str, *, detached: bool) -> None:
+        self.call = call
+        self.detached = detached
         self.response = response
         self.ended = False
         self.deferred: Deferred[None] = Deferred(self._cancelled)
@@ -33,7 +37,7 @@ class Attachment:
         """
         if not self.ended:
             deferred = self._end()
-            # Code that `_end` cancels may have cancelled the Deferred in its turn.
+            # Code that `_end` cancels may itself have cancelled the Deferred.
             if not deferred.called:
                 fail_quietly(deferred, reason)
 
@@ -46,7 +50,7 @@ class Attachment:
 
         The Deferred is deleted here, because this object is its canceller.
         """
-        # First what is ours: code that `_release` calls may end the response, or this again.
+        # Its own state first: code that `_release` calls may end the response, or this again.
         self.ended = True
         self.response.observers.detach(self)
         deferred = self.deferred
@@ -62,7 +66,7 @@ class Attachment:
 
     def _cancelled(self, _: Deferred[None]) -> None:
         if self.ended:
-            return  # By code that `_end` cancels.
+            return  # Code that `_end` cancels has cancelled it.
         err = self.response.life.err
         if err is not None:
             self.stop(err)

@@ -25,11 +25,11 @@ _FRAMING: dict[bytes, dict[bytes, bool]] = {
     b"upgrade": {},
 }
 """
-Headers that the protocol sends itself: the values that a handler may set nevertheless, and
-whether the connection then closes after the response.
+Headers that only the protocol sends: the values that a handler may set all the same, and whether
+the connection then closes after the response.
 """
 
-_OF_THE_BODY = (
+_BODY_HEADERS = (
     "Cache-Control",
     "Content-Disposition",
     "Content-Encoding",
@@ -50,7 +50,7 @@ Headers that describe the body, so they would be wrong on an error page sent in 
 
 _PLAIN_TEXT = with_charset("text/plain").encode()
 """
-The default type. That of Twisted is HTML, in which a stranger's text may be a script.
+The default type. Twisted's default is HTML, in which untrusted text may be a script.
 """
 
 
@@ -58,7 +58,7 @@ class Head:
     """
     The head of one response.
 
-    Headers that are on the request already, from other resources, are kept.
+    Headers that other resources have set on the request are kept.
 
     Attributes:
         declared: The ``Content-Length`` that the body must have, if one is set.
@@ -76,14 +76,14 @@ class Head:
 
     def header(self, name: str | bytes, value: str | bytes, *, add: bool = False) -> None:
         """
-        Set a header, or add one more value to it. See ``Context.header``.
+        Set a header, or add a value to it. See ``Context.header``.
         """
         encoded_name, encoded_value = field_name(name), field_value(value)
         lowered = encoded_name.lower()
         if lowered in _FRAMING:
             allowed = _FRAMING[lowered]
             if encoded_value.lower() not in allowed:
-                msg = f"the protocol sends {name!r} itself, so it cannot be set to {value!r}"
+                msg = f"{name!r} is set by the protocol and cannot be {value!r}"
                 raise ValueError(msg)
             self._close |= allowed[encoded_value.lower()]
             return
@@ -122,10 +122,10 @@ class Head:
         Set the status. See ``Context.status_code``.
         """
         if not isinstance(code, int) or isinstance(code, bool):
-            msg = f"a status code is an int, not {type(code).__name__}"
+            msg = f"a status code must be an int, not {type(code).__name__}"
             raise TypeError(msg)
         if not 200 <= code <= 599:
-            msg = f"the final status of a response is 200 to 599, not {code}"
+            msg = f"a status code must be from 200 to 599, not {code}"
             raise ValueError(msg)
         self.request.setResponseCode(int(code))
 
@@ -142,9 +142,18 @@ class Head:
         request = self.request
         request.setResponseCode(status)
         request.etag = request.lastModified = None
-        for name in _OF_THE_BODY:
+        for name in _BODY_HEADERS:
             request.responseHeaders.removeHeader(name)
         self.declared = None
+
+    def discard(self) -> None:
+        """
+        Drop everything that was put on the head: some of it cannot be sent.
+        """
+        self.request.responseHeaders = Headers()
+        self.request.cookies.clear()
+        self.clear_for_page(500)
+        self.empty_status = None
 
     def complete(self, length: int | None) -> None:
         """

@@ -1,14 +1,14 @@
 """
 StreamLoop drives ``stream_writer``, and ItemLoop drives ``stream``.
 
-A loop calls a function again and again, each time followed by a flush, until the function
-stops it or fails, or the response is over.
+A loop calls a function and flushes, again and again, until the function stops it or fails, or
+the response is over.
 
 Layer: response, at the top.
 """
 
 from collections.abc import Callable, Iterator
-from inspect import iscoroutine
+from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any
 
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed, StreamFinished
-from twistream.scheduling.tasks import Task, cancel_unless_notified, is_end
+from twistream.scheduling.tasks import Task, cancel_unless_notified, deferred_of, is_end
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
@@ -41,21 +41,25 @@ class StreamLoop(Attachment):
 
     _log = Logger()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         response: Response,
         step: Callable[[], Any],
         *,
+        call: str,
         interval: float | None,
+        detached: bool,
         close: Callable[[], object] | None = None,
     ) -> None:
         """
         Args:
-            step: Writes one message. May return a Deferred or a coroutine.
+            step: Writes one message. May return anything that can be awaited.
+            call: See `Attachment`.
+            detached: See `Attachment`.
             interval: Seconds from the start of one step to the start of the next, or None.
             close: Called when the loop has ended and no step is under way any more.
         """
-        super().__init__(response)
+        super().__init__(response, call, detached=detached)
         self._step = step
         self._interval = interval
         self._close = close
@@ -69,26 +73,34 @@ class StreamLoop(Attachment):
         """
         Take steps until one has to wait.
         """
+        self.response.life.run(self._take_steps)
+
+    def _take_steps(self) -> None:
         self._running = True
         while not self.ended and self._take_step():
             pass
         self._running = False
         self._close_if_idle()
 
-    # Each of these does one thing and returns whether the next step may follow at once.
+    # Each of these methods returns whether the next step may follow at once.
 
     def _take_step(self) -> bool:
         try:
             result = self._step()
             if iscoroutine(result):
                 result = Task(result, self.response.life)
+            elif result is not None and isawaitable(result):
+                result = deferred_of(result, self.response.life)
         except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
             return self._failed(Failure())
         if result is None:
             return not self.ended and self._after_step()
         if isinstance(result, Deferred):
             return self._wait_for(result, self._after_step)
-        msg = f"a writer returns None, a Deferred or a coroutine, not {type(result).__name__}"
+        msg = (
+            f"a writer returns None or something to await, not {type(result).__name__}; "
+            "use ctx.write(), or return ctx.json_line(value)"
+        )
         return self._failed(Failure(TypeError(msg)))
 
     def _after_step(self) -> bool:
@@ -98,7 +110,7 @@ class StreamLoop(Attachment):
     def _flush(self, then: Callable[[], bool], urgency: Urgency) -> bool:
         try:
             wait = self.response.writer.flush_step(urgency)
-        except Exception:  # noqa: BLE001 - Twisted writes the head, with everything on the request
+        except Exception:  # noqa: BLE001 - Twisted may fail to write the head
             return self._failed(Failure())
         return then() if wait is None else self._wait_for(wait, then)
 
@@ -116,7 +128,7 @@ class StreamLoop(Attachment):
         if self.ended:
             cancel_unless_notified(self)
         elif self.pending is not None:
-            # What has been flushed must not wait with the loop.
+            # The loop may wait for long; what it has flushed must not.
             self.response.writer.push()
         return bool(go_on and go_on[0])
 
@@ -138,10 +150,10 @@ class StreamLoop(Attachment):
 
     def _until_next(self, interval: float) -> float:
         """
-        Seconds to the next tick that is not past.
+        Seconds to the next tick. Late ticks are skipped.
         """
         elapsed = self.response.turn.clock.seconds() - self._started
-        # Times are floats, and may fall a little short of the tick that they stand for.
+        # A float may fall slightly short of its tick.
         ticks = int(elapsed / interval + 1e-6) + 1
         return (ticks - 1e-9) * interval - elapsed
 
@@ -178,7 +190,7 @@ class StreamLoop(Attachment):
             self._call.cancel()
             self._call = None
         if self.pending is not None or self.response.life.ended_from_within:
-            self.response.cancel_pending(self)
+            self.response.observers.cancel_pending(self)
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
@@ -198,7 +210,7 @@ class ItemLoop(StreamLoop):
     """
     Sends each item of an iterator as a message.
 
-    A `StreamLoop` with a step that writes one item does the same in twice the time.
+    A `StreamLoop` with a step that writes one item does the same, in twice the time.
     """
 
     __slots__ = ("_encode", "_items")
@@ -208,6 +220,8 @@ class ItemLoop(StreamLoop):
         response: Response,
         items: Iterator[Any],
         encode: Callable[[Any], bytes],
+        *,
+        detached: bool,
         close: Callable[[], object],
     ) -> None:
         """
@@ -215,7 +229,9 @@ class ItemLoop(StreamLoop):
             encode: Makes the bytes of a message from an item.
             close: Called when the loop has ended and no item is being made any more.
         """
-        super().__init__(response, items.__next__, interval=None, close=close)
+        super().__init__(
+            response, items.__next__, call="stream", interval=None, detached=detached, close=close
+        )
         self._encode = encode
         self._items = items
 
@@ -226,12 +242,14 @@ class ItemLoop(StreamLoop):
             if isinstance(self._items, GeneratorType):
                 self._close = None  # A generator that has ended is closed.
             return not self.ended and self._flush_rest()
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         if self.ended:
             return False
         try:
-            wait = self.response.writer.send_step(self._encode(item))
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+            # The check is faster than the call, and this is done for each message.
+            data = item if type(item) is bytes else self._encode(item)
+            wait = self.response.writer.send_step(data)
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         return True if wait is None else self._wait_for(wait, self._after_flush)

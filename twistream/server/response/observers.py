@@ -1,12 +1,13 @@
 """
 Observers: who is notified when a response is over, and in which order.
 
-That it is over is decided by the response.
+It cancels the handler and what a loop waits for. The response decides when it is over.
 
 Layer: response, below `twistream.server.response.response`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,6 +19,8 @@ from twistream.errors import (
     StreamClosed,
     StreamFinished,
 )
+from twistream.scheduling.tasks import Awaiting, cancel, cancel_unless_notified, is_running
+from twistream.scheduling.turn import Turn
 from twistream.scheduling.waits import Waits
 from twistream.server.response.phase import Life
 
@@ -27,21 +30,20 @@ Called at the end. It must not raise.
 """
 
 
-class Cancellable(Protocol):
-    """
-    A handler that is under way.
-    """
-
-    def cancel(self) -> None:
-        """
-        The response ended early: cancel the handler.
-        """
-
-
 class Stoppable(Protocol):
     """
-    A loop or a subscription.
+    A loop, a subscription, or a member of a broadcast.
+
+    Attributes:
+        call: The method that started it; None if no handler waits for it.
+        detached: The handler may return before it ends.
     """
+
+    @property
+    def call(self) -> str | None: ...
+
+    @property
+    def detached(self) -> bool: ...
 
     def stop(self, reason: BaseException) -> None:
         """
@@ -51,41 +53,43 @@ class Stoppable(Protocol):
 
 class Observers:
     """
-    Everybody who waits for the end of one response.
+    Everything that is cancelled, stopped or notified at the end of one response.
 
     Attributes:
-        handler: The handler, while it is under way.
+        handler: The handler, while it runs.
         keep_running: The handler and its sleeps go on when the client disconnects.
     """
 
     __slots__ = (
         "_attached",
+        "_done_deferreds",
         "_life",
         "_notified",
         "_on_close",
         "_on_disconnect",
         "_sleeps",
-        "_waiting",
+        "_turn",
         "handler",
         "keep_running",
     )
 
-    def __init__(self, life: Life, *, keep_running: bool) -> None:
+    def __init__(self, life: Life, turn: Turn, *, keep_running: bool) -> None:
         self._life = life
-        self.handler: Cancellable | None = None
+        self._turn = turn
+        self.handler: Awaiting | None = None
         self.keep_running = keep_running
         self._sleeps: Waits | None = None
-        # Tuples, because most are empty or of one, and there are many streams.
+        # Tuples, because most have at most one item, and there are many streams.
         self._attached: tuple[Stoppable, ...] = ()
         self._on_close: tuple[Callback, ...] = ()
         self._on_disconnect: tuple[Callback, ...] = ()
         self._notified = False
-        self._waiting: tuple[Deferred[StreamClosed | None], ...] = ()
+        self._done_deferreds: tuple[Deferred[StreamClosed | None], ...] = ()
 
     @property
     def sleeps(self) -> Waits:
         """
-        The Deferreds of those who sleep.
+        The open Deferreds of ``sleep``.
         """
         if self._sleeps is None:
             self._sleeps = Waits()
@@ -99,9 +103,15 @@ class Observers:
 
     def detach(self, attached: Stoppable) -> None:
         """
-        It has ended.
+        Forget `attached`, which has ended.
         """
         self._attached = tuple(each for each in self._attached if each is not attached)
+
+    def not_awaited(self) -> list[str]:
+        """
+        The calls of loops and subscriptions that still run although their handler has returned.
+        """
+        return [each.call for each in self._attached if each.call and not each.detached]
 
     def done(self) -> Deferred[StreamClosed | None]:
         """
@@ -109,45 +119,59 @@ class Observers:
         """
         if self._notified:
             return succeed(self._life.err)
-        waiting: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
-        self._waiting += (waiting,)
-        return waiting
+        done: Deferred[StreamClosed | None] = Deferred(self._done_cancelled)
+        self._done_deferreds += (done,)
+        return done
 
     def on_disconnect(self, callback: Callback) -> None:
         """
-        Call `callback` if the client disconnects; at once if it has.
+        Call `callback` if the client disconnects, at once if it has disconnected.
         """
         if not self._notified:
             self._on_disconnect += (callback,)
-        elif _client_left(self._life.err):
+        elif _client_disconnected(self._life.err):
             callback()
 
     def on_close(self, callback: Callback) -> None:
         """
-        Call `callback` when the response is over; at once if it is.
+        Call `callback` when the response is over, at once if it is over already.
         """
         if not self._notified:
             self._on_close += (callback,)
         else:
             callback()
 
+    def cancel_pending(self, awaiting: Awaiting) -> None:
+        """
+        Cancel what a handler or a loop waits for: the one place that does.
+
+        Code that is running cannot be cancelled. Code that has ended the response itself may
+        be running too. Such code is cancelled in the next turn, unless it has met the error
+        by then.
+        """
+        pending = awaiting.pending
+        if pending is None or is_running(pending) or self._life.ended_from_within:
+            self._turn.soon(partial(cancel_unless_notified, awaiting))
+        else:
+            cancel(pending)
+
     def notify(self, waits: Waits | None) -> None:
         """
-        The response is over: notify everybody, once.
+        The response is over: cancel, stop and notify everything. Called once.
 
         Args:
-            waits: The Deferreds of those who wait to send.
+            waits: The Deferreds that wait to send; None if there never was one.
         """
         life, err = self._life, self._life.err
         if err is not None or waits is not None or self._attached or self._sleeps is not None:
             self._stop(StreamFinished() if err is None else err, waits)
         self._notified = True
-        for callback in (self._on_disconnect if _client_left(err) else ()) + self._on_close:
+        for callback in (self._on_disconnect if _client_disconnected(err) else ()) + self._on_close:
             callback()
         self._on_disconnect = self._on_close = ()
-        waiting, self._waiting = self._waiting, ()
+        deferreds, self._done_deferreds = self._done_deferreds, ()
         life.notifying = True
-        for done in waiting:
+        for done in deferreds:
             # A callback may have cancelled it.
             if not done.called:
                 done.callback(err)
@@ -159,7 +183,7 @@ class Observers:
         """
         life = self._life
         sleeps = self._sleeps if life.err is None or not self.keep_running else None
-        # The handler is cancelled first. The wait of ours that it awaits fails with `reason`.
+        # If the handler, which is cancelled first, awaits one of these, that fails with `reason`.
         if waits is not None:
             waits.will_fail_with(reason)
         if sleeps is not None:
@@ -167,7 +191,7 @@ class Observers:
         # Everything that is notified is dropped, so that no reference cycle remains.
         handler, self.handler = self.handler, None
         if life.err is not None and not self.keep_running and handler is not None:
-            handler.cancel()
+            self.cancel_pending(handler)
         life.notifying = True
         attached, self._attached = self._attached, ()
         for stoppable in attached:
@@ -178,12 +202,12 @@ class Observers:
             sleeps.fail_all(reason)
         life.notifying = False
 
-    def _done_cancelled(self, waiting: Deferred[StreamClosed | None]) -> None:
-        self._waiting = tuple(each for each in self._waiting if each is not waiting)
+    def _done_cancelled(self, done: Deferred[StreamClosed | None]) -> None:
+        self._done_deferreds = tuple(each for each in self._done_deferreds if each is not done)
         if self._life.err is not None:
-            # The handler is cancelled because of this error, and awaits just that.
-            waiting.callback(self._life.err)
+            # A cancelled handler that awaits this gets the error as its result.
+            done.callback(self._life.err)
 
 
-def _client_left(err: StreamClosed | None) -> bool:
+def _client_disconnected(err: StreamClosed | None) -> bool:
     return isinstance(err, ClientDisconnected | SendTimeout | SlowConsumer)

@@ -1,5 +1,7 @@
 """
-Phase: where a response is in its life, and the one table of the ways on from there.
+Phase: the phases of a response, and the one table of its transitions.
+
+Life: the phase that a response is in, and why it ended.
 
 Layer: response, at the bottom.
 """
@@ -8,12 +10,13 @@ from enum import Enum
 from typing import NoReturn
 
 from twistream.errors import ResponseComplete, StreamAborted, StreamClosed, StreamFinished
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import notify_running_task
 
 
 class Phase(Enum):
     """
-    Where a response is in its life.
+    One phase of a response.
     """
 
     HEAD = "status and headers can change"
@@ -22,7 +25,7 @@ class Phase(Enum):
     ABORTING = "the response is incomplete, and its last bytes are on their way"
     OVER = "nothing more is sent"
 
-    __hash__ = object.__hash__  # That of Enum is written in Python, and slow.
+    __hash__ = object.__hash__  # Enum's own is written in Python, and slow.
 
 
 class Cause(Enum):
@@ -69,22 +72,23 @@ Every transition: the phase that follows a phase and a cause.
 _SENDS_HEAD = (Cause.EMIT, Cause.END, Cause.NO_BODY)
 
 
-class Life:
+class Life(ExecutionContext):
     """
-    The life of one response: its phase, and why it ended.
+    The life of one response: its phase, why it ended, and the context in which its code runs.
 
     It is the `twistream.scheduling.tasks.Scope` of the response's tasks.
 
     Attributes:
-        err: Why the response ended early; None before that, and after a good end.
+        err: Why the response ended early; None before the end, and after a normal end.
         head_sent: The head is framed or sent, and can no longer change.
-        notifying: The Deferreds of those who wait for the end are firing.
+        notifying: The response has ended, and the Deferreds that wait for it are firing.
         phase: The phase.
     """
 
     __slots__ = ("err", "head_sent", "notifying", "phase")
 
     def __init__(self) -> None:
+        super().__init__()
         self.err: StreamClosed | None = None
         self.head_sent = False
         self.notifying = False
@@ -115,19 +119,19 @@ class Life:
     @property
     def ended_from_within(self) -> bool:
         """
-        Whether it ended early, by code of its own that is probably still running.
+        Whether its own code ended it early. That code is probably still running.
         """
         return isinstance(self.err, StreamAborted | ResponseComplete)
 
     def error(self) -> Exception:
         """
-        What is raised to those who use the response after its end.
+        The error for code that uses the response after its end.
         """
         return StreamFinished() if self.err is None else self.err.with_traceback(None)
 
-    def refuse(self) -> NoReturn:
+    def raise_error(self) -> NoReturn:
         """
-        Raise `error` to code that uses the response after its end.
+        Raise `error`, and record that the running task has been notified.
         """
         notify_running_task()
         raise self.error()

@@ -2,12 +2,12 @@
 Response: one HTTP response, from its head to its end.
 
 `Context`, `EventStream`, `Outlet`, `Broadcast` and `Exchange` share it. It decides whether a
-body may begin, moves from phase to phase, ends in good order or early, and cuts a stalled client.
+body may begin, changes the phase, ends normally or early, and cuts slow clients. `writer` sends
+the body, `observers` cancels and notifies.
 
 Layer: response. Handlers, channels and formats are above it.
 """
 
-from functools import partial
 from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall
@@ -21,7 +21,6 @@ from twistream.errors import (
     StreamAborted,
     StreamClosed,
 )
-from twistream.scheduling.tasks import Awaiting, cancel, cancel_unless_notified, is_running
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.http1 import HTTP1Outbound
 from twistream.server.connection.http2 import HTTP2Outbound, is_http2
@@ -37,8 +36,8 @@ _HEAD, _BODY, _FINISHING, _ABORTING, _OVER = Phase
 
 _FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
 """
-Seconds between checks whether the client has everything that was sent before a reset: from the
-time that a network takes to a time that nobody minds.
+Seconds between checks whether the client has received everything that was sent before a reset:
+the first, about the round-trip time of a network, and the longest.
 """
 
 
@@ -50,7 +49,7 @@ class Response:
         head: Status and headers.
         life: Its phase, and why it ended.
         is_event_stream: Whether ``sse()`` has made it a stream of events.
-        observers: Who is notified of its end.
+        observers: What is cancelled, stopped or notified at its end.
         room: Its limits.
         subscribed: Whether it is, or has been, subscribed to channels.
         turn: The turn of its clock.
@@ -84,15 +83,15 @@ class Response:
         """
         Args:
             request: A request to which nothing has been written.
-            send_timeout: Seconds for which a client may take nothing while data is queued.
+            send_timeout: Seconds for which a client may accept nothing while data is queued.
             max_buffered: Bytes that may be queued when more are written.
-            keep_running: The handler goes on when the client disconnects.
+            keep_running: The handler keeps running when the client disconnects.
         """
         self.turn = turn
         self.life = Life()
         self.head = Head(request)
         self.room = Room(max_buffered)
-        self.observers = Observers(self.life, keep_running=keep_running)
+        self.observers = Observers(self.life, turn, keep_running=keep_running)
         self.is_event_stream = False
         self.subscribed = False
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
@@ -117,9 +116,9 @@ class Response:
         return self.head.request
 
     @property
-    def waiting(self) -> int:
+    def backlog(self) -> int:
         """
-        The number of bytes that wait for the client in this process.
+        The number of bytes that wait for the client in this process; 0 after the end.
         """
         return 0 if self.life.phase is _OVER else self.writer.backlog
 
@@ -128,7 +127,7 @@ class Response:
     @property
     def open_head(self) -> Head:
         """
-        The head, as long as it can change.
+        The head, while it can still change.
 
         Raises:
             HeadersSent: The head is sent.
@@ -137,12 +136,12 @@ class Response:
         if self.life.head_sent:
             raise HeadersSent
         if self.life.ended:
-            self.life.refuse()
+            self.life.raise_error()
         return self.head
 
     def admits_body(self) -> bool:
         """
-        Whether a body may begin or go on. The one place that decides this.
+        Whether a body may begin or continue. Only this method decides that.
 
         Where no body is allowed (HEAD, 204, 205, 304), this completes the response.
         """
@@ -152,7 +151,7 @@ class Response:
 
     def begin_body(self) -> bool:
         """
-        Frame the head, unless that has been done. Returns whether a body may follow.
+        Frame the head if it is not framed. Returns whether a body may follow.
 
         Raises:
             ContentLengthMismatch: More than the declared length has been written.
@@ -169,14 +168,14 @@ class Response:
 
     def open_soon(self) -> None:
         """
-        Send the head at the end of this turn. Where no body is allowed, this completes it.
+        Send the head at the end of this turn. That completes a response without a body.
 
         Raises:
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         if self.life.ended:
-            self.life.refuse()
+            self.life.raise_error()
         if not self.life.head_sent:
             self.turn.at_end(self._open)
 
@@ -185,17 +184,17 @@ class Response:
             self.begin_body()
         except Exception as err:
             self.abort(StreamAborted(type(err).__name__))
-            raise  # For the log of the turn.
+            raise  # `Turn` logs it.
         self.writer.push()
 
-    # The end in good order.
+    # The normal end.
 
     def end(self) -> None:
         """
-        The body is complete.
+        End the response normally: the body is complete.
 
         Raises:
-            ContentLengthMismatch: It is not as long as declared.
+            ContentLengthMismatch: The body is shorter or longer than declared.
         """
         life, head, out = self.life, self.head, self._out
         if life.ended:
@@ -217,12 +216,12 @@ class Response:
             out.put(body)
         out.put_end()
         self._move(Cause.END)
-        # Of several pipelined requests, the later ones are answered in that same end of a turn.
+        # If the turn is ending, the request was pipelined, and its handler runs in that end.
         if out.handed or self.turn.is_ending or not out.may_send():
             self._push_and_finish()
         else:
-            # The response goes out in one piece. A send wakes up a client that has fallen
-            # asleep, so those of one turn cost least when they follow one another.
+            # The whole response is one send. A send may wake up a client, so the sends of one
+            # turn cost least when they follow one another.
             self.turn.at_end(self._push_and_finish)
 
     def replace(self, status: int, content_type: str, body: bytes) -> None:
@@ -237,7 +236,7 @@ class Response:
         self.end()
 
     def _end_without_body(self, err: StreamClosed | None) -> None:
-        # After a handler has returned, the length of the body that is not sent is known.
+        # Once the handler has returned, the length of the body that is not sent is known.
         length = self.room.written if err is None and self.room.written else None
         self.head.complete_without_body(length)
         self.writer.drop()
@@ -253,8 +252,8 @@ class Response:
         if self.life.phase is not _FINISHING:
             return  # The connection was lost before the end of the turn.
         self.writer.push()
-        # Twisted does not watch over a response that it takes for complete, so it stays
-        # open until the client has taken what is queued.
+        # Twisted sets no timeout for a finished response, so this one is finished only when the
+        # client has accepted what is queued.
         if self.life.phase is _FINISHING and not self._out.full:
             self._finish()
 
@@ -265,7 +264,7 @@ class Response:
         out.release()
         if out.closes:
             watch = self._watch()
-            watch.moved()  # From here on.
+            watch.moved()  # Sets the mark: only what the client accepts from now on counts.
             out.watch_close(watch.moved, watch.seconds)
         self.request.sentLength = self.room.written
         out.finish()
@@ -277,7 +276,7 @@ class Response:
         """
         End the response so that the client sees that it is incomplete.
 
-        What was not flushed is dropped; what was flushed goes out.
+        What was flushed is sent first. What was not is dropped.
         """
         if self.life.ended:
             return
@@ -285,12 +284,12 @@ class Response:
         self.writer.push()
         # `lost`, which the end of the connection calls, stops the watch.
         self._watch().start(lambda: True)
-        self._let_through(_FIRST_RETRY)
+        self._finish_abort(_FIRST_RETRY)
         self.observers.notify(self.writer.waits)
 
     def cut(self, err: StreamClosed) -> None:
         """
-        Abort at once: what the client has not taken is lost.
+        Abort at once: what the client has not accepted is lost.
         """
         phase = self.life.phase
         if phase is _OVER:
@@ -320,7 +319,7 @@ class Response:
             self.observers.notify(self.writer.waits)
         if self.life.head_sent:
             self.request.sentLength = self.room.written
-            # Twisted logs only the requests that were answered in good order.
+            # Twisted logs only requests that it finished.
             cast("Site", self.request.site).log(self.request)
 
     def _fail(self, err: StreamClosed, cause: Cause) -> None:
@@ -328,33 +327,19 @@ class Response:
         self._move(cause)
         self.writer.drop()
 
-    def _let_through(self, delay: float) -> None:
+    def _finish_abort(self, delay: float) -> None:
         self._retry = None
         if not self._out.abort():
             longer = min(2 * delay, _LAST_RETRY)
-            self._retry = self.turn.clock.callLater(delay, self._let_through, longer)
+            self._retry = self.turn.clock.callLater(delay, self._finish_abort, longer)
         elif self.life.phase is _ABORTING:
             self.life.move(Cause.DRAINED)
 
     # Notifications.
 
-    def cancel_pending(self, awaiting: Awaiting) -> None:
+    def watch_hangup(self) -> None:
         """
-        Cancel what a handler or a loop waits for: the one place that does.
-
-        Code that is running cannot be cancelled. Code that has ended the response itself may
-        be running too. Such code is cancelled in the next turn, unless it has met the error
-        by then.
-        """
-        pending = awaiting.pending
-        if pending is None or is_running(pending) or self.life.ended_from_within:
-            self.turn.soon(partial(cancel_unless_notified, awaiting))
-        else:
-            cancel(pending)
-
-    def outlive_call(self) -> None:
-        """
-        The response goes on after the call of its handler: notice when its client disconnects.
+        Notice a client that disconnects while Twisted does not read from it.
         """
         self._out.watch_hangup()
 
@@ -376,10 +361,10 @@ class Response:
 
     def _move(self, cause: Cause) -> None:
         """
-        Go on from the head or the body.
+        Leave HEAD or BODY: after that, the body cannot begin any more.
         """
         self.life.move(cause)
-        self.writer.begin_body = None  # It has begun, or never will.
+        self.writer.begin_body = None  # This also breaks the reference cycle.
 
     def _watch(self) -> StallWatch:
         if self._stall_watch is None:
@@ -394,6 +379,6 @@ class Response:
 
     def _time_out(self) -> None:
         if self.life.phase is _OVER:
-            self._out.cut()  # The end of an aborted response that its client does not take.
+            self._out.cut()  # It was aborted, and the client does not accept the rest.
         else:
             self.cut(SendTimeout(self._send_timeout))

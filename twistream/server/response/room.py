@@ -1,9 +1,8 @@
 """
 Room: the limits of one response, which are its Content-Length and ``max_buffered``.
 
-Backpressure starts here: the writer makes a flush wait when there is little room left, and a
-write without room fails. How long one stream may go on in a turn is not a matter of room, but
-of pacing, and the writer's.
+`ResponseWriter` decides on backpressure: its flush waits when little room is left. A write
+without room fails here.
 
 Layer: response, at the bottom.
 """
@@ -19,20 +18,20 @@ from twistream.wire.frames import SEND_SIZE
 
 WAIT_COST = 512
 """
-Bytes that a waiting Deferred counts for, so that a handler which flushes without awaiting is
-limited too. About what it takes in memory.
+Bytes that a waiting Deferred counts for, about what it takes in memory. So a handler that
+flushes without awaiting is limited, too.
 """
 
 _DRAIN_INTERVAL = 0.01
 """
-Seconds between checks of a connection that holds much of the limit and is not full. This
-happens only where the limit is small, and Twisted does not report the drain. As long as a slice.
+Seconds between checks of a connection that holds half of the limit and is not full, so Twisted
+does not report when it drains. That happens only with a small limit. It is as long as a slice.
 """
 
 
 class Queue(Protocol):
     """
-    What takes up the room.
+    The queue that the limits apply to.
     """
 
     @property
@@ -49,12 +48,12 @@ class Queue(Protocol):
 
 class Room:
     """
-    How much may still be written.
+    How much more may be written.
 
     Attributes:
         declared: The Content-Length that the body must have, or None.
-        left: The bytes that may be queued before the queue is measured again. At most what
-            is left of the limit, because measuring for each message would cost too much.
+        left: The bytes that may be queued before the queue is measured again, which for each
+            message would cost too much. Never more than what is left of the limit.
         limit: The bytes that may be queued when more are written: ``max_buffered``.
         low: Below this, `left` is too small to go on without a measurement.
         written: The number of bytes written so far.
@@ -89,16 +88,16 @@ class Room:
 
     def measure(self, queue: Queue) -> None:
         """
-        Find out how much is left.
+        Set `left` to what is left of the limit.
         """
         self.left = self.limit - queue.load()
 
     def wait(self, queue: Queue, waits: Waits, clock: IReactorTime) -> Deferred[None]:
         """
-        Wait until half of the limit is free.
+        Return a Deferred that fires when half of the limit is free.
 
         Args:
-            waits: The Deferreds of this response, to which this adds one.
+            waits: The set to which the Deferred is added.
         """
         call: IDelayedCall
 

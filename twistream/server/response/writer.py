@@ -1,7 +1,8 @@
 """
-ResponseWriter: the buffer of one response, flush, backpressure and pacing.
+ResponseWriter: the buffer of one response, its flushes, and backpressure.
 
-It decides what is sent and when. The outbound knows how bytes travel, the response how it ends.
+It decides when data is sent, and when a flush has to wait: for a slow client, or for the next
+turn. `Room` counts what may be written, and `Outbound` frames and sends it.
 
 Layer: response, below `twistream.server.response.response`.
 """
@@ -15,8 +16,9 @@ from twisted.internet.defer import Deferred, succeed
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
 from twistream.scheduling.turn import Share, Turn
-from twistream.scheduling.waits import FailedWait, Waits, fail_quietly
+from twistream.scheduling.waits import FailedWait, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
+from twistream.server.response.boundary import Boundary
 from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
@@ -24,13 +26,13 @@ from twistream.wire.frames import SEND_SIZE, Batch
 
 _BUFFER_LIMIT = 16 * 1024
 """
-Bytes that are written without a flush before the buffer is sent by itself: a TLS record.
+Bytes. A larger buffer is sent without a flush. As large as a TLS record.
 """
 
 _COALESCE_TIME = 0.0005
 """
-Seconds that a message of a loop waits for others to be sent with it. A send costs as much
-as the framing of ten messages, and no reader notices half a millisecond.
+Seconds that a message of a loop waits to be sent together with others. A send costs as much as
+framing ten messages, and no reader notices half a millisecond.
 """
 
 _HEAD, _BODY = Phase.HEAD, Phase.BODY
@@ -43,8 +45,8 @@ class Urgency(Enum):
     When a flush is sent.
     """
 
-    NOW = "within the call, if it is the first of its turn: the handler's own flush"
-    COALESCE = "together with others, half a millisecond later at most: one of many in a loop"
+    NOW = "within the call, if it is the first of the turn: for handlers and slow loops"
+    COALESCE = "together with others, at most half a millisecond later: for fast loops"
 
 
 _NOW, _COALESCE = Urgency.NOW, Urgency.COALESCE
@@ -55,12 +57,15 @@ class ResponseWriter:
     Writes the body of one response.
 
     Attributes:
-        begin_body: Frames the head, and returns whether a body may follow. None once the head
-            is framed, so that no reference cycle remains.
+        begin_body: Frames the head, and returns whether a body may follow. None once that is done.
+        buffered: The number of bytes that were written and not flushed.
         last_sent: When the turn began in which something was sent last, in seconds.
+        waits: The Deferreds of those who wait to send; None if nobody did.
     """
 
     __slots__ = (
+        "_boundary",
+        "_drain",
         "_head",
         "_life",
         "_out",
@@ -69,12 +74,11 @@ class ResponseWriter:
         "_pushed",
         "_room",
         "_share",
-        "_size",
         "_turn",
-        "_waiting",
-        "_waits",
         "begin_body",
+        "buffered",
         "last_sent",
+        "waits",
     )
 
     def __init__(  # noqa: PLR0913 - the parts of a response, from one caller
@@ -95,12 +99,12 @@ class ResponseWriter:
         self.begin_body: Callable[[], bool] | None = begin_body
         self.last_sent = 0.0
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
         self._pending_since: float | None = None
-        self._waits: Waits | None = None
-        # Those who wait for a full connection to drain, in order. None until somebody does.
-        self._waiting: dict[Deferred[None], None] | None = None
+        self.waits: Waits | None = None
+        self._drain: Gate | None = None  # Until somebody waits for a full connection to drain.
         self._share = Share(turn)
+        self._boundary: Boundary | None = None
         self._pushed = False
 
     # The buffer.
@@ -113,7 +117,7 @@ class ResponseWriter:
             BufferOverflow: Too much is queued for the client.
             ContentLengthMismatch: The body would be longer than declared.
             StreamClosed: The response ended early.
-            StreamFinished: The response ended in good order.
+            StreamFinished: The response ended normally.
         """
         if self._life.phase is not _BODY:
             self._check_head()
@@ -121,22 +125,15 @@ class ResponseWriter:
         if not size:
             return 0
         self._room.admit(size, self)
-        if self._size:
+        if self.buffered:
             self._parts.append(data)
         else:
             self._parts = [data]
-        self._size += size
-        if self._size > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
-            self._out.put(self.take())
+        self.buffered += size
+        if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
+            self._put_buffer()
             self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
         return size
-
-    @property
-    def buffered(self) -> int:
-        """
-        The number of bytes that were written and not flushed.
-        """
-        return self._size
 
     def take(self) -> bytes:
         """
@@ -145,23 +142,30 @@ class ResponseWriter:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
         return body
 
     def drop(self) -> None:
         """
         Discard the buffer, as if it had not been written.
         """
-        self._room.written -= self._size
+        self._room.written -= self.buffered
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
 
     def replace(self, body: bytes) -> None:
         """
-        Make `body` the whole buffer, of any size: `max_buffered` may be why it is sent.
+        Make `body` the whole body. It may exceed `max_buffered`, which may be why it is sent.
         """
         self._parts = [body]
-        self._size = self._room.written = len(body)
+        self.buffered = self._room.written = len(body)
+
+    def keep_whole(self, ends: Callable[[bytes], bool]) -> None:
+        """
+        From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
+        """
+        if self._boundary is None:
+            self._boundary = Boundary(ends, self._out, self._ensure_waits())
 
     # Sending.
 
@@ -173,7 +177,7 @@ class ResponseWriter:
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
         """
-        Flush, and return what to wait for before more is written; None for nothing.
+        Flush. Returns a Deferred that fires when more may be written; None if it may be now.
         """
         if self._life.phase is not _BODY:
             try:
@@ -181,8 +185,8 @@ class ResponseWriter:
                     return self.failed_wait()
             except ContentLengthMismatch as err:
                 return FailedWait(err, list)
-        if self._size:
-            self._out.put(self.take())
+        if self.buffered:
+            self._put_buffer()
         now = self._turn.clock.seconds()
         self._push_or_coalesce(now, urgency)
         return self._until_more(now, urgency)
@@ -193,7 +197,7 @@ class ResponseWriter:
 
         The common case does not touch the buffer.
         """
-        if self._size or not data or self._life.phase is not _BODY:
+        if self.buffered or not data or self._life.phase is not _BODY or self._boundary is not None:
             self.write(data)
             return self.flush_step(_COALESCE)
         self._room.admit(len(data), self)
@@ -204,7 +208,7 @@ class ResponseWriter:
 
     def push(self) -> None:
         """
-        Send the messages that are framed and wait to be sent with others.
+        Send everything that is framed and pending.
         """
         self._pending_since = None
         # After the end of a response nothing is pending.
@@ -212,24 +216,23 @@ class ResponseWriter:
             self.last_sent = self._turn.began
             self._out.push()
 
-    # Delivery of messages that many responses get.
+    # Messages that are sent to many responses.
 
     @property
     def full(self) -> bool:
         """
-        Whether the connection takes no more for now, or the limit is reached.
+        Whether the connection accepts no more for now, or the limit is reached.
         """
         room = self._room
         if room.left < 0:
             room.measure(self)
-        return self._out.full or room.left < 0
+        return self._out.full or room.left < 0 or self._is_inside()
 
     def send_at_once(self, batch: Batch) -> bool:
         """
-        Deliver a batch if the body goes on, the connection is not full and nothing is pending.
+        Send a batch if the body has begun, the connection is not full and nothing is pending.
 
-        Returns whether it was delivered. This is the one call for each member of a broadcast,
-        so it counts the bytes itself instead of calling `Room.admit`.
+        Returns whether it was sent. It counts the bytes itself, because a call costs too much here.
         """
         out, room = self._out, self._room
         if (
@@ -238,6 +241,7 @@ class ResponseWriter:
             or out.pending
             or room.left < 0
             or room.declared is not None
+            or self._is_inside()
         ):
             return False
         room.left -= batch.size
@@ -248,7 +252,7 @@ class ResponseWriter:
 
     def deliver(self, batch: Batch) -> None:
         """
-        Send each message of a batch as a chunk of its own, before what is in the buffer.
+        Send each message of a batch as a chunk of its own, ahead of the buffer.
 
         After the end of the response it does nothing.
 
@@ -259,6 +263,9 @@ class ResponseWriter:
         if (self._life.phase is not _BODY and not self._begins()) or not batch.size:
             return
         self._room.admit(batch.size, self)
+        if (boundary := self._boundary) is not None and boundary.inside:
+            boundary.postpone(batch.frames)
+            return
         self.last_sent = self._turn.began
         out = self._out
         if out.pending:
@@ -270,10 +277,12 @@ class ResponseWriter:
 
     def wait_to_deliver(self) -> Deferred[None] | None:
         """
-        What to wait for between one batch and the next; None for nothing.
+        Return a Deferred that fires when the next batch may be sent; None if it may be now.
         """
         if self._life.ended:
             return self.failed_wait()
+        if (boundary := self._boundary) is not None and boundary.inside:
+            return boundary.wait()
         now = self._turn.clock.seconds()
         if self._share.enter(now):
             self._pushed = False
@@ -285,67 +294,67 @@ class ResponseWriter:
         """
         See `twistream.server.response.room.Queue`.
         """
-        return self.backlog + WAIT_COST * len(self._waits or ())
+        return self.backlog + WAIT_COST * len(self.waits or ())
 
     @property
     def backlog(self) -> int:
         """
-        The number of bytes that wait in this process, as far as can be seen.
+        The number of bytes that wait in this process, as far as that can be seen.
         """
-        return self._size + self._out.backlog()
-
-    @property
-    def waits(self) -> Waits | None:
-        """
-        The Deferreds of those who wait to send; None if nobody did.
-        """
-        return self._waits
+        postponed = 0 if self._boundary is None else self._boundary.postponed
+        return self.buffered + self._out.backlog() + postponed
 
     def drained(self) -> None:
         """
-        The connection was full and takes more now: wake up those who wait for it.
+        The connection was full and accepts more now: fire the Deferreds that wait for it.
         """
-        waiting, self._waiting = self._waiting, None
-        for wait in list(waiting or ()):  # A copy: whoever is woken up may wait again at once.
-            self._add_waits().fire(wait)
+        if self._drain is not None:
+            self._drain.open()
 
     def failed_wait(self) -> Deferred[None]:
         """
         What a wait returns after the end: a Deferred that fails with the reason.
-
-        It has failed already, or fails in a later turn if this stream has used its share of
-        this one: a loop that ignores the error must not stop the reactor.
         """
         now = self._turn.clock.seconds()
         self._share.enter(now)
         error = self._life.error()
         if self._share.may_go_on(now):
             return FailedWait(error, notify_running_task)
+        # A loop that ignores the error must not stop the reactor.
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
         self._turn.soon(wait.cancel)
         return wait
 
     # Inside.
 
+    def _is_inside(self) -> bool:
+        return self._boundary is not None and self._boundary.inside
+
+    def _put_buffer(self) -> None:
+        data = self.take()
+        self._out.put(data)
+        if self._boundary is not None:
+            self._boundary.note(data)
+
     def _check_head(self) -> None:
         """
-        Set the limits of a body that is written before the head is sent.
+        Raise if the response is over. Otherwise, take the Content-Length that is set so far.
         """
         if self._life.phase is not _HEAD:
-            self._life.refuse()
-        # The handler can still change both. Where no body is allowed, none is sent.
+            self._life.raise_error()
+        # The handler can still change both. A body that is not sent may have any length.
         head, declared = self._head, self._head.declared
         self._room.declared = None if declared is None or head.bodyless() else declared
 
     def _begins(self) -> bool:
         """
-        Frame the head. Returns whether a body may follow.
+        Frame the head, unless the response is over. Returns whether a body may follow.
         """
         return self.begin_body is not None and self.begin_body()
 
     def _push_or_coalesce(self, now: float, urgency: Urgency) -> None:
         """
-        Push what is framed if it is time; otherwise see to it that it is pushed soon.
+        Push what is pending now, or schedule the push for the end of the turn.
         """
         out = self._out
         if self._share.enter(now):
@@ -363,38 +372,29 @@ class ResponseWriter:
 
     def _until_more(self, now: float, urgency: Urgency) -> Deferred[None] | None:
         """
-        Backpressure: what to wait for before more is written; None for nothing.
+        Decide on backpressure: the Deferred to wait for before more is written, or None.
         """
         if self._out.full:
-            return self._wait_until_drained()
+            self._room.left -= WAIT_COST
+            if self._drain is None:
+                self._drain = Gate(self._ensure_waits())
+            return self._drain.wait()
         room = self._room
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
-                return room.wait(self, self._add_waits(), self._turn.clock)
-        # A transport that shows nothing may not report that it is full, so it gets a turn.
+                return room.wait(self, self._ensure_waits(), self._turn.clock)
+        # A transport that shows nothing gets a turn, because it may not report that it is full.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
             self.push()
-        waits = self._add_waits()
+        waits = self._ensure_waits()
         self._turn.soon(partial(waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
-    def _add_waits(self) -> Waits:
-        if self._waits is None:
-            self._waits = Waits()
-        return self._waits
-
-    def _wait_until_drained(self) -> Deferred[None]:
-        if self._waiting is None:
-            self._waiting = {}
-        wait = self._add_waits().add(release=self._forget_wait)
-        self._waiting[wait] = None
-        self._room.left -= WAIT_COST
-        return wait
-
-    def _forget_wait(self, wait: Deferred[None]) -> None:
-        if self._waiting is not None:
-            self._waiting.pop(wait, None)
+    def _ensure_waits(self) -> Waits:
+        if self.waits is None:
+            self.waits = Waits()
+        return self.waits
