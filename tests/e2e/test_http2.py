@@ -439,6 +439,31 @@ async def test_a_silent_stream_is_not_idle_and_an_idle_connection_is() -> None:
 
 
 @ensureDeferred
+async def test_a_reset_that_comes_with_its_request_leaves_a_silent_stream_its_connection() -> None:
+    async def handler(ctx: Context) -> None:
+        await ctx.flush()
+        if ctx.path == "/silent":
+            await ctx.sleep(60)
+
+    async with serving(handler, tls=True) as server:
+        server.site.timeOut = 0.2
+        client = await H2Client.connect(server)
+        silent = client.request("/silent")
+        await client.client.until(lambda: bool(silent.head))
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.reset(client.request("/short"))
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await eventually(lambda: len(server.contexts) == 2)
+        await pause(0.4)
+        assert not client.gone
+        client.reset(silent)
+        await client.client.until(lambda: client.gone)
+
+
+@ensureDeferred
 async def test_a_connection_whose_last_stream_was_reset_is_idle_again() -> None:
     async def handler(ctx: Context) -> None:
         await ctx.flush()

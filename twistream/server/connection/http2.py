@@ -122,10 +122,13 @@ class HTTP2Outbound(Outbound):
             super().finish()
 
     def release(self) -> None:
+        # Twice, if the response has finished and its stream turns out to be reset.
+        released = self._owner is None
         super().release()
         vars(self._channel).pop("windowUpdated", None)  # No reference cycle remains.
         self._drop()
-        self._multiplexer.closed()
+        if not released:
+            self._multiplexer.closed()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         # The window of the stream or of the connection has opened.
