@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any
 
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -216,6 +217,32 @@ async def test_a_reset_that_comes_with_a_request_on_a_quiet_connection_harms_no_
             stream = client.request("/returns")
             await client.over(stream)
             assert (stream.body, stream.ended) == (b"short", True)
+
+
+@ensureDeferred
+async def test_a_request_that_comes_with_the_end_of_its_connection_has_an_end_too(
+    log: Log,
+) -> None:
+    ends: list[object] = []
+
+    def handler(ctx: Context) -> str:
+        ctx.on_close(lambda ctx: ends.append(ctx.path))
+        return "short"
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        await client.over(client.request("/first"))
+        await pause(0.01)  # Until Twisted has nothing to send any more.
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.request("/last")
+        client.connection.close_connection()
+        client.flush()
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await eventually(lambda: ends == ["/first", "/last"])
+        assert log.failures(ProtocolError) == 0
 
 
 @ensureDeferred
