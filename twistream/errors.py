@@ -22,16 +22,46 @@ The exceptions of this library, in one tree. Misuse raises Python's own exceptio
 
     StopStream                 not an error: ends a stream_writer loop with success
 
+All of them, and the subclasses that programs write, can be pickled and copied.
+
 This is the lowest layer. It imports nothing from the library.
 """
 
+import re
 from http import HTTPStatus
+from typing import Any, SupportsIndex, TypeVar
+
+_E = TypeVar("_E", bound=BaseException)
+
+MAX_MESSAGE = 1000
+"""
+The maximum length of the message of an `HTTPError`, in characters. It is one line of text.
+"""
+
+_LINE_END = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class StreamError(Exception):
     """
     The base class of this library's errors.
     """
+
+    # Exception passes `args` to __init__ when it unpickles or copies. Here they are the text, and
+    # the parameters of __init__ are something else.
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """
+        Support pickle and copy: keep `args` and the attributes, and do not call ``__init__``.
+        """
+        return _reduced(self)
+
+    def __setstate__(self, state: Any) -> None:
+        """
+        Restore the attributes: a dict, or a pair of one and the values of ``__slots__``.
+        """
+        _restore_attributes(self, state)
 
 
 class StreamClosed(StreamError):
@@ -92,7 +122,8 @@ class StreamAborted(StreamClosed):
     """
 
     def __init__(self, reason: object = "") -> None:
-        super().__init__(f"stream aborted: {reason}" if reason else "stream aborted")
+        text = _SURROGATE.sub("\ufffd", _text(reason))
+        super().__init__(f"stream aborted: {text}" if text else "stream aborted")
         self.reason = reason
 
 
@@ -213,20 +244,49 @@ class HTTPError(StreamError):
 
     Attributes:
         status: The status code, from 400 to 599.
-        message: One line of text for the error page.
     """
 
-    def __init__(self, status: int, message: str = "") -> None:
+    status: int = 500  # For a subclass that does not call __init__.
+    _message = ""
+
+    def __init__(self, status: int, message: object = "") -> None:
         """
+        Args:
+            status: The status code, from 400 to 599.
+            message: See `message`. An exception is allowed, too: its text becomes the message.
+
         Raises:
             ValueError: `status` is not an int from 400 to 599.
         """
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"status must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        super().__init__(f"{int(status)} {message}".rstrip())
         self.status = int(status)
         self.message = message
+        super().__init__(f"{self.status} {self.message}".rstrip())
+
+    @property
+    def message(self) -> str:
+        """
+        One line of text for the error page.
+
+        Any value can be set. It is converted, so that an error page can always be made of it:
+
+        - None becomes the empty string, bytes are decoded as UTF-8, and any other value is
+          converted by ``str()``. If that fails, the message is the name of its type.
+        - Line ends, with the spaces around them, become one space.
+        - Other control characters and lone surrogates become U+FFFD.
+        - A message of more than 1000 characters is shortened.
+        """
+        return self._message
+
+    @message.setter
+    def message(self, value: object) -> None:
+        text = _text(value)[: 2 * MAX_MESSAGE]
+        text = _UNPRINTABLE.sub("\ufffd", _LINE_END.sub(" ", text).strip())
+        if len(text) > MAX_MESSAGE:
+            text = f"{text[: MAX_MESSAGE - 3]}..."
+        self._message = text
 
     @property
     def title(self) -> str:
@@ -243,3 +303,67 @@ class StopStream(Exception):
     """
     Raise it in the function that was given to ``stream_writer`` to end the loop with success.
     """
+
+    # See StreamError.
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """
+        Support pickle and copy: keep `args` and the attributes, and do not call ``__init__``.
+        """
+        return _reduced(self)
+
+    def __setstate__(self, state: Any) -> None:
+        """
+        Restore the attributes: a dict, or a pair of one and the values of ``__slots__``.
+        """
+        _restore_attributes(self, state)
+
+
+def _text(value: object) -> str:
+    """
+    Return the text of any value. It never fails.
+    """
+    if value is None:
+        return ""
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value).decode("utf-8", "replace")
+        # A subclass may override anything. str.__str__ returns a plain str.
+        return str.__str__(value if isinstance(value, str) else str(value))
+    except Exception:  # noqa: BLE001 - an error that explains another one must not fail
+        return f"<{type(value).__name__}>"
+
+
+def _native(cls: type[_E]) -> type[_E]:
+    """
+    Return the built-in exception class that `cls` derives from, such as `OSError`.
+    """
+    return next(each for each in cls.__mro__ if each.__module__ == "builtins")
+
+
+def _reduced(error: BaseException) -> str | tuple[Any, ...]:
+    """
+    Return how to make a copy of an exception. See `object.__reduce_ex__`.
+    """
+    native = _native(type(error))
+    if type(error).__reduce__ is not native.__reduce__:
+        return error.__reduce__()  # Of a subclass, which knows better.
+    args = native.__reduce__(error)[1]
+    return _restore, (type(error), args), error.__getstate__()
+
+
+def _restore(cls: type[_E], args: tuple[Any, ...]) -> _E:
+    """
+    Make an exception without its own ``__init__``.
+    """
+    native = _native(cls)
+    error = native.__new__(cls, *args)
+    native.__init__(error, *args)
+    return error
+
+
+def _restore_attributes(error: BaseException, state: Any) -> None:
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    error.__dict__.update(attributes or {})
+    for name, value in (slots or {}).items():
+        object.__setattr__(error, name, value)

@@ -2,6 +2,7 @@
 Handlers of every kind, what they return, how they fail, and how they are cancelled.
 """
 
+import html
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -252,17 +253,36 @@ class FailureTests(StreamTest):
         self.logged(KeyError)
 
     def test_http_error_chooses_the_page_and_is_no_failure(self) -> None:
-        for html in (False, True):
+        for as_html in (False, True):
 
             def handler(ctx: Context) -> None:
                 raise HTTPError(404, "no <such> room")
 
-            response = self.answer(handler, headers={"Accept": "text/html"} if html else {})
+            response = self.answer(handler, headers={"Accept": "text/html"} if as_html else {})
             self.assertEqual((response.status, response.reason), (404, "Not Found"))
             self.assertEqual(response.header("Vary"), "Accept")
-            page = b"no &lt;such&gt; room" if html else b"404 Not Found\nno <such> room\n"
+            page = b"no &lt;such&gt; room" if as_html else b"404 Not Found\nno <such> room\n"
             self.assertIn(page, response.body)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_any_message_of_an_http_error_is_answered(self) -> None:
+        for message, text in (
+            (ValueError("bad <room>"), b"bad <room>"),
+            ("\udcff", "\ufffd".encode()),
+            (None, b""),
+            (b"\xff", "\ufffd".encode()),
+            ("a\r\n\r\nb", b"a b"),
+        ):
+            for accept in ("text/html", "text/plain"):
+
+                async def handler(ctx: Context) -> None:
+                    ctx.sse()
+                    raise HTTPError(400, message)  # noqa: B023 - called at once
+
+                response = self.answer(handler, headers={"Accept": accept})
+                self.assertEqual((response.status, response.truncated), (400, False))
+                page = html.escape(text.decode()) if accept == "text/html" else text.decode()
+                self.assertIn(page, response.body.decode())
 
     def test_http_error_is_an_error(self) -> None:
         for status in (200, 399, 600, "404", None):

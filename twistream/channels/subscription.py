@@ -262,6 +262,8 @@ class Subscription:
         Apply the policy to a message that does not fit. Return whether to go on after it.
         """
         queue = self._queue
+        if self._state is _ENDED:
+            return False  # The response has ended, and the attempt to drain the queue noticed it.
         if self._policy == "disconnect":
             for topic in self._topics:
                 topic.cut += 1

@@ -14,6 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from twisted.internet.error import ConnectionAborted
@@ -116,16 +117,19 @@ class HTTP2Outbound(Outbound):
         self.abort()
 
     def finish(self) -> None:
-        # On a stream that the client has reset, Twisted's `finish` would fail, and all streams
+        # On a stream that the client has closed, Twisted's `finish` would fail, and all streams
         # of the connection with it.
-        if not self._is_reset():
+        if not self._is_closed():
             super().finish()
 
     def release(self) -> None:
+        # Twice, if the response has finished and its stream turns out to be reset.
+        released = self._owner is None
         super().release()
         vars(self._channel).pop("windowUpdated", None)  # No reference cycle remains.
         self._drop()
-        self._multiplexer.closed()
+        if not released:
+            self._multiplexer.closed()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         # The window of the stream or of the connection has opened.
@@ -194,7 +198,7 @@ class HTTP2Outbound(Outbound):
             super().resumeProducing()
 
     def _window_updated(self) -> None:
-        if not self._is_reset():
+        if not self._is_closed():
             H2Stream.windowUpdated(self._channel)
 
     def _drop(self) -> None:
@@ -221,13 +225,15 @@ class HTTP2Outbound(Outbound):
             channel.connectionLost(Failure(ConnectionAborted("stream reset by the server")))
             connection._requestDone(channel.streamID)  # noqa: SLF001 - no public name
 
-    def _is_reset(self) -> bool:
+    def _is_closed(self) -> bool:
         """
-        Whether the client has reset the stream, even if Twisted has not reported it yet.
+        Whether the stream was reset, or its connection ended, even if Twisted has not reported it.
         """
+        conn = self._connection.conn
         # h2 keeps a closed stream until it next counts those that are open.
-        stream = self._connection.conn.streams.get(self._channel.streamID)
-        return stream is None or bool(stream.closed)
+        stream = conn.streams.get(self._channel.streamID)
+        closed: bool = stream is None or stream.closed
+        return closed or conn.state_machine.state is ConnectionState.CLOSED
 
     def _is_open(self) -> bool:
         return self._channel.streamID in self._connection.streams

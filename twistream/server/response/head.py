@@ -117,6 +117,12 @@ class Head:
         """
         return self.request.responseHeaders.hasHeader(b"Content-Type")
 
+    def cookie(self, value: bytes) -> None:
+        """
+        Add the value of a ``Set-Cookie``.
+        """
+        self.request.cookies.append(value)
+
     def status_code(self, code: int) -> None:
         """
         Set the status. See ``Context.status_code``.
@@ -191,6 +197,7 @@ class Head:
         elif code != NOT_MODIFIED:
             # HEAD: the headers that GET would have (RFC 9110 9.3.2).
             if length is None:
+                _default(headers, b"X-Accel-Buffering", b"no")
                 _default(headers, b"X-Content-Type-Options", b"nosniff")
             else:
                 _default(headers, b"Content-Length", b"%d" % length)

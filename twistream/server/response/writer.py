@@ -10,11 +10,14 @@ Layer: response, below `twistream.server.response.response`.
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from threading import get_ident
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python import threadable
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
+from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.turn import Share, Turn
 from twistream.scheduling.waits import FailedWait, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
@@ -173,18 +176,19 @@ class ResponseWriter:
         """
         End a chunk and send it. The Deferred fires when more may be written.
         """
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("flush()", "use reactor.callFromThread")
         return self.flush_step(_NOW) or succeed(None)
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
         """
         Flush. Returns a Deferred that fires when more may be written; None if it may be now.
         """
-        if self._life.phase is not _BODY:
-            try:
-                if not self._begins():
-                    return self.failed_wait()
-            except ContentLengthMismatch as err:
-                return FailedWait(err, list)
+        try:
+            if self._life.phase is not _BODY and not self._begins():
+                return self.failed_wait()
+        except ContentLengthMismatch as err:
+            return FailedWait(err, list)
         if self.buffered:
             self._put_buffer()
         now = self._turn.clock.seconds()
@@ -194,8 +198,6 @@ class ResponseWriter:
     def send_step(self, data: bytes) -> Deferred[None] | None:
         """
         Write `data` and flush, for a loop. Returns what `flush_step` returns.
-
-        The common case does not touch the buffer.
         """
         if self.buffered or not data or self._life.phase is not _BODY or self._boundary is not None:
             self.write(data)
@@ -313,14 +315,13 @@ class ResponseWriter:
 
     def failed_wait(self) -> Deferred[None]:
         """
-        Return a Deferred that fails with the reason for the end.
+        Return a Deferred that fails with the reason for the end, now or in a later turn.
         """
         now = self._turn.clock.seconds()
         self._share.enter(now)
         error = self._life.error()
         if self._share.may_go_on(now):
             return FailedWait(error, notify_running_task)
-        # A loop that ignores the error must not stop the reactor.
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
         self._turn.soon(wait.cancel)
         return wait
@@ -376,8 +377,7 @@ class ResponseWriter:
         """
         if self._out.full:
             self._room.left -= WAIT_COST
-            if self._drain is None:
-                self._drain = Gate(self._ensure_waits())
+            self._drain = self._drain or Gate(self._ensure_waits())
             return self._drain.wait()
         room = self._room
         if room.left < room.low:
