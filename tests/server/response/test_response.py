@@ -37,8 +37,10 @@ class EndTests(StreamTest):
 
     def test_an_error_of_the_access_log_does_not_prevent_the_end(self) -> None:
         ends: list[object] = []
+        logged: list[object] = []
 
         def fail(request: object) -> None:
+            logged.append(request)
             raise ZeroDivisionError
 
         async def handler(ctx: Context) -> None:
@@ -51,6 +53,8 @@ class EndTests(StreamTest):
         self.assertTrue(client.receive().complete)
         self.assertEqual(ends, ["closed", None])
         self.logged(ZeroDivisionError)
+        client.disconnect()
+        self.assertEqual(len(logged), 1)
 
     def test_done_fires_with_err_after_a_disconnect(self) -> None:
         fired: list[object] = []
