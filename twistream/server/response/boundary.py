@@ -31,19 +31,18 @@ class Boundary:
 
     __slots__ = ("_ends", "_frames", "_gate", "_out", "_tail", "inside")
 
-    def __init__(self, ends: Callable[[bytes], bool], out: Outbound, waits: Waits) -> None:
+    def __init__(self, ends: Callable[[bytes], bool], out: Outbound) -> None:
         """
         Args:
             ends: Whether text with such last bytes ends an event or a line: `Format.ends`.
             out: The outbound of the response.
-            waits: The Deferreds of the response.
         """
         self._ends = ends
         self._out = out
-        self._gate = Gate(waits)
+        self._gate: Gate | None = None  # Until somebody waits.
         self._tail = b"\n\n"
         self.inside = False
-        self._frames: list[Frame] = []
+        self._frames: tuple[Frame, ...] = ()
 
     def note(self, data: bytes) -> None:
         """
@@ -52,16 +51,17 @@ class Boundary:
         self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
         self.inside = not self._ends(self._tail)
         if not self.inside:
-            frames, self._frames = self._frames, []
+            frames, self._frames = self._frames, ()
             for frame in frames:
                 self._out.put(frame.data)
-            self._gate.open()
+            if self._gate is not None:
+                self._gate.open()
 
     def postpone(self, frames: Sequence[Frame]) -> None:
         """
         Send messages after the end of the event.
         """
-        self._frames += frames
+        self._frames += tuple(frames)
 
     @property
     def postponed(self) -> int:
@@ -70,8 +70,12 @@ class Boundary:
         """
         return sum(len(frame.data) for frame in self._frames)
 
-    def wait(self) -> Deferred[None]:
+    def wait(self, waits: Waits) -> Deferred[None]:
         """
         Wait for the end of the event.
+
+        Args:
+            waits: The Deferreds of the response.
         """
+        self._gate = self._gate or Gate(waits)
         return self._gate.wait()

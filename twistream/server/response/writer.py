@@ -168,7 +168,7 @@ class ResponseWriter:
         From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
         """
         if self._boundary is None:
-            self._boundary = Boundary(ends, self._out, self._ensure_waits())
+            self._boundary = Boundary(ends, self._out)
 
     # Sending.
 
@@ -228,7 +228,8 @@ class ResponseWriter:
         room = self._room
         if room.left < 0:
             room.measure(self)
-        return self._out.full or room.left < 0 or self._is_inside()
+        boundary = self._boundary
+        return self._out.full or room.left < 0 or (boundary is not None and boundary.inside)
 
     def send_at_once(self, batch: Batch) -> bool:
         """
@@ -243,7 +244,7 @@ class ResponseWriter:
             or out.pending
             or room.left < 0
             or room.declared is not None
-            or self._is_inside()
+            or (self._boundary is not None and self._boundary.inside)
         ):
             return False
         room.left -= batch.size
@@ -284,7 +285,7 @@ class ResponseWriter:
         if self._life.ended:
             return self.failed_wait()
         if (boundary := self._boundary) is not None and boundary.inside:
-            return boundary.wait()
+            return boundary.wait(self._ensure_waits())
         now = self._turn.clock.seconds()
         if self._share.enter(now):
             self._pushed = False
@@ -328,14 +329,13 @@ class ResponseWriter:
 
     # Inside.
 
-    def _is_inside(self) -> bool:
-        return self._boundary is not None and self._boundary.inside
-
     def _put_buffer(self) -> None:
         data = self.take()
         self._out.put(data)
-        if self._boundary is not None:
-            self._boundary.note(data)
+        # Whole events end like this: they are the common case, and cost no call.
+        boundary = self._boundary
+        if boundary is not None and (boundary.inside or not data.endswith(b"\n\n")):
+            boundary.note(data)
 
     def _check_head(self) -> None:
         """
