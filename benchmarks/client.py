@@ -5,15 +5,12 @@ A server that joins or splits messages does different work, so it gets no figure
 """
 
 import re
-from contextlib import ExitStack, closing
-from typing import Final
+from contextlib import closing
 
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import HISTORY, LAST_CHUNK, PUBLISHED, Events, as_chunk
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
-
-CONTROLS: Final = 8  # connections that publish: the maximum number of publishes in flight
 
 
 def request(path: str, body: bytes | None = None, *, last_event_id: str | None = None) -> bytes:
@@ -44,11 +41,12 @@ class Client:
 
     Attributes:
         socket: The connection.
+        data: Bytes that were received and not read yet.
     """
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = process
-        self._data = b""
+        self.data = b""
         self.socket = process.connect()
 
     def close(self) -> None:
@@ -58,13 +56,18 @@ class Client:
         self.socket.close()
 
     def _receive(self) -> None:
-        self._data += self._process.receive(self.socket)
+        self.data += self._process.receive(self.socket)
 
     def _take(self, size: int) -> bytes:
-        while len(self._data) < size:
+        while len(self.data) < size:
             self._receive()
-        taken, self._data = self._data[:size], self._data[size:]
+        taken, self.data = self.data[:size], self.data[size:]
         return taken
+
+    def _take_to(self, end: bytes) -> bytes:
+        while end not in self.data:
+            self._receive()
+        return self._take(self.data.index(end) + len(end))
 
     def get(self, path: str, last_event_id: str | None = None) -> None:
         """
@@ -84,61 +87,57 @@ class Client:
         """
         Read the head of a response.
         """
-        while (end := self._data.find(b"\r\n\r\n")) < 0:
-            self._receive()
-        check_status(self._take(end + 4), status)
+        check_status(self._take_to(b"\r\n\r\n"), status)
 
     def expect(self, expected: bytes) -> None:
         """
         Read exactly these bytes.
         """
-        while True:
-            have = min(len(self._data), len(expected))
-            taken, wanted = self._data[:have], expected[:have]
+        while not self.data.startswith(expected):
+            have = min(len(self.data), len(expected))
             # The size of a chunk may be written in capitals.
-            if taken != wanted and taken.lower() != wanted.lower():
-                at = next(at for at, byte in enumerate(taken) if byte != wanted[at])
+            if self.data[:have].lower() != expected[:have].lower():
+                at = next(at for at in range(have) if self.data[at] != expected[at])
                 msg = (
-                    f"messages are joined, split or changed: {taken[at : at + 20]!r} "
+                    f"messages are joined, split or changed: {self.data[at : at + 20]!r} "
                     f"at byte {at}, where {expected[at : at + 20]!r} was expected"
                 )
                 raise NotMeasuredError(msg)
             if have == len(expected):
                 break
             self._receive()
-        self._data = self._data[have:]
+        self.data = self.data[len(expected) :]
 
-    def replay(self, events: Events, newest: int) -> bytes:
+    def replay(self, events: Events, newest: int) -> tuple[str, bytes]:
         """
-        Request the whole history of a channel and check it, in chunks of any size.
+        Request the whole history of a channel, and check it.
 
         Returns:
-            The chunks.
+            The ``Last-Event-ID`` that was sent, and the chunks, which may have any size.
         """
-        numbers = range(newest - HISTORY + 1, newest + 1)
-        expected = b"".join(map(events.event, numbers))
-        self.get("/channel/subscribe", events.id_of(newest - HISTORY))
+        missed = range(newest - HISTORY + 1, newest + 1)
+        expected = b"".join(map(events.event, missed))
+        last_event_id = events.id_of(newest - HISTORY)
+        self.get("/channel/subscribe", last_event_id)
         received = body = b""
         while len(body) < len(expected):
-            while b"\r\n" not in self._data:
-                self._receive()
-            line = self._take(self._data.index(b"\r\n") + 2)
+            line = self._take_to(b"\r\n")
             chunk = self._take(int(line, 16) + 2)
             received += line + chunk
             body += chunk[:-2]
         if body != expected:
             msg = f"a replay differs from the missed events: {body[:60]!r}..."
             raise NotMeasuredError(msg)
-        return received
+        return last_event_id, received
 
     def first_event(self) -> tuple[Events, int]:
         """
         Read the first event of a channel. Return the events that it belongs to, and its number.
         """
-        while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self._data)):
+        while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self.data)):
             self._receive()
         # twistream first sends an id without an event, for clients that disconnect before one.
-        self._data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self._data)
+        self.data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self.data)
         events, number = Events(found[1].decode()), int(found[2])
         self.expect(as_chunk(events.event(number)))
         return events, number
@@ -167,36 +166,12 @@ def fill_channel(process: ServerProcess) -> tuple[Events, int]:
     Raises:
         NotMeasuredError: The subscriber received something else.
     """
-    with ExitStack() as stack:
-        subscriber, *publishers = (
-            stack.enter_context(closing(Client(process))) for _ in range(1 + CONTROLS)
-        )
+    with closing(Client(process)) as subscriber, closing(Client(process)) as publisher:
         subscriber.get("/channel/subscribe")
-        publishers[0].post("/channel/publish", PUBLISHED)
-        events, newest = subscriber.first_event()
-        for _ in range(-(-HISTORY // CONTROLS)):
-            for publisher in publishers:
-                publisher.socket.sendall(request("/channel/publish", PUBLISHED))
-            for publisher in publishers:
-                publisher.head(204)
-                newest += 1
-                subscriber.expect(as_chunk(events.event(newest)))
-    return events, newest
-
-
-def check_replay(process: ServerProcess, events: Events, newest: int) -> tuple[str, bytes]:
-    """
-    Replay the whole history, publish one more event, and replay again.
-
-    Returns:
-        The ``Last-Event-ID`` that replays the whole history, and the chunks that the server sends.
-
-    Raises:
-        NotMeasuredError: A client received something else.
-    """
-    with closing(Client(process)) as client, closing(Client(process)) as publisher:
-        client.replay(events, newest)
         publisher.post("/channel/publish", PUBLISHED)
-        newest += 1
-        client.expect(as_chunk(events.event(newest)))
-        return events.id_of(newest - HISTORY), publisher.replay(events, newest)
+        events, newest = subscriber.first_event()
+        for _ in range(HISTORY):
+            publisher.post("/channel/publish", PUBLISHED)
+            newest += 1
+            subscriber.expect(as_chunk(events.event(newest)))
+    return events, newest

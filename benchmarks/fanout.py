@@ -6,161 +6,114 @@ subscriber receives with the messages that were published, in order.
 """
 
 import select
-import socket
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.client import CONTROLS, check_status, request
+from benchmarks.client import Client, check_status
 from benchmarks.machine import NotMeasuredError
-from benchmarks.processes import TIMEOUT, ServerProcess, Use, using
+from benchmarks.processes import TIMEOUT, ServerProcess, latencies, using
 
 _BATCH: Final = 100  # connections opened at once: fewer than the backlog of any server
-_EVENTS: Final = 1024
+_CONTROLS: Final = 8  # connections that publish: the maximum number of publishes in flight
 
 clock = time.perf_counter
 
 
-class Streams:
-    """
-    Open streams that have received their first message.
-
-    Attributes:
-        process: The server.
-        poller: The sockets of all streams.
-        receive: `recv_into` of each socket, by its file number.
-        total: Bytes that each stream has received after its first message, by file number.
-    """
-
-    def __init__(
-        self, process: ServerProcess, path: str, first: bytes, last_event_id: str | None = None
-    ) -> None:
-        """
-        Args:
-            process: The server.
-            path: The path to request on each connection.
-            first: The first message on the wire.
-            last_event_id: The ``Last-Event-ID`` to send.
-        """
-        self.process = process
-        self.poller = select.epoll()
-        self.receive: dict[int, Callable[[bytearray], int]] = {}
-        self.total: dict[int, int] = {}
-        self._request = request(path, last_event_id=last_event_id)
-        self._first = first
-        self._sockets: list[socket.socket] = []
-
-    def close(self) -> None:
-        """
-        Close them.
-        """
-        for sock in self._sockets:
-            sock.close()
-        self.poller.close()
-
-    def open(self, count: int) -> None:
-        """
-        Open `count` more streams.
-
-        Raises:
-            NotMeasuredError: A stream does not start with the first message in its own chunk.
-        """
-        while count > 0:
-            opening = [self.process.connect() for _ in range(min(count, _BATCH))]
-            self._sockets += opening
-            for sock in opening:
-                sock.sendall(self._request)
-            for sock in opening:
-                self._read_first(sock)
-                number = sock.fileno()
-                self.receive[number] = sock.recv_into
-                self.total[number] = 0
-                self.poller.register(number, select.EPOLLIN)
-            count -= len(opening)
-
-    def _read_first(self, sock: socket.socket) -> None:
-        data, end = b"", -1
-        while end < 0 or len(data) < end + 4 + len(self._first):
-            data += self.process.receive(sock)
-            end = data.find(b"\r\n\r\n")
-        check_status(data, 200)
-        if data[end + 4 :] != self._first:
-            msg = f"a stream starts with {data[end + 4 :][:40]!r}, not with one message"
-            raise NotMeasuredError(msg)
-        sock.settimeout(0)
-
-
-@dataclass
-class Deliveries:
-    """
-    What was delivered in a window of time.
-
-    Attributes:
-        use: CPU time over the window.
-        messages: Messages that every subscriber received.
-        latencies: Seconds from just before a publish to each receipt.
-    """
-
-    use: Use
-    messages: int
-    latencies: "array[float]" = field(repr=False)
-
-
 class Fanout:
     """
-    Publishes messages to open streams, and checks what each stream receives.
+    Subscribers, and connections that publish to them.
 
     A server may reorder publishes that are in flight at the same time. Their bytes are the same, so
     only their latencies are swapped.
     """
 
-    def __init__(self, streams: Streams, path: str, body: bytes, expected: Iterator[bytes]) -> None:
+    def __init__(
+        self,
+        process: ServerProcess,
+        subscribe: bytes,
+        first: bytes,
+        publish: bytes,
+        expected: Iterator[bytes],
+    ) -> None:
         """
         Args:
-            streams: The subscribers.
-            path: The path to publish on.
-            body: The message to publish.
-            expected: Each message as the subscribers should receive it.
+            process: The server.
+            subscribe: The request of each subscriber.
+            first: The message that each stream starts with, as a chunk.
+            publish: The request to publish a message.
+            expected: The chunk of each published message.
         """
-        self._streams = streams
-        self._process = streams.process
-        self._publish = request(path, body)
+        self._process = process
+        self._subscribe = subscribe
+        self._first = first
+        self._publish = publish
         self._expected = expected
+        self._poller = select.epoll()
+        # All by file number: connections, how to receive, bytes after the first message, and
+        # complete messages.
+        self._clients: dict[int, Client] = {}
+        self._receive: dict[int, Callable[[bytearray], int]] = {}
+        self._received: dict[int, int] = {}
+        self._had: dict[int, int] = {}
+        # Everything that was published, and for each message its end, time and missing deliveries.
         self._bytes = bytearray()
         self._ends: list[int] = []
         self._sent: list[float] = []
         self._left: list[int] = []
-        self._had = dict.fromkeys(streams.total, 0)
-        self._done = 0
-        self._allowed = 0
-        self._more_allowed = 0
+        self._done = 0  # messages that every subscriber has
+        self._allowed = 0  # messages that may be sent so far
+        self._more_allowed = 0  # how many more when one is done
         self._latencies = array("d")
         self._buffer = bytearray(256 * 1024)
         self._view = memoryview(self._buffer)
-        self._controls: dict[int, socket.socket] = {}
-        for _ in range(CONTROLS):
-            sock = self._process.connect()
-            sock.settimeout(0)
-            self._controls[sock.fileno()] = sock
-            streams.poller.register(sock, select.EPOLLIN)
-        self._free = deque(self._controls.values())
+        self._free = deque(self._add(Client(process)) for _ in range(_CONTROLS))
 
     def close(self) -> None:
         """
-        Close the connections that publish. The streams stay open.
+        Close all connections.
         """
-        for sock in self._controls.values():
-            sock.close()
+        for client in self._clients.values():
+            client.close()
+        self._poller.close()
 
-    def closed(self, in_flight: int, warm_up: float, duration: float) -> Deliveries:
+    def _add(self, client: Client) -> int:
+        number = client.socket.fileno()
+        client.socket.settimeout(0)
+        self._clients[number] = client
+        self._poller.register(number, select.EPOLLIN)
+        return number
+
+    def open(self, count: int) -> None:
+        """
+        Open `count` more subscribers.
+
+        Raises:
+            NotMeasuredError: A stream does not start with the first message in its own chunk.
+        """
+        for start in range(0, count, _BATCH):
+            clients = [Client(self._process) for _ in range(min(count - start, _BATCH))]
+            for client in clients:
+                client.socket.sendall(self._subscribe)
+            for client in clients:
+                client.head(200)
+                client.expect(self._first)
+                number = self._add(client)
+                self._receive[number] = client.socket.recv_into
+                self._received[number] = len(client.data)
+                self._had[number] = 0
+
+    def closed(self, in_flight: int, warm_up: float, duration: float) -> dict[str, float]:
         """
         Keep `in_flight` messages in flight, for `warm_up` and then `duration` seconds.
 
         The window starts and ends when every subscriber has a message. A slow server works in long
         bursts, and a window of a fixed length would cut one.
+
+        Returns:
+            The values for the results.
 
         Raises:
             NotMeasuredError: A subscriber received something else, or a connection was lost.
@@ -170,19 +123,23 @@ class Fanout:
         self._latencies, before = array("d"), self._done
         with using(self._process) as use:
             self._run_until_done(clock() + duration)
-        result = Deliveries(use, self._done - before, self._latencies)
+        deliveries = (self._done - before) * len(self._received)
+        values = {
+            "deliveries/s": deliveries / use.seconds,
+            "CPU, microseconds": use.server / deliveries * 1e6,
+        }
+        values |= latencies(self._latencies) | use.shares()
         # Fewer messages are in flight from here on, so their latencies do not count.
         self._latencies = array("d")
         self._allowed, self._more_allowed = len(self._sent), 0
         self._finish()
-        return result
+        return values
 
-    def paced(self, rate: float, count: int) -> Deliveries:
+    def paced(self, rate: float, count: int) -> dict[str, float]:
         """
         Publish `count` messages, `rate` a second, however long each of them takes.
 
-        Raises:
-            NotMeasuredError: As `closed`.
+        Returns and raises the same as `closed`.
         """
         self._latencies = array("d")
         with using(self._process) as use:
@@ -193,7 +150,7 @@ class Fanout:
                 self._allowed += 1
                 self._send()
             self._finish()
-        return Deliveries(use, count, self._latencies)
+        return latencies(self._latencies) | use.shares()
 
     def _run_until_done(self, end: float) -> None:
         """
@@ -210,10 +167,10 @@ class Fanout:
         """
         Wait for everything that is in flight, and check that nothing else arrived.
         """
-        while self._done < self._allowed or len(self._free) < CONTROLS:
+        while self._done < self._allowed or len(self._free) < _CONTROLS:
             self._poll(TIMEOUT)
         expected = len(self._bytes)
-        wrong = sum(total != expected for total in self._streams.total.values())
+        wrong = sum(received != expected for received in self._received.values())
         if wrong:
             msg = f"{wrong} subscribers do not have the {expected} bytes that were published"
             raise NotMeasuredError(msg)
@@ -222,33 +179,33 @@ class Fanout:
         while self._free and len(self._sent) < self._allowed:
             self._bytes += next(self._expected)
             self._ends.append(len(self._bytes))
-            self._left.append(len(self._streams.total))
+            self._left.append(len(self._received))
             self._sent.append(clock())
-            self._free.popleft().send(self._publish)
+            self._clients[self._free.popleft()].socket.send(self._publish)
 
     def _poll(self, wait: float) -> None:
         """
         Read from every socket that has data.
         """
-        streams, controls = self._streams, self._controls
-        ready = streams.poller.poll(wait, _EVENTS)
+        ready = self._poller.poll(wait, 1024)
         if not ready and wait >= TIMEOUT:
             self._process.check_alive()
             msg = f"{len(self._sent) - self._done} messages were not delivered in {wait:g} s"
             raise NotMeasuredError(msg)
+        receive, received = self._receive, self._received
         for number, _ in ready:
-            if number in controls:
-                self._read_answer(controls[number])
+            if number not in receive:
+                self._read_answer(number)
                 continue
             try:
-                size = streams.receive[number](self._buffer)
+                size = receive[number](self._buffer)
             except OSError as err:
-                self._process.lost("a subscriber's connection", err)
+                self._process.lost(err)
             if not size:
-                self._process.lost("a subscriber's connection")
+                self._process.lost()
             now = clock()
-            before = streams.total[number]
-            streams.total[number] = after = before + size
+            before = received[number]
+            received[number] = after = before + size
             if not self._bytes.startswith(self._view[:size], before):
                 msg = f"a subscriber received {bytes(self._view[:60])!r}, which was not expected"
                 raise NotMeasuredError(msg)
@@ -270,11 +227,11 @@ class Fanout:
                 self._send()
         self._had[number] = had
 
-    def _read_answer(self, sock: socket.socket) -> None:
-        answer = self._process.receive(sock)
+    def _read_answer(self, number: int) -> None:
+        answer = self._process.receive(self._clients[number].socket)
         check_status(answer, 204)
         if not answer.endswith(b"\r\n\r\n"):
             msg = f"a publish was answered in parts: {answer!r}"
             raise NotMeasuredError(msg)
-        self._free.append(sock)
+        self._free.append(number)
         self._send()

@@ -2,8 +2,9 @@
 The messages that all servers send, and their bytes on the wire.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from attrs import frozen
 
 TEXT: Final = "x" * 92
 MESSAGE: Final = b"data: %b\n\n" % TEXT.encode()  # an event of 100 bytes
@@ -25,13 +26,10 @@ CHUNK: Final = as_chunk(MESSAGE)  # 106 bytes
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-@dataclass(frozen=True)
+@frozen
 class Events:
     """
-    The events of one channel: the same text, and ids with consecutive numbers.
-
-    Attributes:
-        epoch: The prefix of the ids. A server chooses it when it creates the channel.
+    The events of one channel. Each id is an epoch, which the server chooses, and a number.
     """
 
     epoch: str

@@ -1,36 +1,39 @@
 """
-The plots, as SVG. The same results always give the same files.
+The plots, as SVG: a row for each server, and a panel of bars for each figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
-
-from benchmarks.figures import OURS, kind, size_of, text, title
+from benchmarks.report import OURS
 from benchmarks.results import Results
-from benchmarks.scenarios import main_size
-from benchmarks.servers import SERVERS
 
-_STYLE: Final[Any] = {
-    "svg.fonttype": "none",  # text stays text: searchable, in the reader's font
-    "svg.hashsalt": "twistream",  # ids are then the same each time
-    "font.family": "sans-serif",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.bottom": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-}
-_OURS: Final = "#c2410c"
-_ON_TWISTED: Final = "#6b7280"
-_OTHER: Final = "#b6bbc4"
+# The picture at the top of the README, for readers in a hurry, shows only these.
+_PICTURE: Final = ("twistream", "granian", "go", "starlette", "aiohttp")
+
+_WIDTH, _LEFT, _TOP, _ROW, _BAR, _VALUE = 760, 195, 62, 30, 20, 65
+
+_HEAD: Final = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" \
+aria-labelledby="title" font-family="system-ui, sans-serif" font-size="14">
+  <title id="title">{title}</title>
+  <style>
+    :root {{ color: #1f2328; --ground: #ffffff; --other: #afb8c1; --ours: #c2410c; --soft: #57606a; }}
+    @media (prefers-color-scheme: dark) {{ :root {{ color: #e6edf3; --ground: #0d1117; \
+--other: #57606a; --ours: #f0803c; --soft: #9198a1; }} }}
+    .ground {{ fill: var(--ground); }}
+    text {{ fill: currentColor; }}
+    .soft {{ fill: var(--soft); font-size: 12px; }}
+    .name {{ text-anchor: end; }}
+    rect.other {{ fill: var(--other); }}
+    rect.ours {{ fill: var(--ours); }}
+    text.ours {{ fill: var(--ours); font-weight: bold; }}
+    .head {{ font-weight: bold; }}
+  </style>
+  <rect class="ground" width="{width}" height="{height}"/>
+"""
 
 
 def draw(results: Results, folder: Path) -> list[tuple[str, str]]:
@@ -40,84 +43,83 @@ def draw(results: Results, folder: Path) -> list[tuple[str, str]]:
     Returns:
         Name and description of each file.
     """
-    sizes = sorted({size for name in results.figures if (size := size_of(name)) is not None})
-    size = main_size(sizes)
-    to = f"to {size:,} subscribers"
-    plots = {
-        "fanout": (f"Deliveries a second {to}", [f"fanout-{size}-one", f"fanout-{size}-eight"]),
+    sizes = results.settings["sizes"]
+    size = sizes[1]
+    plots: dict[str, tuple[str, dict[str, str]]] = {
+        "picture": (
+            f"Deliveries per second to {size:,} subscribers, one server process on one core",
+            {
+                f"{size:,} subscribers, eight in flight": f"fanout-{size}-eight",
+                f"{size:,} subscribers, one at a time": f"fanout-{size}-one",
+            },
+        ),
         "subscribers": (
-            "Deliveries a second by the number of subscribers",
-            [f"fanout-{size}-eight" for size in sizes],
+            "Deliveries per second by the number of subscribers, with eight publishes in flight",
+            {f"{number:,} subscribers": f"fanout-{number}-eight" for number in sizes},
         ),
-        "latency": (f"Latency of a delivery {to}", [f"fanout-{size}-paced"]),
-        "responses": ("Responses and messages a second", ["twelve", "many"]),
+        "responses": (
+            "Responses and messages per second",
+            {"Responses of 12 messages": "twelve", "One long response": "many"},
+        ),
+        "streams": (
+            f"Latency of a delivery to {size:,} subscribers, and memory of an idle stream",
+            {"Fan-out at a fixed rate": f"fanout-{size}-paced", "An idle stream": "memory"},
+        ),
         "channel": (
-            f"Deliveries a second {to} of a channel, and CPU time of a replay",
-            [f"fanout-{size}-channel", "replay"],
+            f"Deliveries per second to {size:,} subscribers of a channel, and CPU time of a replay",
+            {"Fan-out of a channel": f"channel-{size}", "Replay of 1,000 events": "replay"},
         ),
-        "memory": ("Memory of an idle stream", ["memory"]),
     }
     made = []
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(_STYLE):
-        for name, (words, figures) in plots.items():
-            path = folder / f"{name}.svg"
-            path.unlink(missing_ok=True)
-            if figure := _bars(results, figures):
-                figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-                made.append((path.name, words))
+    for name, (title, panels) in plots.items():
+        path = folder / f"{name}.svg"
+        path.unlink(missing_ok=True)
+        shown = {words: figure for words, figure in panels.items() if results.names(figure)}
+        if shown:
+            servers = _PICTURE if name == "picture" else tuple(results.servers)
+            path.write_text(_plot(results, title, shown, servers), encoding="utf-8")
+            made.append((path.name, title))
     return made
 
 
-def _bars(results: Results, names: Sequence[str]) -> Figure | None:
+def _plot(results: Results, title: str, panels: Mapping[str, str], servers: Collection[str]) -> str:
     """
-    A panel for each figure, with the best server on top.
+    The best server of the first panel is on top. Panels with the same unit have the same scale.
     """
-    medians = {name: _medians(results, name) for name in names}
-    panels = [name for name in names if medians[name]]
-    if not panels:
-        return None
-    rows = max(map(len, medians.values()))
-    figure = Figure(figsize=(4.9 * len(panels) + 0.6, 0.34 * rows + 1.25), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, results, name, medians[name])
-    return figure
-
-
-def _medians(results: Results, name: str) -> dict[str, float]:
-    return {
-        server: spread.median
-        for server in results.servers_of(name)
-        if (spread := results.spread(name, server, kind(name).main))
-    }
-
-
-def _panel(axes: Any, results: Results, name: str, medians: dict[str, float]) -> None:
-    about = kind(name)
-    order = sorted(medians, key=lambda server: medians[server], reverse=not about.more_is_better)
-    titles = [results.servers[server]["title"].partition(" (")[0] for server in order]
-    colours = {OURS: _OURS, "twisted": _ON_TWISTED}
-    bars = axes.barh(
-        titles,
-        [medians[server] for server in order],
-        height=0.68,
-        color=[colours.get(server, _OTHER) for server in order],
-        edgecolor=_ON_TWISTED,
-        # The lower bound is not a peer.
-        linewidth=[0 if SERVERS[server].robust else 1 for server in order],
-        linestyle="--",
+    units = {figure: results.names(figure)[0] for figure in panels.values()}
+    medians = {figure: results.medians(figure, unit) for figure, unit in units.items()}
+    first = next(iter(units))
+    rows = sorted(
+        (server for server in medians[first] if server in servers),
+        key=lambda server: medians[first][server],
+        reverse=units[first].endswith("/s"),
     )
-    values = [text(about.main, medians[server]) for server in order]
-    axes.bar_label(bars, values, padding=4, fontsize=9)
-    axes.tick_params(axis="y", length=0)
-    for label, server in zip(axes.get_yticklabels(), order, strict=True):
-        if server == OURS:
-            label.set(fontweight="bold", color=_OURS)
-    axes.xaxis.set_major_locator(NullLocator())
-    axes.margins(x=0.18)
-    axes.set_xlim(left=0)
-    over, _, short = title(name).rpartition(", ")
-    notes = [about.measures[about.main], over, "" if about.more_is_better else "less is better"]
-    axes.set_title(f"{short[0].upper()}{short[1:]}\n")
-    words = ", ".join(filter(None, notes)).replace("Fan-out", "fan-out")
-    axes.text(0, 1.02, words, transform=axes.transAxes, fontsize=9)
+    height, panel = _TOP + _ROW * len(rows), (_WIDTH - _LEFT) // len(panels)
+    parts = [_HEAD.format(width=_WIDTH, height=height, title=escape(title))]
+    for column, (words, figure) in enumerate(panels.items()):
+        x, unit = _LEFT + column * panel, units[figure]
+        note = unit if unit.endswith("/s") else f"{unit} (less is better)"
+        parts.append(f'  <text class="head" x="{x}" y="20">{escape(words)}</text>\n')
+        parts.append(f'  <text class="soft" x="{x}" y="40">{escape(note)}</text>\n')
+    for row, server in enumerate(rows):
+        kind, y = "ours" if server == OURS else "other", _TOP + row * _ROW
+        place = f'x="{_LEFT - 8}" y="{y + _BAR - 5}"'
+        name = escape(results.servers[server]["title"].partition(" (")[0])
+        parts.append(f'  <text class="name {kind}" {place}>{name}</text>\n')
+        for column, figure in enumerate(units):
+            if (value := medians[figure].get(server)) is None:
+                continue
+            most = max(
+                max(medians[other].values()) for other in units if units[other] == units[figure]
+            )
+            x, width = _LEFT + column * panel, round(value / most * (panel - _VALUE - 15), 1)
+            parts.append(
+                f'  <rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{_BAR}"/>\n'
+                f'  <text class="{kind}" x="{x + width + 7:g}" y="{y + _BAR - 5}">'
+                f"{_short(value)}</text>\n"
+            )
+    return "".join([*parts, "</svg>\n"])
+
+
+def _short(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,.7g}"  # further digits are noise

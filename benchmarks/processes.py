@@ -3,27 +3,22 @@ A server in a process of its own, and how much CPU and memory it uses.
 """
 
 import os
-import random
 import resource
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import IO, Final, NoReturn
 
 import psutil
+from attrs import define
 
-from benchmarks.machine import SERVER_CORE, NotMeasuredError, pinned
+from benchmarks.machine import CLIENT_CORE, SERVER_CORE, NotMeasuredError
 from benchmarks.servers import HOST, Server
 
 TIMEOUT: Final = 20.0  # seconds that a server may take to start, or to send anything
-
-# Below the ports that the kernel gives to outgoing connections (32768 and up by default).
-_PORTS: Final = range(21_000, 31_000)
 
 
 class ServerProcess:
@@ -35,27 +30,28 @@ class ServerProcess:
         port: The port of `HOST` that it listens on.
     """
 
-    def __init__(self, server: Server, port: int, output: IO[bytes]) -> None:
+    def __init__(self, server: Server, output: IO[bytes]) -> None:
         self.server = server
-        self.port = port
+        with socket.create_server((HOST, 0)) as free:
+            self.port: int = free.getsockname()[1]
         self._output = output
+        os.sched_setaffinity(0, {SERVER_CORE})  # the server inherits it
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            server.argv(port),
+            server.argv(self.port),
             cwd="/",  # a server must not depend on the current folder
-            env={**os.environ, **server.environment},
+            env=os.environ | server.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C ends only the client
         )
-        self._tree: list[psutil.Process] = []
+        os.sched_setaffinity(0, {CLIENT_CORE})
 
     def kill(self) -> None:
         """
-        Kill the process and its children. A server has nothing to save.
+        Kill the process. A server has nothing to save.
         """
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
 
     def wait_until_ready(self) -> None:
@@ -68,18 +64,13 @@ class ServerProcess:
         limit = time.monotonic() + TIMEOUT
         while time.monotonic() < limit:
             self.check_alive()
-            try:
-                with self.connect() as probe:
-                    probe.sendall(f"GET /none HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-                    if probe.recv(1):
-                        break
-            except OSError:
-                time.sleep(0.02)
-        else:
-            msg = f"the server did not answer within {TIMEOUT:.0f} s{self._last_line()}"
-            raise NotMeasuredError(msg)
-        parent = psutil.Process(self._process.pid)
-        self._tree = [parent, *parent.children(recursive=True)]
+            with suppress(OSError), self.connect() as probe:
+                probe.sendall(f"GET /none HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                if probe.recv(1):
+                    return
+            time.sleep(0.02)
+        msg = f"the server did not answer within {TIMEOUT:.0f} s{self._last_line()}"
+        raise NotMeasuredError(msg)
 
     def connect(self) -> socket.socket:
         """
@@ -96,13 +87,12 @@ class ServerProcess:
         """
         status = self._process.poll()
         if status is not None:
-            how = f"with status {status}" if status >= 0 else f"by signal {-status}"
-            msg = f"the server ended {how}{self._last_line()}"
+            msg = f"the server ended with status {status}{self._last_line()}"
             raise NotMeasuredError(msg)
 
-    def lost(self, what: str, error: BaseException | None = None) -> NoReturn:
+    def lost(self, error: BaseException | None = None) -> NoReturn:
         """
-        Report something that ended too early, such as a connection.
+        Report a connection that ended too early.
 
         Raises:
             NotMeasuredError: Always. If the server has ended, the message says how.
@@ -110,7 +100,7 @@ class ServerProcess:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self.check_alive()
-        msg = f"{what} was lost" + (f": {type(error).__name__}: {error}" if error else "")
+        msg = f"a connection was lost: {error or 'closed by the server'}"
         raise NotMeasuredError(msg) from error
 
     def receive(self, sock: socket.socket) -> bytes:
@@ -123,10 +113,8 @@ class ServerProcess:
         try:
             data = sock.recv(256 * 1024)
         except OSError as err:
-            self.lost("a connection", err)
-        if not data:
-            self.lost("a connection")
-        return data
+            self.lost(err)
+        return data or self.lost()
 
     def _last_line(self) -> str:
         self._output.seek(0)
@@ -136,23 +124,20 @@ class ServerProcess:
 
     def cpu(self) -> float:
         """
-        Seconds of CPU time that the server has used in all its threads and processes.
+        Seconds of CPU time that the server has used in all its threads.
         """
-        try:
-            # The clock id that clock_getcpuclockid(3) returns. It counts nanoseconds, where psutil
-            # counts steps of 10 ms.
-            return sum(time.clock_gettime(~process.pid << 3 | 2) for process in self._tree)
-        except OSError as err:
-            self.lost("the server", err)
+        self.check_alive()
+        # The clock id that clock_getcpuclockid(3) returns. It counts nanoseconds, where psutil
+        # counts steps of 10 ms.
+        return time.clock_gettime(~self._process.pid << 3 | 2)
 
     def memory(self) -> int:
         """
         Bytes of resident memory.
         """
-        try:
-            return sum(process.memory_info().rss for process in self._tree)
-        except psutil.Error as err:
-            self.lost("the server", err)
+        self.check_alive()
+        size: int = psutil.Process(self._process.pid).memory_info().rss
+        return size
 
 
 @contextmanager
@@ -164,8 +149,7 @@ def serving(server: Server) -> Iterator[ServerProcess]:
         NotMeasuredError: It does not start.
     """
     with tempfile.TemporaryFile() as output:
-        with pinned(SERVER_CORE):
-            process = ServerProcess(server, _free_port(), output)
+        process = ServerProcess(server, output)
         try:
             process.wait_until_ready()
             yield process
@@ -173,7 +157,7 @@ def serving(server: Server) -> Iterator[ServerProcess]:
             process.kill()
 
 
-@dataclass
+@define
 class Use:
     """
     Seconds by the clock, and seconds of CPU time of the client and the server. See `using`.
@@ -187,7 +171,8 @@ class Use:
         """
         The shares of the two cores, as they are kept in results.
         """
-        return {"client_cpu": self.client / self.seconds, "server_cpu": self.server / self.seconds}
+        percent = 100 / self.seconds
+        return {"server CPU, %": self.server * percent, "client CPU, %": self.client * percent}
 
 
 @contextmanager
@@ -208,9 +193,9 @@ def using(process: ServerProcess) -> Iterator[Use]:
     )
 
 
-def _free_port() -> int:
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311 - not a secret
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+def latencies(seconds: Iterable[float]) -> dict[str, float]:
+    """
+    Percentiles of times, as they are kept in results.
+    """
+    ordered = sorted(seconds)
+    return {f"p{share}, ms": ordered[len(ordered) * share // 100] * 1e3 for share in (99, 50)}

@@ -2,130 +2,149 @@
 The reports: tables in reStructuredText, and a comparison of two checkouts as plain text.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from benchmarks.figures import FIGURES, OURS, form, in_order, kind, text, title
-from benchmarks.results import Results
+from benchmarks.results import NONE, Results
 from benchmarks.scenarios import FORMS
 
-_NONE: Final = "\N{EN DASH}"
+OURS: Final = "twistream"  # the server that the others are compared with
 
 _INTRODUCTION: Final = """\
 Medians of {rounds} round(s), {duration:g} s for each measurement. A ratio is twistream divided by
 the other server. It is taken within each round: the table shows the median, the lowest and the
-highest. Each server is one process on one core, started anew for each scenario and round. The
-client is on another core; where it used all of its core and the server did not, the server may be
-faster. A message has 100 bytes, and 106 on the wire as its own chunk. A subscriber that does not
+highest. More is better for values per second (/s), and less for others.
+
+Each server is one process on one core, started anew for each scenario and round. The client is on
+another core; where it used all of its core and the server did not, the server may be faster. A
+message has 100 bytes, and 106 on the wire as its own chunk. Latencies are from a request to the end
+of its response, or from a publish to each receipt. Memory is the growth of the server's resident
+memory while the subscribers connect, without buffers of the kernel. A subscriber that does not
 read neither delays the others nor makes the server's memory grow without limit, except where the
 name of the server says so."""
 
+_TITLES: Final = {
+    "twelve": "Responses of 12 messages, each flushed, on 64 connections",
+    "many": "One long response of messages, each flushed, on one connection",
+    "fanout-one": "Fan-out to {size} subscribers, one publish at a time",
+    "fanout-eight": "Fan-out to {size} subscribers, eight publishes in flight",
+    "fanout-paced": "Fan-out to {size} subscribers, ten messages a second (two from 10,000)",
+    "channel": "Fan-out to {size} subscribers of a channel, eight publishes in flight",
+    "replay": "Replay of 1,000 events that a client missed, in chunks of any size",
+    "memory": "Memory of an idle stream",
+}
+_OWN: Final = {
+    "publish-text": "Publish of 100 bytes to a channel without subscribers, with 1,000 events kept",
+    "publish-json": "The same for a value that is encoded as JSON each time",
+    **{f"forms-long-{form}": f"A message of one long response, {FORMS[form]}" for form in FORMS},
+    **{f"forms-short-{form}": f"A response of 12 messages, {FORMS[form]}" for form in FORMS},
+}
+"""
+Figures that only twistream has. They share one table.
+"""
 
-def as_rst(results: Results, plots: Sequence[tuple[str, str]]) -> str:
+
+def _kind(figure: str) -> str:
+    return re.sub(r"-\d+", "", figure)
+
+
+def _size(figure: str) -> int:
+    return int(re.sub(r"\D", "", figure) or 0)
+
+
+def in_order(results: Results) -> list[str]:
     """
-    All tables.
+    The names of all figures, in the order of tables.
+    """
+    order = [*_TITLES, *_OWN]
 
-    Args:
-        results: A run, which need not be finished.
-        plots: Name and description of each plot in the same folder.
+    def key(figure: str) -> tuple[int, int]:
+        return order.index(_kind(figure)), _size(figure)
+
+    return sorted({cell["figure"] for cell in results.figures}, key=key)
+
+
+def as_rst(results: Results, plots: Iterable[tuple[str, str]]) -> str:
+    """
+    All tables, and the plots in the same folder by name and description.
     """
     parts = [
         _head("Benchmarks", "="),
         "Written by ``python -m benchmarks``; do not edit.",
         _INTRODUCTION.format(**results.settings),
         *(f".. image:: {name}\n   :alt: {words}" for name, words in plots),
-        *_forms(results),
     ]
-    for figure in in_order(results.figures):
-        if not form(figure):
-            parts += [_head(title(figure), "-"), kind(figure).words, _figure(results, figure)]
-    machine = [[key, _plain(value)] for key, value in results.machine.items()]
+    figures = in_order(results)
+    for figure in figures:
+        if title := _TITLES.get(_kind(figure)):
+            title = title.format(size=f"{_size(figure):,}")
+            parts += [_head(title, "-"), _figure(results, figure)]
+    own = [
+        [_OWN[figure], text(value), unit]
+        for figure in figures
+        if figure in _OWN and (unit := _cost(results, figure))
+        for value in results.medians(figure, unit).values()
+    ]
+    if own:
+        parts += [_head("Only twistream", "-"), _table(["what", "figure", "unit"], own)]
+    warnings = "\n".join(f"- {_plain(line)}" for line in results.cautions + results.errors)
+    parts += [_head("Warnings", "-"), warnings or "None."]
+    machine = [[name, _plain(value)] for name, value in results.machine.items()]
     versions = [
-        [
-            server["title"],
-            ", ".join(f"{name} {which}" for name, which in server["versions"].items()),
-        ]
+        [server["title"], ", ".join(f"{name} {which}" for name, which in found.items())]
         for server in results.servers.values()
+        if (found := server["versions"])
     ]
-    parts += [_head("Warnings", "-"), _bullets(warnings(results)) or "None."]
     parts += [_head("Machine and versions", "-"), _table(["what", "which"], machine)]
-    parts += [_table(["server", "versions"], [row for row in versions if row[1]])]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts += [_table(["server", "versions"], versions)]
+    return "\n\n".join(parts) + "\n"
 
 
 def comparison(results: Results, here: str, there: str) -> str:
     """
     Two servers side by side, with the ratio of all rounds, as plain text.
+
+    CPU time is compared, where it is known.
     """
-    lines = [f"{'figure':26} {there:>12} {here:>12}  {'unit':26} ratio {here} : {there}"]
-    for figure in in_order(results.figures):
-        measure = kind(figure).cost
-        cells = [_median(results, figure, server, measure) for server in (there, here)]
-        ratio = results.ratio(figure, measure, here, there) or _NONE
-        unit = kind(figure).measures[measure]
-        lines.append(f"{figure:26} {cells[0]:>12} {cells[1]:>12}  {unit:26} {ratio}")
+    lines = [f"{'figure':30} {there:>12} {here:>12}  {'unit':20} ratio {here} : {there}"]
+    for figure in in_order(results):
+        unit = _cost(results, figure)
+        medians = results.medians(figure, unit)
+        cells = [text(medians[name]) if name in medians else NONE for name in (there, here)]
+        ratio = results.ratio(figure, unit, here, there)
+        lines.append(f"{figure:30} {cells[0]:>12} {cells[1]:>12}  {unit:20} {ratio}")
     return "\n".join(lines)
 
 
-def warnings(results: Results) -> list[str]:
+def text(value: float) -> str:
     """
-    What a reader of the figures should know.
+    A value as it is written in tables.
     """
-    found = list(results.cautions)
-    if not results.finished:
-        found.append("The run did not finish: figures are missing.")
-    if results.settings["rounds"] == 1:
-        found.append("One round does not show how much of a difference is noise.")
-    found += [f"{name} was left out: {reason}" for name, reason in results.left_out.items()]
-    found += [
-        f"{figure}, {server}: no figure in round {number}: {reason}"
-        for number, figure, server, reason in results.errors()
-    ]
-    return found
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-def _forms(results: Results) -> list[str]:
-    """
-    One table for all figures of ``forms``.
-    """
-    kinds = [FIGURES["long"], FIGURES["short"]]
-    rows = [
-        [
-            words,
-            *(_median(results, f"{name}-{which}", OURS, "cpu_us") for name in ("long", "short")),
-        ]
-        for which, words in FORMS.items()
-    ]
-    if all(cell == _NONE for row in rows for cell in row[1:]):
-        return []
-    head = ["form", *(f"{about.title}, {about.measures['cpu_us']}" for about in kinds)]
-    words = " ".join(about.words for about in kinds)
-    return [_head("Each way to write a response", "-"), words, _table(head, rows)]
+def _cost(results: Results, figure: str) -> str:
+    names = results.names(figure)
+    return next((name for name in names if name.startswith("CPU")), names[0])
 
 
 def _figure(results: Results, figure: str) -> str:
-    measures = kind(figure).measures
-    head = ["server", *measures.values()]
-    head.insert(2, "ratio")
-    return _table(head, [_row(results, figure, server) for server in results.servers_of(figure)])
-
-
-def _row(results: Results, figure: str, server: str) -> list[str]:
-    about = kind(figure)
-    name = results.servers[server]["title"]
-    rounds = len(results.values(figure, server, about.main))
-    cells = [_median(results, figure, server, measure) for measure in about.measures]
-    if rounds < results.settings["rounds"]:
-        cells[0] += f" ({rounds} of {results.settings['rounds']} rounds)"
-    if server == OURS:
-        return [f"**{name}**", f"**{cells[0]}**", _NONE, *cells[1:]]
-    ratio = results.ratio(figure, about.main, OURS, server) or _NONE
-    return [name, cells[0], str(ratio), *cells[1:]]
-
-
-def _median(results: Results, figure: str, server: str, measure: str) -> str:
-    spread = results.spread(figure, server, measure)
-    return _NONE if spread is None else text(measure, spread.median)
+    main, *others = names = results.names(figure)
+    medians = [results.medians(figure, name) for name in names]
+    rows = []
+    for server in medians[0]:
+        first, *cells = (text(column[server]) for column in medians)
+        title, ratio = results.servers[server]["title"], NONE
+        rounds = len(results.values(figure, server, main))
+        if rounds < results.settings["rounds"]:
+            first += f" ({rounds} of {results.settings['rounds']} rounds)"
+        if server == OURS:
+            title, first = f"**{title}**", f"**{first}**"
+        else:
+            ratio = results.ratio(figure, main, OURS, server)
+        rows.append([title, first, ratio, *cells])
+    return _table(["server", main, "ratio", *others], rows)
 
 
 def _head(words: str, line: str) -> str:
@@ -136,16 +155,9 @@ def _plain(words: str) -> str:
     """
     Text without markup, on one line.
     """
-    escaped = "".join(f"\\{char}" if char in "\\*`|_" else char for char in words)
-    return " ".join(escaped.split())
+    return " ".join(re.sub(r"([\\*`|_])", r"\\\1", words).split())
 
 
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_plain(line)}" for line in lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (head, *rows):
-        lines += [f"   {'*' if at == 0 else ' '} - {cell}" for at, cell in enumerate(row)]
-    return "\n".join(lines)
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    first, *lines = (", ".join(f'"{cell}"' for cell in row) for row in (head, *rows))
+    return "\n   ".join([".. csv-table::", f":header: {first}\n", *lines])

@@ -6,135 +6,96 @@ the rounds combined.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
-FORMAT: Final = 1  # the version of the file's format
+from attrs import asdict, define, field
 
-_HEAD: Final = (
-    "machine",  # the machine, in words
-    "settings",  # how much was measured
-    "servers",  # title and versions of each server, in the order of tables
-    "left_out",  # why a server did not take part, by name
-    "cautions",  # why figures may be wrong
-    "finished",  # whether the run finished
-)
+NONE: Final = "\N{EN DASH}"  # a cell without a value
 
 
-class Spread(NamedTuple):
-    """
-    The median of several rounds, with the lowest and the highest value.
-    """
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Self | None:
-        """
-        The spread of some values, or None if there are no values.
-        """
-        ordered = sorted(values)
-        return cls(median(ordered), ordered[0], ordered[-1]) if ordered else None
-
-    def __str__(self) -> str:
-        if self.low == self.high:
-            return f"{self.median:.2f}"
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
-
-
+@define
 class Results:
     """
     All figures of all rounds, with what they were measured on.
+
+    A figure has a name, such as ``fanout-1000-eight``, and several values. The name of a value is
+    its title in tables, with the unit. The first value is the one that servers are compared by.
+
+    Attributes:
+        machine: The machine, in words.
+        settings: How much was measured.
+        servers: Title and versions of each server, in the order of tables.
+        cautions: Why figures may be wrong.
+        errors: Why figures are missing.
+        figures: Round, figure, server and values.
     """
 
-    def __init__(self) -> None:
-        self.machine: dict[str, str] = {}
-        self.settings: dict[str, Any] = {}
-        self.servers: dict[str, dict[str, Any]] = {}
-        self.left_out: dict[str, str] = {}
-        self.cautions: list[str] = []
-        self.finished = False
-        self._cells: list[dict[str, Any]] = []
+    machine: dict[str, str] = field(factory=dict)
+    settings: dict[str, Any] = field(factory=dict)
+    servers: dict[str, dict[str, Any]] = field(factory=dict)
+    cautions: list[str] = field(factory=list)
+    errors: list[str] = field(factory=list)
+    figures: list[dict[str, Any]] = field(factory=list)
 
-    def put(self, number: int, figure: str, server: str, values: Mapping[str, float] | str) -> None:
+    def put(self, number: int, figure: str, server: str, values: Mapping[str, float]) -> None:
         """
-        Add a figure of a round, or the reason why it is missing.
+        Add a figure of a round.
         """
-        cell: dict[str, Any] = {"round": number, "figure": figure, "server": server}
-        if isinstance(values, str):
-            cell["error"] = values
-        else:
-            # Rounded now, so that the report of this run equals a report of its file.
-            cell["values"] = {key: float(f"{value:.6g}") for key, value in values.items()}
-        self._cells.append(cell)
+        # Rounded now, so that the report of this run equals a report of its file.
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        cell = {"round": number, "figure": figure, "server": server, "values": rounded}
+        self.figures.append(cell)
 
-    @property
-    def figures(self) -> list[str]:
+    def names(self, figure: str) -> list[str]:
         """
-        The names of all figures, in the order in which they were measured.
+        The names of the values of a figure.
         """
-        return list(dict.fromkeys(cell["figure"] for cell in self._cells))
+        return next((list(cell["values"]) for cell in self.figures if cell["figure"] == figure), [])
 
-    def servers_of(self, figure: str) -> list[str]:
-        """
-        The names of the servers that have a figure, in the order of tables.
-        """
-        part = {cell["server"] for cell in self._cells if cell["figure"] == figure}
-        return [name for name in self.servers if name in part]
-
-    def values(self, figure: str, server: str, measure: str) -> dict[int, float]:
+    def values(self, figure: str, server: str, name: str) -> dict[int, float]:
         """
         The values of all rounds, by the number of the round.
         """
         return {
-            cell["round"]: cell["values"][measure]
-            for cell in self._cells
+            cell["round"]: cell["values"][name]
+            for cell in self.figures
             if (cell["figure"], cell["server"]) == (figure, server)
-            and measure in cell.get("values", ())
         }
 
-    def spread(self, figure: str, server: str, measure: str) -> Spread | None:
+    def medians(self, figure: str, name: str) -> dict[str, float]:
         """
-        The spread of all rounds.
+        The medians of a value, by server, for the servers that have the figure.
         """
-        return Spread.of(self.values(figure, server, measure).values())
+        values = {server: self.values(figure, server, name).values() for server in self.servers}
+        return {server: median(found) for server, found in values.items() if found}
 
-    def ratio(self, figure: str, measure: str, above: str, below: str) -> Spread | None:
+    def ratio(self, figure: str, name: str, above: str, below: str) -> str:
         """
-        The spread of the ratio of two servers.
+        The median of the ratios of two servers, with the lowest and the highest.
         """
-        divisors = self.values(figure, below, measure)
-        values = self.values(figure, above, measure).items()
-        return Spread.of(
+        divisors = self.values(figure, below, name)
+        values = self.values(figure, above, name).items()
+        ratios = sorted(
             value / divisors[number] for number, value in values if divisors.get(number)
         )
-
-    def errors(self) -> list[tuple[int, str, str, str]]:
-        """
-        Round, figure, server and reason of each missing figure.
-        """
-        return [
-            (cell["round"], cell["figure"], cell["server"], cell["error"])
-            for cell in self._cells
-            if "error" in cell
-        ]
+        if not ratios:
+            return NONE
+        both = f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if len(ratios) > 1 else ""
+        return f"{median(ratios):.2f}{both}"
 
     def save(self, path: Path) -> None:
         """
-        Write the file. It is replaced at once, so there is always a complete file.
+        Write the file.
         """
-        head = {"format": FORMAT} | {name: getattr(self, name) for name in _HEAD}
+        head = asdict(self)
         # One line for each figure keeps differences readable.
-        cells = ",\n".join(json.dumps(cell) for cell in self._cells)
+        cells = ",\n".join(map(json.dumps, head.pop("figures")))
         text = f'{json.dumps(head, indent=1)[:-2]},\n "figures": [\n{cells}\n ]\n}}\n'
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(path.name + ".new")
-        new.write_text(text)
-        new.replace(path)
+        path.write_text(text)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -145,12 +106,8 @@ class Results:
             OSError: It cannot be read.
             ValueError: It is not a file of results.
         """
-        data = json.loads(path.read_text())
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            msg = f"not results of these benchmarks in format {FORMAT}"
-            raise ValueError(msg)
-        results = cls()
-        for name in _HEAD:
-            setattr(results, name, data[name])
-        results._cells = data["figures"]
-        return results
+        try:
+            return cls(**json.loads(path.read_text()))
+        except TypeError as err:
+            msg = f"not results of these benchmarks: {err}"
+            raise ValueError(msg) from err

@@ -1,35 +1,23 @@
 """
 The scenarios: what a server is asked to do, and the figures that this gives.
 
-A load is what one process of a server does; it gives one figure or several. A figure is named after
-its scenario, such as ``fanout-1000-eight``, and its values after what they are, with their unit.
+A scenario has parts, such as the numbers of subscribers. A process of a server does one part, which
+gives one figure or several.
 """
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import count, repeat
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+from attrs import frozen
 
 from benchmarks import h2load
-from benchmarks.client import Client, check_replay, check_response, fill_channel
-from benchmarks.fanout import Deliveries, Fanout, Streams
+from benchmarks.client import Client, check_response, fill_channel, request
+from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
-from benchmarks.processes import ServerProcess, using
-from benchmarks.servers import Server
-
-SCENARIOS: Final = {
-    "forms": "CPU time of each way to write a response in twistream, for long and short responses",
-    "twelve": "responses of 12 messages, on 64 connections",
-    "many": "one response of 200,000 messages",
-    "fanout": "deliveries to 100, 1,000 and 10,000 subscribers",
-    "channel": "deliveries to 1,000 subscribers of a channel, with ids and a history",
-    "replay": "replays of 1,000 events to clients that missed them",
-    "publish": "CPU time of a publish to a channel of twistream that has no subscribers",
-    "memory": "memory of an idle stream, with as many streams as the largest fan-out",
-}
+from benchmarks.processes import ServerProcess, latencies, using
 
 FORMS: Final = {
     "flush": "``await flush()``",
@@ -47,10 +35,10 @@ The ways to write a response, by their paths on twistream's server.
 _SETTLE: Final = 0.2  # seconds in which a server finishes what it does after opening streams
 
 Values: TypeAlias = dict[str, float]
-Put: TypeAlias = Callable[[str, Values], None]
+Figures: TypeAlias = Iterator[tuple[str, Values]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Settings:
     """
     How much is measured.
@@ -87,161 +75,92 @@ Just enough to see that everything works.
 """
 
 
-def main_size(sizes: Collection[int]) -> int:
-    """
-    The number of subscribers where only one is shown: 1,000, or one in the middle.
-    """
-    return 1_000 if not sizes or 1_000 in sizes else sorted(sizes)[len(sizes) // 2]
-
-
-@dataclass(frozen=True)
-class Load:
-    """
-    What one process of a server does.
-
-    Attributes:
-        role: The role that a server needs to take part.
-        figures: The names of the figures, in order.
-        measure: Measures, and passes on each figure as soon as it is known.
-    """
-
-    role: str
-    figures: tuple[str, ...]
-    measure: Callable[[ServerProcess, Settings, Put], None] = field(repr=False)
-
-    def figures_of(self, server: Server) -> tuple[str, ...]:
-        """
-        The names of the figures that this server has.
-        """
-        if self.role not in server.roles:
-            return ()
-        # A server that keeps nothing for a stream does not show what a stream needs.
-        return tuple(name for name in self.figures if server.robust or name != "memory")
-
-
-def loads(settings: Settings, only: Collection[str]) -> list[Load]:
-    """
-    The loads of some scenarios.
-
-    The memory of streams is measured in the process of the largest fan-out, before anything is
-    published.
-    """
-    plan = [_form(form, kind) for kind in ("long", "short") for form in FORMS if "forms" in only]
-    for size in settings.sizes:
-        figures = ["memory"] if "memory" in only and size == max(settings.sizes) else []
-        if "fanout" in only:
-            figures += [f"fanout-{size}-{mode}" for mode in ("one", "eight", "paced")]
-        if figures:
-            plan.append(_subscribers(size, tuple(figures)))
-    channel = f"fanout-{main_size(settings.sizes)}-channel"
-    others = {
-        "twelve": Load("responses", ("twelve",), _twelve),
-        "many": Load("responses", ("many",), _many),
-        "channel": Load("channel", (channel,), _channel),
-        "replay": Load("channel", ("replay",), _replay),
-        "publish": Load("own", ("publish-text", "publish-json"), _publish),
-    }
-    return [*plan, *(load for name, load in others.items() if name in only)]
-
-
-def _form(form: str, kind: str) -> Load:
+def _forms(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    kind, _, form = part.partition("-")
     message = JSON_LINE if form == "json_line" else MESSAGE
-
-    def measure(process: ServerProcess, settings: Settings, put: Put) -> None:
-        number, parts = (settings.many, settings.many) if kind == "long" else (12, 1)
-        load = _messages(process, settings, form, number, message)
-        put(f"{kind}-{form}", {"cpu_us": load.cpu_us(parts)} | load.use.shares())
-
-    return Load("own", (f"{kind}-{form}",), measure)
+    yield f"forms-{part}", _messages(process, settings, kind, form, message)
 
 
 def _messages(
-    process: ServerProcess, settings: Settings, name: str, number: int, message: bytes = MESSAGE
-) -> h2load.Load:
+    process: ServerProcess, settings: Settings, kind: str, form: str, message: bytes
+) -> Values:
     """
-    Check a response of a few messages, and measure responses of `number` messages.
+    Check a response of 12 messages, and measure responses of 12 or many messages.
     """
-    check_response(process, f"/{name}?n=12", message, 12)
-    size = number * len(message)
-    return h2load.measure(process, f"/{name}?n={number}", 1, size, settings.duration)
+    check_response(process, f"/{form}?n=12", message, 12)
+    number = settings.many if kind == "long" else 12
+    unit, units = ("messages", number) if kind == "long" else ("responses", 1)
+    path, size = f"/{form}?n={number}", number * len(message)
+    return h2load.measure(process, path, size, settings.duration, unit=unit, units=units)
 
 
-def _twelve(process: ServerProcess, settings: Settings, put: Put) -> None:
+def _many(process: ServerProcess, settings: Settings, _: str) -> Figures:
+    yield "many", _messages(process, settings, "long", "many", MESSAGE)
+
+
+def _twelve(process: ServerProcess, settings: Settings, _: str) -> Figures:
     check_response(process, "/twelve", MESSAGE, 12)
-    size = 12 * len(MESSAGE)
-    load = h2load.measure(process, "/twelve", settings.connections, size, settings.duration)
-    values = {"requests_per_s": load.requests / load.seconds, "cpu_us_per_request": load.cpu_us()}
-    put("twelve", values | _latencies(load.latencies) | load.use.shares())
+    size, connections = 12 * len(MESSAGE), settings.connections
+    values = h2load.measure(process, "/twelve", size, settings.duration, connections=connections)
+    yield "twelve", values
 
 
-def _many(process: ServerProcess, settings: Settings, put: Put) -> None:
-    number = settings.many
-    load = _messages(process, settings, "many", number)
-    rate = load.requests * number / load.seconds
-    values = {"messages_per_s": rate, "cpu_us_per_message": load.cpu_us(number)}
-    put("many", values | load.use.shares())
+def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    number, path = settings.publishes, f"/channel/{part}?n={settings.publishes}"
+    # This fills the history, so that each later publish drops an event.
+    check_response(process, path, MESSAGE, 1)
+    size, duration = len(MESSAGE), settings.duration
+    values = h2load.measure(process, path, size, duration, unit="publishes", units=number)
+    yield f"publish-{part}", values
 
 
-def _publish(process: ServerProcess, settings: Settings, put: Put) -> None:
-    number, size = settings.publishes, len(MESSAGE)
-    for kind in ("text", "json"):
-        path = f"/channel/{kind}?n={number}"
-        # This fills the history, so that each later publish drops an event.
-        check_response(process, path, MESSAGE, 1)
-        load = h2load.measure(process, path, 1, size, settings.duration)
-        rate = load.requests * number / load.seconds
-        values = {"cpu_us_per_publish": load.cpu_us(number), "publishes_per_s": rate}
-        put(f"publish-{kind}", values | load.use.shares())
+def _subscribers(process: ServerProcess) -> Fanout:
+    subscribe, publish = request("/subscribe"), request("/publish", MESSAGE)
+    return Fanout(process, subscribe, CHUNK, publish, repeat(CHUNK))
 
 
-def _subscribers(size: int, figures: tuple[str, ...]) -> Load:
-    def measure(process: ServerProcess, settings: Settings, put: Put) -> None:
-        with closing(Streams(process, "/subscribe", CHUNK)) as streams:
-            # What a server does once is not the price of one more stream.
-            first = min(100, size // 2)
-            streams.open(first)
-            time.sleep(_SETTLE)
-            before = process.memory()
-            streams.open(size - first)
-            time.sleep(_SETTLE)
-            memory = (process.memory() - before) / (size - first)
-            if "memory" in figures and process.server.robust:
-                put("memory", {"kb_per_stream": memory / 1024})
-            if figures != ("memory",):
-                with closing(Fanout(streams, "/publish", MESSAGE, repeat(CHUNK))) as fanout:
-                    _fan_out(fanout, size, settings, put)
-
-    return Load("fanout", figures, measure)
+def _memory(process: ServerProcess, settings: Settings, _: str) -> Figures:
+    size = max(settings.sizes)
+    # What a server does once is not the price of one more stream.
+    first = min(100, size // 2)
+    with closing(_subscribers(process)) as fanout:
+        fanout.open(first)
+        time.sleep(_SETTLE)
+        before = process.memory()
+        fanout.open(size - first)
+        time.sleep(_SETTLE)
+        yield "memory", {"KB per stream": (process.memory() - before) / (size - first) / 1024}
 
 
-def _fan_out(fanout: Fanout, size: int, settings: Settings, put: Put) -> None:
-    for mode, in_flight in (("one", 1), ("eight", 8)):
-        result = fanout.closed(in_flight, settings.warm_up, settings.duration)
-        put(f"fanout-{size}-{mode}", _deliveries(result, size))
-    rate = 2.0 if size >= 10_000 else 10.0
-    number = max(1, round(rate * 1.5 * settings.duration))
-    result = fanout.paced(rate, number)
-    behind = max(0.0, result.use.seconds - number / rate)
-    put(f"fanout-{size}-paced", _deliveries(result, size) | {"behind_s": behind})
+def _fan_out(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    size = int(part)
+    with closing(_subscribers(process)) as fanout:
+        fanout.open(size)
+        time.sleep(_SETTLE)
+        for mode, in_flight in (("one", 1), ("eight", 8)):
+            values = fanout.closed(in_flight, settings.warm_up, settings.duration)
+            yield f"fanout-{size}-{mode}", values
+        rate = 2.0 if size >= 10_000 else 10.0
+        number = max(1, round(rate * 1.5 * settings.duration))
+        yield f"fanout-{size}-paced", fanout.paced(rate, number)
 
 
-def _channel(process: ServerProcess, settings: Settings, put: Put) -> None:
-    size = main_size(settings.sizes)
+def _channel(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    size = int(part)
     events, newest = fill_channel(process)
+    subscribe = request("/channel/subscribe", last_event_id=events.id_of(newest - 1))
     first = as_chunk(events.event(newest))
     expected = (as_chunk(events.event(number)) for number in count(newest + 1))
-    with closing(
-        Streams(process, "/channel/subscribe", first, events.id_of(newest - 1))
-    ) as streams:
-        streams.open(size)
+    publish = request("/channel/publish", PUBLISHED)
+    with closing(Fanout(process, subscribe, first, publish, expected)) as fanout:
+        fanout.open(size)
         time.sleep(_SETTLE)
-        with closing(Fanout(streams, "/channel/publish", PUBLISHED, expected)) as fanout:
-            result = fanout.closed(8, settings.warm_up, settings.duration)
-    put(f"fanout-{size}-channel", _deliveries(result, size))
+        yield f"channel-{size}", fanout.closed(8, settings.warm_up, settings.duration)
 
 
-def _replay(process: ServerProcess, settings: Settings, put: Put) -> None:
-    last_event_id, expected = check_replay(process, *fill_channel(process))
+def _replay(process: ServerProcess, settings: Settings, _: str) -> Figures:
+    with closing(Client(process)) as client:
+        last_event_id, expected = client.replay(*fill_channel(process))
     for duration in (settings.warm_up, settings.duration):
         times: list[float] = []
         with using(process) as use:
@@ -252,29 +171,42 @@ def _replay(process: ServerProcess, settings: Settings, put: Put) -> None:
                     client.get("/channel/subscribe", last_event_id)
                     client.expect(expected)
                 times.append(time.perf_counter() - start)
-    values = {
-        "cpu_ms_per_replay": use.server / len(times) * 1e3,
-        "replays_per_s": len(times) / use.seconds,
-    }
-    put("replay", values | _latencies(times) | use.shares())
+    values = {"CPU, ms": use.server / len(times) * 1e3, "replays/s": len(times) / use.seconds}
+    yield "replay", values | latencies(times) | use.shares()
 
 
-def _deliveries(result: Deliveries, subscribers: int) -> Values:
-    deliveries = result.messages * subscribers
-    values = {
-        "deliveries_per_s": deliveries / result.use.seconds,
-        "cpu_us_per_delivery": result.use.server / deliveries * 1e6,
-    }
-    return values | _latencies(result.latencies) | result.use.shares()
-
-
-def _latencies(seconds: Iterable[float]) -> Values:
-    values = sorted(seconds)
-    return {"p50_ms": percentile(values, 0.5) * 1e3, "p99_ms": percentile(values, 0.99) * 1e3}
-
-
-def percentile(values: Sequence[float], share: float) -> float:
+class Scenario(NamedTuple):
     """
-    The smallest of the ordered values that `share` of all values do not exceed.
+    A scenario.
+
+    Attributes:
+        words: What is measured.
+        measure: Has a server do one part, and returns each figure as soon as it is known.
+        parts: The parts for these settings. Each is done by a new process.
     """
-    return values[max(0, math.ceil(share * len(values)) - 1)]
+
+    words: str
+    measure: Callable[[ServerProcess, Settings, str], Figures]
+    parts: Callable[[Settings], Iterable[str]] = lambda _: ("",)
+
+
+_KINDS: Final = [f"{kind}-{form}" for kind in ("long", "short") for form in FORMS]
+
+SCENARIOS: Final = {
+    "twelve": Scenario("responses of 12 messages, on 64 connections", _twelve),
+    "many": Scenario("one response of 200,000 messages", _many),
+    "fanout": Scenario(
+        "deliveries to 100, 1,000 and 10,000 subscribers",
+        _fan_out,
+        lambda settings: map(str, settings.sizes),
+    ),
+    "channel": Scenario(
+        "deliveries to 1,000 subscribers of a channel",
+        _channel,
+        lambda settings: [str(settings.sizes[1])],
+    ),
+    "replay": Scenario("replays of 1,000 events of a channel", _replay),
+    "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),
+    "memory": Scenario("memory of an idle stream, with 10,000 streams", _memory),
+    "forms": Scenario("each way to write a response in twistream", _forms, lambda _: _KINDS),
+}

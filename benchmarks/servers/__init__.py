@@ -1,22 +1,21 @@
 """
-The servers that are compared: how to start each one, and what it serves.
+The servers that are compared, and what each one serves.
 
 All servers do the same work and send the same bytes, and each is written in the fastest way that
-its documentation shows. A server has one or more roles:
+its documentation shows. By scenario:
 
-``responses``
+``twelve``, ``many``
     ``GET /twelve`` and ``GET /many?n=N`` send 12 or N messages, each flushed as its own chunk.
-``fanout``
+``fanout``, ``memory``
     ``GET /subscribe`` sends one message, then every message that is posted to ``/publish``.
-``channel``
+``channel``, ``replay``
     The same below ``/channel``, for events with ids. The server keeps the last 1,000 events, and a
     client that sends a ``Last-Event-ID`` first receives the events it missed.
-``own``
+``forms``, ``publish``
     Paths that only twistream has, for its own API.
 
 A subscriber that does not read must not delay the others, and must not make the server's memory
-grow without limit. A server may disconnect it. The smoke tests check this for every server with
-``robust=True``.
+grow without limit. A server may disconnect it. The smoke tests check this, except for the bare loop.
 """
 
 import os
@@ -31,37 +30,31 @@ from attrs import frozen
 
 HOST: Final = "127.0.0.1"
 BACKLOG: Final = 4096  # the client opens thousands of connections in a row
-QUEUE: Final = 64  # messages queued for a subscriber, in servers that count messages
-QUEUE_BYTES: Final = 2**20  # the same in servers that count bytes
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "benchmarks"
-PEER: Final = frozenset({"responses", "fanout"})
+PEER: Final = frozenset({"twelve", "many", "fanout", "memory"})
 
 
 @frozen(kw_only=True)
 class Server:
     """
-    A server written in Python, in a module of this package.
+    A server in a Python module of this package.
 
     Attributes:
         name: The name on the command line and in the results.
         title: The name in tables and plots.
-        module: The module of this package to run.
-        option: An argument for that module.
+        module: The module to run.
         packages: Packages that must be installed. Their versions are recorded.
-        roles: What it serves.
-        robust: Whether a subscriber that does not read is harmless.
-        checkout: The folder to import `twistream` from, if not the installed one.
+        scenarios: The scenarios that it takes part in.
+        checkout: The folder to import `twistream` from, if not this checkout.
     """
 
     name: str
     title: str
     module: str
-    option: str | None = None
     packages: tuple[str, ...] = ()
-    roles: frozenset[str] = PEER
-    robust: bool = True
-    checkout: Path | None = None
+    scenarios: frozenset[str] = PEER
+    checkout: Path = ROOT
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,17 +68,13 @@ class Server:
 
     def argv(self, port: int) -> list[str]:
         """
-        The command that serves on `port` of `HOST`.
+        The command that serves on `port` of `HOST`. Call `prepare` first.
         """
-        options = [self.option] if self.option else []
-        return [sys.executable, "-m", f"{__name__}.{self.module}", str(port), *options]
+        return [sys.executable, "-m", f"{__name__}.{self.module}", str(port), self.name]
 
     def prepare(self) -> dict[str, str]:
         """
-        Check that the server can run, and compile it if necessary.
-
-        Returns:
-            The versions of its packages, by name.
+        Check that the server can run, compile it if necessary, and return versions by package.
 
         Raises:
             RuntimeError: It cannot run here.
@@ -105,43 +94,28 @@ class GoServer(Server):
 
     def argv(self, port: int) -> list[str]:
         """
-        The command that serves on `port` of `HOST`. Call `prepare` first.
+        See `Server.argv`.
         """
         return [str(BUILD / "go-server"), str(port)]
 
     def prepare(self) -> dict[str, str]:
         """
-        Compile the server. See `Server.prepare`.
+        See `Server.prepare`.
         """
         if shutil.which("go") is None:
             msg = "the Go compiler is not on PATH: scripts/bench-deps installs it"
             raise RuntimeError(msg)
         BUILD.mkdir(parents=True, exist_ok=True)
-        self._go("build", "-o", str(BUILD / "go-server"), "main.go")
-        # It prints: go version go1.19.8 linux/amd64
-        return {"Go": self._go("version").split()[2].removeprefix("go")}
-
-    def _go(self, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            ["go", *arguments],  # noqa: S607 - wherever it is installed
-            cwd=Path(__file__).with_name("go"),
-            # Go needs a cache, and there may be no home folder.
-            env=os.environ | {"GOCACHE": str(BUILD / "go-cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            msg = f"go {arguments[0]} failed: {done.stderr.strip()}"
+        # Go needs a cache, and there may be no home folder.
+        source = Path(__file__).with_name("go")
+        environment = os.environ | {"GOCACHE": str(BUILD / "go-cache")}
+        build = ["go", "build", "-o", str(BUILD / "go-server"), "main.go"]
+        if subprocess.run(build, cwd=source, env=environment, check=False).returncode:  # noqa: S603 - our own arguments
+            msg = "go build failed"
             raise RuntimeError(msg)
-        return done.stdout
-
-
-def _asgi(name: str, title: str, *packages: str, roles: frozenset[str] = PEER) -> Server:
-    packages = ("uvloop", *packages)
-    return Server(
-        name=name, title=title, module="asgi", option=name, packages=packages, roles=roles
-    )
+        # It prints: go version go1.19.8 linux/amd64
+        found = subprocess.check_output(["go", "version"], text=True)  # noqa: S607 - as above
+        return {"Go": found.split()[2].removeprefix("go")}
 
 
 _TABLE = (
@@ -150,7 +124,7 @@ _TABLE = (
         title="twistream",
         module="twistream_",
         packages=("twistream", "Twisted"),
-        roles=PEER | {"channel", "own"},
+        scenarios=PEER | {"channel", "replay", "forms", "publish"},
     ),
     Server(name="twisted", title="twisted.web", module="twisted_", packages=("Twisted",)),
     Server(
@@ -158,33 +132,26 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         packages=("aiohttp", "uvloop"),
-        roles=PEER | {"channel"},
+        scenarios=PEER | {"channel", "replay"},
     ),
-    _asgi(
-        "starlette",
-        "Starlette on uvicorn (uvloop, httptools)",
-        *("starlette", "uvicorn", "httptools"),
+    Server(
+        name="starlette",
+        title="Starlette on uvicorn (uvloop, httptools)",
+        module="asgi",
+        packages=("uvloop", "starlette", "uvicorn", "httptools"),
     ),
-    _asgi(
-        "starlette_granian",
-        "Starlette on granian (uvloop)",
-        *("starlette", "granian"),
-        roles=frozenset({"responses"}),
+    Server(
+        name="granian",
+        title="granian, ASGI (uvloop)",
+        module="asgi",
+        packages=("uvloop", "granian"),
     ),
-    _asgi(
-        "sse_starlette",
-        "sse-starlette on uvicorn (uvloop, httptools)",
-        *("sse-starlette", "starlette", "uvicorn", "httptools"),
-        roles=PEER | {"channel"},
-    ),
-    _asgi("granian", "granian, ASGI (uvloop)", "granian"),
     GoServer(name="go", title="Go net/http", module="go"),
     Server(
         name="bare_send",
         title="a bare loop of socket.send (ends at a full socket)",
         module="bare_send",
-        roles=frozenset({"fanout"}),
-        robust=False,
+        scenarios=frozenset({"fanout"}),
     ),
 )
 

@@ -3,15 +3,20 @@ aiohttp's server, on uvloop.
 """
 
 import asyncio
+import secrets
 import sys
+from collections import deque
 from contextlib import suppress
+from typing import Final
 
 import uvloop
 from aiohttp import web
 
-from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers import BACKLOG, HOST, QUEUE_BYTES
-from benchmarks.servers.history import History
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, Events
+from benchmarks.servers import BACKLOG, HOST
+
+_QUEUE: Final = 2**20  # bytes queued for a subscriber
+_PAGE: Final = 128  # events that are replayed in one write
 
 
 async def _started(request: web.Request) -> web.StreamResponse:
@@ -47,8 +52,8 @@ class _FanOut:
         if transport is None:
             return response  # already disconnected
         # Above this limit a write blocks. `send` stays below it: it disconnects a subscriber that
-        # has more than QUEUE_BYTES queued, and one message is at most that long.
-        transport.set_write_buffer_limits(high=3 * QUEUE_BYTES)
+        # has more than _QUEUE queued, and one message is at most that long.
+        transport.set_write_buffer_limits(high=3 * _QUEUE)
         with suppress(ConnectionError):  # the client may disconnect
             await self.welcome(request, response)
             self._subscribers[response] = transport
@@ -69,7 +74,7 @@ class _FanOut:
         # A task for each subscriber is much slower with one message at a time, and no faster with
         # eight in flight.
         for response, transport in list(self._subscribers.items()):
-            if transport.get_write_buffer_size() > QUEUE_BYTES:
+            if transport.get_write_buffer_size() > _QUEUE:
                 del self._subscribers[response]
                 transport.abort()
                 continue
@@ -82,24 +87,32 @@ class _FanOut:
 class _Channel(_FanOut):
     def __init__(self) -> None:
         super().__init__()
-        self._history = History()
+        self._ids = Events(secrets.token_hex(8))  # random: an id from before a restart is unknown
+        self._latest: deque[bytes] = deque(maxlen=HISTORY)
+        self._count = 0
 
     async def welcome(self, request: web.Request, response: web.StreamResponse) -> None:
-        seen = self._history.seen(request.headers.get("Last-Event-ID"))
-        while page := self._history.page(seen):
+        epoch, _, number = request.headers.get("Last-Event-ID", "").partition("-")
+        seen = self._count
+        if epoch == self._ids.epoch and number.isdecimal():
+            seen = max(int(number), seen - len(self._latest))
+        while (behind := self._count - seen) > 0:
+            if behind > HISTORY:
+                msg = "the client reads more slowly than events are published"
+                raise ConnectionAbortedError(msg)
+            page = list(self._latest)[-behind:][:_PAGE]
             await response.write(b"".join(page))
             seen += len(page)
-        if seen != self._history.feed.count:
-            msg = "the client reads more slowly than events are published"
-            raise ConnectionAbortedError(msg)
 
     async def publish(self, request: web.Request) -> web.Response:
-        await self.send(self._history.publish(await request.read()))
+        self._count += 1
+        self._latest.append(self._ids.event(self._count, await request.read()))
+        await self.send(self._latest[-1])
         return web.Response(status=204)
 
 
 if __name__ == "__main__":
-    _app = web.Application(client_max_size=QUEUE_BYTES)
+    _app = web.Application(client_max_size=_QUEUE)
     _app.router.add_get("/twelve", _twelve)
     _app.router.add_get("/many", _many)
     for _prefix, _fan_out in (("", _FanOut()), ("/channel", _Channel())):

@@ -1,60 +1,88 @@
 """
-The ASGI servers: plain ASGI, Starlette or sse-starlette, on uvicorn or granian, with uvloop.
+The ASGI servers: Starlette on uvicorn, and plain ASGI on granian.
 
-The fan-out has a task for each subscriber: a loop that awaits one subscriber after the other would
-let one slow client delay all others.
+Both share a fan-out in plain ASGI, with a task for each subscriber: a loop that awaits one
+subscriber after the other would let one slow client delay all others.
 """
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import uvloop
 
 from benchmarks.message import MEDIA_TYPE, MESSAGE
 from benchmarks.servers import BACKLOG, HOST
-from benchmarks.servers.history import Feed
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+_Message: TypeAlias = MutableMapping[str, Any]
+_Receive: TypeAlias = Callable[[], Awaitable[_Message]]
+_Send: TypeAlias = Callable[[_Message], Awaitable[None]]
+_Application: TypeAlias = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
+_QUEUE: Final = 64  # messages kept for a slow subscriber
 _TYPE = (b"content-type", MEDIA_TYPE.encode())
-_feed: Feed[bytes] = Feed()
 
 
-async def _start(send: Send, status: int, *headers: tuple[bytes, bytes]) -> None:
+class _Feed:
+    """
+    The last messages, kept once for all subscribers.
+
+    A subscriber that does not read blocks only its own task, and ends when it falls too far behind.
+    A bounded queue for each subscriber does the same, but is larger and no faster.
+    """
+
+    def __init__(self) -> None:
+        self._latest: deque[bytes] = deque(maxlen=_QUEUE)
+        self._more = asyncio.Event()
+        self.count = 0
+
+    def publish(self, message: bytes) -> None:
+        self._latest.append(message)
+        self.count += 1
+        # Each event is set once: a follower that starts to wait now waits for the next message.
+        more, self._more = self._more, asyncio.Event()
+        more.set()
+
+    async def follow(self, seen: int) -> AsyncIterator[bytes]:
+        while (behind := self.count - seen) <= _QUEUE:
+            if behind:
+                seen += 1
+                yield self._latest[-behind]
+            else:
+                await self._more.wait()
+
+
+_feed = _Feed()
+
+
+async def _start(send: _Send, status: int, *headers: tuple[bytes, bytes]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
 
 
-async def _send_message(send: Send, message: bytes) -> None:
+async def _send_message(send: _Send, message: bytes) -> None:
     await send({"type": "http.response.body", "body": message, "more_body": True})
 
 
-async def _end(send: Send) -> None:
+async def _end(send: _Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_messages(send: Send, number: int) -> None:
+async def _send_messages(send: _Send, number: int) -> None:
     await _start(send, 200, _TYPE)
     for _ in range(number):
         await _send_message(send, MESSAGE)
     await _end(send)
 
 
-async def _send_feed(messages: AsyncIterator[bytes], send: Send) -> None:
+async def _send_feed(messages: AsyncIterator[bytes], send: _Send) -> None:
     async for message in messages:
         await _send_message(send, message)
     await _end(send)
 
 
-async def subscribe(_: Message, receive: Receive, send: Send) -> None:
-    """
-    Send the first message, then everything that is published.
-    """
+async def _subscribe(_: _Message, receive: _Receive, send: _Send) -> None:
     await _start(send, 200, _TYPE)
     published = _feed.follow(_feed.count)
     await _send_message(send, MESSAGE)
@@ -66,10 +94,7 @@ async def subscribe(_: Message, receive: Receive, send: Send) -> None:
         sending.cancel()
 
 
-async def publish(_: Message, receive: Receive, send: Send) -> None:
-    """
-    Send the body of the request to every subscriber.
-    """
+async def _publish(_: _Message, receive: _Receive, send: _Send) -> None:
     whole, more = b"", True
     while more:
         part = await receive()
@@ -80,42 +105,53 @@ async def publish(_: Message, receive: Receive, send: Send) -> None:
     await _end(send)
 
 
-async def app(scope: Message, receive: Receive, send: Send) -> None:
-    """
-    An application without a framework.
-    """
+async def _plain(scope: _Message, receive: _Receive, send: _Send) -> None:
     path = scope["path"]
     if path == "/twelve":
         await _send_messages(send, 12)
     elif path == "/many":
         await _send_messages(send, int(scope["query_string"].removeprefix(b"n=")))
     elif path == "/subscribe":
-        await subscribe(scope, receive, send)
+        await _subscribe(scope, receive, send)
     elif path == "/publish":
-        await publish(scope, receive, send)
+        await _publish(scope, receive, send)
     else:
         await _start(send, 404, (b"content-length", b"0"))
         await _end(send)
 
 
-def _on_uvicorn(application: Application, port: int) -> None:
+def _starlette() -> _Application:
+    # granian works without these.
+    from starlette.applications import Starlette  # noqa: PLC0415 - see above
+    from starlette.requests import Request  # noqa: PLC0415 - see above
+    from starlette.responses import StreamingResponse  # noqa: PLC0415 - see above
+    from starlette.routing import Route  # noqa: PLC0415 - see above
+
+    async def messages(number: int) -> AsyncIterator[bytes]:
+        for _ in range(number):
+            yield MESSAGE
+
+    async def twelve(_: Request) -> StreamingResponse:
+        return StreamingResponse(messages(12), media_type=MEDIA_TYPE)
+
+    async def many(request: Request) -> StreamingResponse:
+        number = int(request.query_params["n"])
+        return StreamingResponse(messages(number), media_type=MEDIA_TYPE)
+
+    app = Starlette(routes=[Route("/twelve", twelve), Route("/many", many)])
+    app.router.default = _plain  # the fan-out, without the tasks of a `StreamingResponse`
+    return app
+
+
+def _on_uvicorn(application: _Application, port: int) -> None:
     import uvicorn  # noqa: PLC0415 - granian works without
 
-    uvicorn.run(
-        application,
-        host=HOST,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_level="critical",
-        access_log=False,
-        backlog=BACKLOG,
-    )
+    options: dict[str, Any] = {"ws": "none", "lifespan": "off", "log_level": "critical"}
+    options |= {"loop": "uvloop", "http": "httptools", "access_log": False}
+    uvicorn.run(application, host=HOST, port=port, backlog=BACKLOG, **options)
 
 
-def _on_granian(application: Application, port: int) -> None:
+def _on_granian(application: _Application, port: int) -> None:
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415 - uvicorn works without
     from granian.server.embed import Server  # noqa: PLC0415 - as above
 
@@ -136,7 +172,7 @@ def _on_granian(application: Application, port: int) -> None:
 
 
 if __name__ == "__main__":
-    _name = sys.argv[2]
-    _module = {"granian": "asgi", "sse_starlette": "sse_starlette_"}.get(_name, "starlette_")
-    _serve = _on_granian if "granian" in _name else _on_uvicorn
-    _serve(import_module(f"benchmarks.servers.{_module}").app, int(sys.argv[1]))
+    if sys.argv[2] == "granian":
+        _on_granian(_plain, int(sys.argv[1]))
+    else:
+        _on_uvicorn(_starlette(), int(sys.argv[1]))

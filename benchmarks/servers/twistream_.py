@@ -10,7 +10,7 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, VALUE
-from benchmarks.servers.site import Publish, count, serve
+from benchmarks.servers.twisted_ import Publish, count, reactor, serve
 from twistream import Context, Hub, StopStream, StreamResource
 
 
@@ -72,12 +72,6 @@ async def _sse_send(ctx: Context) -> None:
         await events.send(TEXT)
 
 
-def _twelve(ctx: Context) -> Iterator[bytes]:
-    ctx.content_type(MEDIA_TYPE)
-    for _ in range(12):
-        yield MESSAGE
-
-
 def _channel(hub: Hub) -> Resource:
     """
     A channel with subscribers, and two channels without.
@@ -107,28 +101,34 @@ def _channel(hub: Hub) -> Resource:
 
 
 def _add_fan_out(root: Resource) -> None:
-    from benchmarks.servers.internals import Members  # noqa: PLC0415 - see the call
+    """
+    Add the fan-out of the bytes that other servers send. A channel would add ids.
+    """
+    # No other benchmark uses private parts of twistream.
+    from twistream.server.broadcast import Broadcast  # noqa: PLC0415 - see the call
+    from twistream.wire.frames import Frame  # noqa: PLC0415 - see the call
 
-    members = Members()
+    broadcast = Broadcast(reactor)
 
     async def subscribe(ctx: Context) -> None:
         ctx.content_type(MEDIA_TYPE)
-        members.add(ctx)
+        broadcast.add(ctx._response)  # noqa: SLF001 - what channels do one layer below
         ctx.write(MESSAGE)
         ctx.flush()
         await ctx.done()
 
     root.putChild(b"subscribe", StreamResource(subscribe))
-    root.putChild(b"publish", Publish(members.send))
+    root.putChild(b"publish", Publish(lambda message: broadcast.send(Frame(message))))
 
 
 if __name__ == "__main__":
     _root = Resource()
     for _form in (
         *(_flush, _stream_writer, _stream_writer_async, _generator, _async_generator),
-        *(_json_line, _sse_send, _twelve),
+        *(_json_line, _sse_send),
     ):
         _root.putChild(_form.__name__.strip("_").encode(), StreamResource(_form))
+    _root.putChild(b"twelve", StreamResource(_generator))
     _root.putChild(b"many", StreamResource(_generator))
     _root.putChild(b"channel", _channel(Hub()))
     # Another checkout may keep its internals elsewhere. Everything else can still be compared.

@@ -17,7 +17,7 @@ const buffered = 64
 var message = []byte("data: " + strings.Repeat("x", 92) + "\n\n")
 
 var (
-	lock        sync.RWMutex
+	lock        sync.Mutex
 	subscribers = make(map[chan []byte]struct{})
 )
 
@@ -38,10 +38,7 @@ func send(w http.ResponseWriter, flusher http.Flusher, message []byte) bool {
 
 func sendMany(w http.ResponseWriter, number int) {
 	flusher := start(w)
-	for ; number > 0; number-- {
-		if !send(w, flusher, message) {
-			return
-		}
+	for ; number > 0 && send(w, flusher, message); number-- {
 	}
 }
 
@@ -50,11 +47,7 @@ func twelve(w http.ResponseWriter, _ *http.Request) {
 }
 
 func many(w http.ResponseWriter, r *http.Request) {
-	number, err := strconv.Atoi(r.URL.Query().Get("n"))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+	number, _ := strconv.Atoi(r.URL.Query().Get("n"))
 	sendMany(w, number)
 }
 
@@ -78,39 +71,22 @@ func subscribe(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// disconnect ends the stream of a slow subscriber after its queued messages.
-func disconnect(messages chan []byte) {
-	lock.Lock()
-	defer lock.Unlock()
-	if _, found := subscribers[messages]; found {
-		delete(subscribers, messages)
-		close(messages)
-	}
-}
-
 func publish(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		http.Error(w, "only POST", http.StatusMethodNotAllowed)
-		return
-	}
 	message, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
 	// Writing to all of them here is no faster, and one of them could block the others.
-	var slow []chan []byte
-	lock.RLock()
+	lock.Lock()
 	for messages := range subscribers {
 		select {
 		case messages <- message:
-		default:
-			slow = append(slow, messages)
+		default: // a slow subscriber: its stream ends after the queued messages
+			delete(subscribers, messages)
+			close(messages)
 		}
 	}
-	lock.RUnlock()
-	for _, messages := range slow {
-		disconnect(messages)
-	}
+	lock.Unlock()
 	w.WriteHeader(http.StatusNoContent)
 }
 
