@@ -59,20 +59,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Run the command line, and return the exit status.
-
-    Args:
-        arguments: Arguments to use instead of those of the process.
+    Run the command line, or other arguments, and return the exit status.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     folder = options.out or (BUILD if options.quick or options.against else _FOLDER)
     if options.report:
-        try:
-            results = Results.load(options.report)
-        except (OSError, ValueError) as err:
-            parser.error(f"argument --report: {err}")
-        _write(results, folder)
+        _write(Results.load(options.report), options.out or options.report.parent)
         return 0
     servers = [SERVERS[name] for name in options.servers or SERVERS]
     if options.against:

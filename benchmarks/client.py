@@ -1,7 +1,7 @@
 """
 The blocking client: it checks every byte that a server sends, before anything is measured.
 
-A server that joins or splits messages does different work, so it gets no figures.
+A server that joins or splits messages does different work, so `NotMeasuredError` is raised.
 """
 
 import re
@@ -27,8 +27,7 @@ def request(path: str, body: bytes | None = None, *, last_event_id: str | None =
 
 def check_status(head: bytes, status: int) -> None:
     """
-    Raises:
-        NotMeasuredError: The head of a response has another status.
+    Raise `NotMeasuredError` if the head of a response has another status.
     """
     if not head.startswith(b"HTTP/1.1 %d " % status):
         msg = f"the server answered {head[:60]!r}, where {status} was expected"
@@ -146,9 +145,6 @@ class Client:
 def check_response(process: ServerProcess, path: str, message: bytes, number: int) -> None:
     """
     Request a response of `number` messages twice on one connection, and check each byte.
-
-    Raises:
-        NotMeasuredError: The response is different.
     """
     with closing(Client(process)) as client:
         for _ in range(2):
@@ -162,9 +158,6 @@ def fill_channel(process: ServerProcess) -> tuple[Events, int]:
 
     Returns:
         The events of the channel, and the number of the last one.
-
-    Raises:
-        NotMeasuredError: The subscriber received something else.
     """
     with closing(Client(process)) as subscriber, closing(Client(process)) as publisher:
         subscriber.get("/channel/subscribe")

@@ -47,10 +47,8 @@ class Fanout:
             expected: The chunk of each published message.
         """
         self._process = process
-        self._subscribe = subscribe
-        self._first = first
-        self._publish = publish
-        self._expected = expected
+        self._subscribe, self._first = subscribe, first
+        self._publish, self._expected = publish, expected
         self._poller = select.epoll()
         # All by file number: connections, how to receive, bytes after the first message, and
         # complete messages.
@@ -88,10 +86,7 @@ class Fanout:
 
     def open(self, count: int) -> None:
         """
-        Open `count` more subscribers.
-
-        Raises:
-            NotMeasuredError: A stream does not start with the first message in its own chunk.
+        Open `count` more subscribers, and check their first message.
         """
         for start in range(0, count, _BATCH):
             clients = [Client(self._process) for _ in range(min(count - start, _BATCH))]
@@ -113,10 +108,8 @@ class Fanout:
         bursts, and a window of a fixed length would cut one.
 
         Returns:
-            The values for the results.
-
-        Raises:
-            NotMeasuredError: A subscriber received something else, or a connection was lost.
+            The values for the results. If a subscriber receives something else, or a connection is
+            lost, `NotMeasuredError` is raised.
         """
         self._allowed, self._more_allowed = self._done + in_flight, 1
         self._run_until_done(clock() + warm_up)
@@ -137,9 +130,7 @@ class Fanout:
 
     def paced(self, rate: float, count: int) -> dict[str, float]:
         """
-        Publish `count` messages, `rate` a second, however long each of them takes.
-
-        Returns and raises the same as `closed`.
+        Publish `count` messages, `rate` a second, however long each of them takes. See `closed`.
         """
         self._latencies = array("d")
         with using(self._process) as use:

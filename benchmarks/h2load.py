@@ -37,10 +37,7 @@ def measure(  # noqa: PLR0913 - the numbers have names where this is called
         units: How many of them.
 
     Returns:
-        The values for the results.
-
-    Raises:
-        NotMeasuredError: A response failed or had another size, or h2load is not installed.
+        The values for the results. `NotMeasuredError` is raised if a response has another size.
     """
     requests, seconds, use, times = _run(process, path, connections, connections, size)
     # The first run includes what a server does only once, so its rate is too low to plan with.

@@ -23,15 +23,10 @@ TIMEOUT: Final = 20.0  # seconds that a server may take to start, or to send any
 
 class ServerProcess:
     """
-    A running server. See `serving`.
-
-    Attributes:
-        server: The server.
-        port: The port of `HOST` that it listens on.
+    A running server, on a `port` of `HOST`. See `serving`.
     """
 
     def __init__(self, server: Server, output: IO[bytes]) -> None:
-        self.server = server
         with socket.create_server((HOST, 0)) as free:
             self.port: int = free.getsockname()[1]
         self._output = output
@@ -57,16 +52,13 @@ class ServerProcess:
     def wait_until_ready(self) -> None:
         """
         Wait for an answer. A server may accept connections before it can answer.
-
-        Raises:
-            NotMeasuredError: The server ended, or does not answer.
         """
         limit = time.monotonic() + TIMEOUT
         while time.monotonic() < limit:
             self.check_alive()
             with suppress(OSError), self.connect() as probe:
                 probe.sendall(f"GET /none HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-                if probe.recv(1):
+                if probe.recv(65536):
                     return
             time.sleep(0.02)
         msg = f"the server did not answer within {TIMEOUT:.0f} s{self._last_line()}"
@@ -82,8 +74,7 @@ class ServerProcess:
 
     def check_alive(self) -> None:
         """
-        Raises:
-            NotMeasuredError: The server has ended.
+        Raise `NotMeasuredError` if the server has ended.
         """
         status = self._process.poll()
         if status is not None:
@@ -92,10 +83,7 @@ class ServerProcess:
 
     def lost(self, error: BaseException | None = None) -> NoReturn:
         """
-        Report a connection that ended too early.
-
-        Raises:
-            NotMeasuredError: Always. If the server has ended, the message says how.
+        Raise `NotMeasuredError` for a connection that ended too early, or a server that did.
         """
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
@@ -105,10 +93,7 @@ class ServerProcess:
 
     def receive(self, sock: socket.socket) -> bytes:
         """
-        Receive at least one byte.
-
-        Raises:
-            NotMeasuredError: The connection is closed, or nothing arrives in time.
+        Receive at least one byte, or raise `NotMeasuredError`.
         """
         try:
             data = sock.recv(256 * 1024)
@@ -118,9 +103,8 @@ class ServerProcess:
 
     def _last_line(self) -> str:
         self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").split("\n")
-        printed = [line.strip() for line in lines if line.strip()]
-        return f": {printed[-1]}" if printed else ""
+        printed = self._output.read().decode(errors="replace").strip()
+        return f": {printed.splitlines()[-1]}" if printed else ""
 
     def cpu(self) -> float:
         """
@@ -143,10 +127,7 @@ class ServerProcess:
 @contextmanager
 def serving(server: Server) -> Iterator[ServerProcess]:
     """
-    Run a server.
-
-    Raises:
-        NotMeasuredError: It does not start.
+    Run a server, or raise `NotMeasuredError` if it does not start.
     """
     with tempfile.TemporaryFile() as output:
         process = ServerProcess(server, output)

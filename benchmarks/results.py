@@ -23,22 +23,14 @@ class Results:
 
     A figure has a name, such as ``fanout-1000-eight``, and several values. The name of a value is
     its title in tables, with the unit. The first value is the one that servers are compared by.
-
-    Attributes:
-        machine: The machine, in words.
-        settings: How much was measured.
-        servers: Title and versions of each server, in the order of tables.
-        cautions: Why figures may be wrong.
-        errors: Why figures are missing.
-        figures: Round, figure, server and values.
     """
 
     machine: dict[str, str] = field(factory=dict)
     settings: dict[str, Any] = field(factory=dict)
-    servers: dict[str, dict[str, Any]] = field(factory=dict)
-    cautions: list[str] = field(factory=list)
-    errors: list[str] = field(factory=list)
-    figures: list[dict[str, Any]] = field(factory=list)
+    servers: dict[str, dict[str, Any]] = field(factory=dict)  # titles and versions, in order
+    cautions: list[str] = field(factory=list)  # why figures may be wrong
+    errors: list[str] = field(factory=list)  # why figures are missing
+    figures: list[dict[str, Any]] = field(factory=list)  # round, figure, server and values
 
     def put(self, number: int, figure: str, server: str, values: Mapping[str, float]) -> None:
         """
@@ -101,13 +93,5 @@ class Results:
     def load(cls, path: Path) -> Self:
         """
         Read a file.
-
-        Raises:
-            OSError: It cannot be read.
-            ValueError: It is not a file of results.
         """
-        try:
-            return cls(**json.loads(path.read_text()))
-        except TypeError as err:
-            msg = f"not results of these benchmarks: {err}"
-            raise ValueError(msg) from err
+        return cls(**json.loads(path.read_text()))

@@ -9,6 +9,7 @@ import gc
 import resource
 import sys
 from collections.abc import Collection, Sequence
+from subprocess import SubprocessError
 
 from attrs import asdict
 
@@ -62,7 +63,7 @@ def _prepare(results: Results, server: Server, only: Collection[str]) -> bool:
         return False
     try:
         versions = server.prepare()
-    except (OSError, RuntimeError) as err:
+    except (ImportError, OSError, SubprocessError) as err:
         results.errors.append(f"{server.name} was left out: {err}")
         return False
     results.servers[server.name] = {"title": server.title, "versions": versions}

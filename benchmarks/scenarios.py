@@ -42,22 +42,14 @@ Figures: TypeAlias = Iterator[tuple[str, Values]]
 class Settings:
     """
     How much is measured.
-
-    Attributes:
-        rounds: How often each server is measured.
-        duration: Seconds of each measurement.
-        sizes: Numbers of subscribers.
-        connections: Connections of ``twelve``.
-        many: Messages of one long response.
-        publishes: Publishes for each request of ``publish``: at least a whole history.
     """
 
     rounds: int = 5
-    duration: float = 2.0
-    sizes: tuple[int, ...] = (100, 1_000, 10_000)
-    connections: int = 64
-    many: int = 200_000
-    publishes: int = 2_000
+    duration: float = 2.0  # seconds of each measurement
+    sizes: tuple[int, ...] = (100, 1_000, 10_000)  # subscribers
+    connections: int = 64  # of `twelve`
+    many: int = 200_000  # messages of one long response
+    publishes: int = 2_000  # for each request of `publish`: at least a whole history
 
     @property
     def warm_up(self) -> float:
@@ -115,8 +107,8 @@ def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
 
 
 def _subscribers(process: ServerProcess) -> Fanout:
-    subscribe, publish = request("/subscribe"), request("/publish", MESSAGE)
-    return Fanout(process, subscribe, CHUNK, publish, repeat(CHUNK))
+    paths = request("/subscribe"), CHUNK, request("/publish", MESSAGE)
+    return Fanout(process, *paths, repeat(CHUNK))
 
 
 def _memory(process: ServerProcess, settings: Settings, _: str) -> Figures:
@@ -177,12 +169,7 @@ def _replay(process: ServerProcess, settings: Settings, _: str) -> Figures:
 
 class Scenario(NamedTuple):
     """
-    A scenario.
-
-    Attributes:
-        words: What is measured.
-        measure: Has a server do one part, and returns each figure as soon as it is known.
-        parts: The parts for these settings. Each is done by a new process.
+    What is measured, how one part of it is measured, and the names of the parts.
     """
 
     words: str
@@ -196,14 +183,10 @@ SCENARIOS: Final = {
     "twelve": Scenario("responses of 12 messages, on 64 connections", _twelve),
     "many": Scenario("one response of 200,000 messages", _many),
     "fanout": Scenario(
-        "deliveries to 100, 1,000 and 10,000 subscribers",
-        _fan_out,
-        lambda settings: map(str, settings.sizes),
+        "deliveries to 100, 1,000 and 10,000 subscribers", _fan_out, lambda s: map(str, s.sizes)
     ),
     "channel": Scenario(
-        "deliveries to 1,000 subscribers of a channel",
-        _channel,
-        lambda settings: [str(settings.sizes[1])],
+        "deliveries to 1,000 subscribers of a channel", _channel, lambda s: [str(s.sizes[1])]
     ),
     "replay": Scenario("replays of 1,000 events of a channel", _replay),
     "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),

@@ -25,21 +25,13 @@ async def _started(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _send_messages(request: web.Request, number: int) -> web.StreamResponse:
+async def _messages(request: web.Request) -> web.StreamResponse:
     response = await _started(request)
     with suppress(ConnectionError):  # the client may disconnect
-        for _ in range(number):
+        for _ in range(int(request.query.get("n", 12))):
             await response.write(MESSAGE)
         await response.write_eof()
     return response
-
-
-async def _twelve(request: web.Request) -> web.StreamResponse:
-    return await _send_messages(request, 12)
-
-
-async def _many(request: web.Request) -> web.StreamResponse:
-    return await _send_messages(request, int(request.query["n"]))
 
 
 class _FanOut:
@@ -113,8 +105,8 @@ class _Channel(_FanOut):
 
 if __name__ == "__main__":
     _app = web.Application(client_max_size=_QUEUE)
-    _app.router.add_get("/twelve", _twelve)
-    _app.router.add_get("/many", _many)
+    _app.router.add_get("/twelve", _messages)
+    _app.router.add_get("/many", _messages)
     for _prefix, _fan_out in (("", _FanOut()), ("/channel", _Channel())):
         _app.router.add_get(f"{_prefix}/subscribe", _fan_out.subscribe)
         _app.router.add_post(f"{_prefix}/publish", _fan_out.publish)

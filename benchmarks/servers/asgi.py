@@ -69,24 +69,16 @@ async def _end(send: _Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_messages(send: _Send, number: int) -> None:
-    await _start(send, 200, _TYPE)
-    for _ in range(number):
-        await _send_message(send, MESSAGE)
-    await _end(send)
+async def _subscribe(receive: _Receive, send: _Send) -> None:
+    async def send_published() -> None:
+        async for message in published:
+            await _send_message(send, message)
+        await _end(send)
 
-
-async def _send_feed(messages: AsyncIterator[bytes], send: _Send) -> None:
-    async for message in messages:
-        await _send_message(send, message)
-    await _end(send)
-
-
-async def _subscribe(_: _Message, receive: _Receive, send: _Send) -> None:
     await _start(send, 200, _TYPE)
     published = _feed.follow(_feed.count)
     await _send_message(send, MESSAGE)
-    sending = asyncio.create_task(_send_feed(published, send))
+    sending = asyncio.create_task(send_published())
     try:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -94,27 +86,26 @@ async def _subscribe(_: _Message, receive: _Receive, send: _Send) -> None:
         sending.cancel()
 
 
-async def _publish(_: _Message, receive: _Receive, send: _Send) -> None:
-    whole, more = b"", True
-    while more:
-        part = await receive()
+async def _publish(receive: _Receive, send: _Send) -> None:
+    whole = b""
+    while (part := await receive())["more_body"]:
         whole += part["body"]
-        more = part["more_body"]
-    _feed.publish(whole)
+    _feed.publish(whole + part["body"])
     await _start(send, 204)
     await _end(send)
 
 
 async def _plain(scope: _Message, receive: _Receive, send: _Send) -> None:
     path = scope["path"]
-    if path == "/twelve":
-        await _send_messages(send, 12)
-    elif path == "/many":
-        await _send_messages(send, int(scope["query_string"].removeprefix(b"n=")))
+    if path in ("/twelve", "/many"):
+        await _start(send, 200, _TYPE)
+        for _ in range(int(scope["query_string"].removeprefix(b"n=") or 12)):
+            await _send_message(send, MESSAGE)
+        await _end(send)
     elif path == "/subscribe":
-        await _subscribe(scope, receive, send)
+        await _subscribe(receive, send)
     elif path == "/publish":
-        await _publish(scope, receive, send)
+        await _publish(receive, send)
     else:
         await _start(send, 404, (b"content-length", b"0"))
         await _end(send)
@@ -131,14 +122,11 @@ def _starlette() -> _Application:
         for _ in range(number):
             yield MESSAGE
 
-    async def twelve(_: Request) -> StreamingResponse:
-        return StreamingResponse(messages(12), media_type=MEDIA_TYPE)
-
-    async def many(request: Request) -> StreamingResponse:
-        number = int(request.query_params["n"])
+    async def respond(request: Request) -> StreamingResponse:
+        number = int(request.query_params.get("n", 12))
         return StreamingResponse(messages(number), media_type=MEDIA_TYPE)
 
-    app = Starlette(routes=[Route("/twelve", twelve), Route("/many", many)])
+    app = Starlette(routes=[Route("/twelve", respond), Route("/many", respond)])
     app.router.default = _plain  # the fan-out, without the tasks of a `StreamingResponse`
     return app
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from attrs import define
 from twisted.internet import reactor as _reactor
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.web.http import Request as HTTPRequest
@@ -127,15 +128,11 @@ class _FanOut:
 
 
 @implementer(IPushProducer)
+@define(eq=False)
 class _Subscriber:
-    __slots__ = ("_paused", "_request", "_subscribers")
-
-    def __init__(
-        self, request: Request, subscribers: dict[Request, None], paused: dict[Request, None]
-    ) -> None:
-        self._request = request
-        self._subscribers = subscribers
-        self._paused = paused
+    _request: Request
+    _subscribers: dict[Request, None]
+    _paused: dict[Request, None]
 
     def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
         self._paused[self._request] = None

@@ -21,9 +21,9 @@ async def _flush(ctx: Context) -> None:
         await ctx.flush()
 
 
-async def _stream_writer(ctx: Context) -> None:
-    ctx.content_type(MEDIA_TYPE)
+def _writer(ctx: Context) -> Callable[[Context], None]:
     left = count(ctx.request)
+    ctx.content_type(MEDIA_TYPE)
 
     def write(ctx: Context) -> None:
         nonlocal left
@@ -32,19 +32,18 @@ async def _stream_writer(ctx: Context) -> None:
         left -= 1
         ctx.write(MESSAGE)
 
-    await ctx.stream_writer(write)
+    return write
+
+
+async def _stream_writer(ctx: Context) -> None:
+    await ctx.stream_writer(_writer(ctx))
 
 
 async def _stream_writer_async(ctx: Context) -> None:
-    ctx.content_type(MEDIA_TYPE)
-    left = count(ctx.request)
+    writer = _writer(ctx)
 
     async def write(ctx: Context) -> None:
-        nonlocal left
-        if not left:
-            raise StopStream
-        left -= 1
-        ctx.write(MESSAGE)
+        writer(ctx)
 
     await ctx.stream_writer(write)
 
@@ -81,22 +80,22 @@ def _channel(hub: Hub) -> Resource:
     async def subscribe(ctx: Context) -> None:
         await ctx.sse(ping=None).subscribe(events)
 
-    def publisher(name: str, value: Any) -> Callable[[Context], Iterator[bytes]]:
+    def publish(name: str, value: Any) -> StreamResource:
         unheard = hub.channel(name, history=HISTORY)
 
-        def publish(ctx: Context) -> Iterator[bytes]:
+        def respond(ctx: Context) -> Iterator[bytes]:
             for _ in range(count(ctx.request)):
                 unheard.publish(value)
             ctx.content_type(MEDIA_TYPE)
             yield MESSAGE
 
-        return publish
+        return StreamResource(respond)
 
     root = Resource()
     root.putChild(b"subscribe", StreamResource(subscribe))
     root.putChild(b"publish", Publish(lambda text: events.publish(text.decode())))
-    root.putChild(b"text", StreamResource(publisher("text", PUBLISHED.decode())))
-    root.putChild(b"json", StreamResource(publisher("json", VALUE)))
+    root.putChild(b"text", publish("text", PUBLISHED.decode()))
+    root.putChild(b"json", publish("json", VALUE))
     return root
 
 

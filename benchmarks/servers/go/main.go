@@ -36,19 +36,14 @@ func send(w http.ResponseWriter, flusher http.Flusher, message []byte) bool {
 	return true
 }
 
-func sendMany(w http.ResponseWriter, number int) {
+func messages(w http.ResponseWriter, r *http.Request) {
+	number, err := strconv.Atoi(r.URL.Query().Get("n"))
+	if err != nil {
+		number = 12
+	}
 	flusher := start(w)
 	for ; number > 0 && send(w, flusher, message); number-- {
 	}
-}
-
-func twelve(w http.ResponseWriter, _ *http.Request) {
-	sendMany(w, 12)
-}
-
-func many(w http.ResponseWriter, r *http.Request) {
-	number, _ := strconv.Atoi(r.URL.Query().Get("n"))
-	sendMany(w, number)
 }
 
 func subscribe(w http.ResponseWriter, r *http.Request) {
@@ -91,8 +86,8 @@ func publish(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
-	http.HandleFunc("/twelve", twelve)
-	http.HandleFunc("/many", many)
+	http.HandleFunc("/twelve", messages)
+	http.HandleFunc("/many", messages)
 	http.HandleFunc("/subscribe", subscribe)
 	http.HandleFunc("/publish", publish)
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
