@@ -105,7 +105,7 @@ class ResponseWriter:
         self.buffered = 0
         self._pending_since: float | None = None
         self.waits: Waits | None = None
-        self._drain: Gate | None = None  # Until somebody waits for a full connection to drain.
+        self._drain: Gate | None = None  # Until a flush waits for a full connection.
         self._share = Share(turn)
         self._boundary: Boundary | None = None
         self._pushed = False
@@ -384,7 +384,7 @@ class ResponseWriter:
             room.measure(self)
             if room.left < room.limit // 2:
                 return room.wait(self, self._ensure_waits(), self._turn.clock)
-        # A transport that shows nothing gets a turn, because it may not report that it is full.
+        # A transport without a socket may not report that it is full, so give it a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
