@@ -67,10 +67,13 @@ RULES = [
     Rule(
         "the last name holds", b"event: b\nevent: story\ndata: a\n\n", [Event("a", event="story")]
     ),
-    Rule("an empty name is the default", b"event:\ndata: a\n\n", [Event("a", event="")]),
     Rule(
-        "an empty name after another", b"event: story\nevent\ndata: a\n\n", [Event("a", event="")]
+        "an empty name is none",
+        b"event:\ndata: a\n\nevent: \ndata: b\n\n",
+        [Event("a"), Event("b")],
     ),
+    Rule("a name of one space", b"event:  \ndata: a\n\n", [Event("a", event=" ")]),
+    Rule("an empty name after another", b"event: story\nevent\ndata: a\n\n", [Event("a")]),
     Rule(
         "a name is of one event",
         b"event: story\ndata: a\n\ndata: b\n\n",
@@ -135,6 +138,14 @@ RULES = [
     Rule("what breaks off", b"data: \xe2\x82\ndata: \xf0\x9f\x98a\n\n", [Event("\ufffd\n\ufffda")]),
     Rule("what is too high", b"data: \xf4\x90\x80\x80\n\n", [Event("\ufffd" * 4)]),
     Rule("what is too long", b"data: \xf0\x80\x80\x80\n\n", [Event("\ufffd" * 4)]),
+    Rule(
+        "NUL in a name is of the name",
+        b"data\0: a\n\0data: b\nid\0: 1\nda-ta: c\ndata_d\ndata: e\n\n",
+        [Event("e")],
+    ),
+    Rule("a long comment", b":%b\ndata: a\n\n" % (b"x" * 10_000), [Event("a")]),
+    Rule("an empty retry in an event", b"retry\ndata: a\n\n", [Event("a")]),
+    Rule("an empty id at the start", b"id\ndata: a\n\n", [Event("a", id="")]),
     Rule("no UTF-8 in a name", b"dat\xe1: a\n\xffdata: b\ndata\xff: c\n\n", []),
 ]
 """

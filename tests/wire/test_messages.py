@@ -63,9 +63,15 @@ class EncodedTests(SynchronousTestCase):
             ({"a": [1, "x"]}, b'{"a":[1,"x"]}'),
             (["a\nb"], b'["a\\nb"]'),
             (True, b"true"),
-            (b"bytes", b'"Ynl0ZXM="'),
+            ({"a": b"bytes"}, b'{"a":"Ynl0ZXM="}'),
         ):
             self.assertEqual(encoded(data), expected)
+
+    def test_bytes_are_refused_with_what_to_do_instead(self) -> None:
+        for wrong in (b"", b"bytes", bytearray(b"bytes"), memoryview(b"bytes")):
+            kind = type(wrong).__name__
+            with self.assertRaisesRegex(TypeError, rf"not be {kind}: .*\.decode\(\).*ctx\.write"):
+                encoded(wrong)
 
     def test_what_neither_can_hold_is_an_encode_error(self) -> None:
         for wrong in ("a\ud800", ["a\ud800"], object(), float("nan"), {"a": float("inf")}):
@@ -115,7 +121,7 @@ class EventsTests(SynchronousTestCase):
         assert read.data is not None
         if isinstance(value, str):
             text = value.replace("\r\n", "\n").replace("\r", "\n")
-            assert read == ServerSentEvent(text, event=event, id=id_)
+            assert read == ServerSentEvent(text, event=event or None, id=id_)
         else:
             assert json.loads(read.data) == value
 

@@ -113,6 +113,13 @@ class JSONTests(SynchronousTestCase):
     def test_a_line_is_json_and_a_newline(self) -> None:
         self.assertEqual(render.json_line("a\nb"), ("application/jsonl", b'"a\\nb"\n'))
 
+    def test_bytes_are_no_line_but_may_be_in_one(self) -> None:
+        for wrong in (b"a", bytearray(b"a"), memoryview(b"a")):
+            with self.assertRaisesRegex(TypeError, r"\.decode\(\).*ctx\.write\(\)"):
+                render.json_line(wrong)
+        self.assertEqual(render.json_line([b"a"])[1], b'["YQ=="]\n')
+        self.assertEqual(render.json(b"a")[1], b'"YQ=="')
+
 
 class TextTests(SynchronousTestCase):
     """

@@ -84,7 +84,7 @@ def reference(stream: bytes) -> list[tuple[object, ...]]:
             if value[:1] == " ":
                 value = value[1:]
         if field == "event":
-            event = value
+            event = value or None
         elif field == "data":
             data += value + "\n"
         elif field == "id" and "\0" not in value:
@@ -267,13 +267,14 @@ class EncoderTests(SynchronousTestCase):
     @given(EVENTS)
     def test_what_is_sent_is_what_is_read(self, event: ServerSentEvent) -> None:
         data = (event.data or "").replace("\r\n", "\n").replace("\r", "\n")
-        expected = ServerSentEvent(data, event=event.event, id=event.id, retry_ms=event.retry_ms)
+        name = event.event or None
+        expected = ServerSentEvent(data, event=name, id=event.id, retry_ms=event.retry_ms)
         self.assertEqual(EventDecoder().feed(event.encode()), [expected])
 
     @given(st.lists(EVENTS))
     def test_events_do_not_run_into_each_other(self, events: list[ServerSentEvent]) -> None:
         read = EventDecoder().feed(b"".join(event.encode() for event in events))
-        self.assertEqual([e.event for e in read], [e.event for e in events])
+        self.assertEqual([e.event for e in read], [e.event or None for e in events])
         self.assertEqual([e.retry_ms for e in read], [e.retry_ms for e in events])
 
     def test_what_is_read_can_be_sent_again(self) -> None:

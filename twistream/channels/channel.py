@@ -193,7 +193,7 @@ class Channel:
 
         Args:
             data: A str is sent as text; in an event, each line end in it arrives as LF. Any
-                other value is sent as compact JSON.
+                other value is sent as compact JSON, except bytes: decode them first.
             event: The name of the event. A browser handles an event without a name as
                 ``message``.
 
@@ -203,7 +203,7 @@ class Channel:
         Raises:
             ChannelClosed: The channel is closed.
             EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
-            TypeError: The event is not a str.
+            TypeError: The data is bytes-like. The event is not a str.
             ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
         if self._topic.closed:

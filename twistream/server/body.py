@@ -247,7 +247,8 @@ class Body:
         Write one JSON value. Sets the type ``application/json`` if none is set.
 
         Accepts the types of JSON, and what else msgspec accepts: dataclasses, attrs classes,
-        ``msgspec.Struct``, datetimes, UUIDs, decimals, enums, sets and more.
+        ``msgspec.Struct``, datetimes, UUIDs, decimals, enums, sets and more. Bytes become a
+        string in base64.
 
         Returns:
             The number of bytes.
@@ -265,7 +266,8 @@ class Body:
         """
         Write and flush one line of JSON. Sets the type ``application/jsonl`` if none is set.
 
-        Accepts the values that `json` accepts.
+        Accepts the values that `json` accepts, except bytes as the whole value: for those,
+        decode them, or use `write` and `flush`.
 
         Returns:
             Fires when more may be written, like the Deferred of `flush`. Fails with the reason
@@ -277,6 +279,7 @@ class Body:
             EncodeError: JSON cannot represent the value. Nothing is written.
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
+            TypeError: The value is bytes-like. Nothing is written.
         """
         self._write_rendered(render.json_line(value))
         return self._writer.flush()

@@ -37,8 +37,8 @@ class Context(BaseContext):
         The id of the last event, or message of a channel, that the client has received.
 
         From the header ``Last-Event-ID`` (WHATWG HTML 9.2.4), or else from the query,
-        ``?last_event_id=``: a browser cannot set a header on its first request. None if the
-        client sends neither. Bytes that are not UTF-8 are replaced.
+        ``?last_event_id=``: a browser cannot set a header on its first request. The parameters
+        of polyfills, such as ``lastEventId``, are accepted, too. None if the client sends none. Bytes that are not UTF-8 are replaced.
         """
         return last_event_id(self.request)
 

@@ -106,7 +106,7 @@ class EventStream:
 
         Args:
             data: A str is sent unchanged, except that every line ending arrives as LF.
-                Anything else is sent as compact JSON.
+                Anything else is sent as compact JSON, except bytes: decode them first.
             event: The name of the event. A browser uses ``message`` if it is None.
             id: What the client sends as ``Last-Event-ID`` when it reconnects.
             retry: Seconds that the client waits before it reconnects.
@@ -122,7 +122,8 @@ class EventStream:
             EncodeError: JSON or UTF-8 cannot represent the data.
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
-            TypeError: Event or id is not a str, or retry is not a number.
+            TypeError: The data is bytes-like. Event or id is not a str, or retry is not a
+                number.
             ValueError: Event or id contains CR, LF or NUL; or retry is negative, NaN, infinite
                 or over thirty years.
         """

@@ -6,6 +6,7 @@ Channels are in a higher layer. The Protocols `Source` and `Subscription` define
 Layer: server, above `base`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
 from typing import Literal, Protocol, TypeAlias
@@ -31,6 +32,13 @@ OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
+
+_ID_PARAMETER = "last_event_id"
+_POLYFILL_PARAMETER = re.compile(r"(evs_)?last[-_]?event[-_]?id", re.IGNORECASE)
+"""
+Matches the parameters of polyfills for `EventSource`, which cannot set the header, either:
+``lastEventId``, ``Last-Event-ID`` and ``evs_last_event_id``.
+"""
 
 Filter: TypeAlias = Callable[[Message], object]
 """
@@ -263,8 +271,14 @@ def last_event_id(request: Request) -> str | None:
     if header:
         return header.decode("utf-8", "replace")
     query: str = request.uri.decode("latin-1").partition("?")[2]
-    given = parse_qs(query, errors="replace").get("last_event_id") if query else None
-    return given[0] if given else None
+    if not query:
+        return None
+    parameters = parse_qs(query, errors="replace")
+    # A polyfill adds its own parameter when it reconnects, so its id is the newer one.
+    for name, values in parameters.items():
+        if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
+            return values[0]
+    return parameters.get(_ID_PARAMETER, (None,))[0]
 
 
 def _check_sources(sources: Sequence[object]) -> None:

@@ -269,11 +269,13 @@ def encoded(data: object) -> Payload:
 
     Raises:
         EncodeError: JSON or UTF-8 cannot represent the data.
+        TypeError: The data is bytes-like.
     """
     if isinstance(data, str):
         if not data.isascii():
             render.encode_text(data)
         return data
+    render.refuse_bytes(data)
     return render.json(data)[1]
 
 

@@ -47,7 +47,8 @@ def json(value: object) -> Rendered:
 
     In addition to the types of JSON, it supports those of `msgspec`: dataclasses, attrs classes,
     ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs, decimals, enums, sets
-    and bytes (base64).
+    and bytes (base64). Callers that send messages refuse bytes as the whole value first: see
+    `refuse_bytes`.
 
     Raises:
         EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
@@ -71,8 +72,25 @@ def json_line(value: object) -> Rendered:
 
     Raises:
         EncodeError: `json` cannot render the value.
+        TypeError: The value is bytes-like.
     """
+    refuse_bytes(value)
     return "application/jsonl", json(value)[1] + b"\n"
+
+
+def refuse_bytes(value: object) -> None:
+    """
+    Refuse bytes as the whole of a message: JSON would turn them into base64.
+
+    Raises:
+        TypeError: The value is bytes-like.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        msg = (
+            f"a message must not be {type(value).__name__}: send text with .decode(), "
+            "or write a body of bytes with ctx.write()"
+        )
+        raise TypeError(msg)
 
 
 def error_page(error: HTTPError, *, as_html: bool) -> Rendered:

@@ -30,6 +30,7 @@ class ServerSentEvent:
         data: The data. Each CRLF, CR and LF in it arrives as LF. A client does not dispatch an
             event without data.
         event: The name of the event. A client handles an event without a name as ``message``.
+            In a received event, an empty name is None, too.
         id: The ``Last-Event-ID`` with which a client reconnects. The empty string removes it.
             In a received event, it is the last id of the stream; None before the first one.
         retry_ms: The time in milliseconds after which a client reconnects.
@@ -191,7 +192,8 @@ class EventDecoder:
             self._data += value
             self._data += b"\n"
         elif name == b"event":
-            self._event = value
+            # The standard treats an empty name like none.
+            self._event = value or None
         elif name == b"id":
             if b"\0" not in value:
                 self._id = _decode(value)
