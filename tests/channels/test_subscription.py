@@ -247,7 +247,7 @@ class ReplayTests(ChannelTest):
 
         async def feed(ctx: Context) -> None:
             ctx.header("Content-Length", "3")
-            await ctx.sse().subscribe(news)
+            await ctx.sse(ping=None).subscribe(news)
 
         self.client(feed)
         self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
@@ -443,7 +443,7 @@ class FilterTests(ChannelTest):
         self.clock.advance(17)
         self.assertEqual(client.read(), b": ping\nid: %b\n\n" % news.last.encode())
         self.clock.advance(17)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
     def test_it_is_moved_before_the_history_forgets_where_it_was(self) -> None:
         for history in (0, 3, 40):
@@ -662,6 +662,31 @@ class SlowTests(ChannelTest):
                 dropped = policy != "catchup"
                 self.assertEqual([gap["reason"] for gap in slow.gaps], ["dropped"] * dropped)
                 self.assertEqual(slow.numbers, [2] if dropped else [1, 2])
+
+    def test_a_response_that_waits_for_its_client_to_take_its_end_is_not_sent_or_cut(self) -> None:
+        for policy in ("catchup", "disconnect", "latest", "drop"):
+            with self.subTest(policy):
+                news = self.hub.channel(policy, history=10)
+                options: dict[str, Any] = {"max_queued": 50, "on_slow": policy, "detached": True}
+
+                async def handler(
+                    ctx: Context, news: Channel = news, options: dict[str, Any] = options
+                ) -> str:
+                    ctx.sse(ping=None).subscribe(news, **options)
+                    await ctx.sleep(1)
+                    return "the end"
+
+                slow = self.client(StreamResource(handler, clock=self.clock))
+                keeps_up = self.join(news)
+                slow.pause()
+                self.clock.advance(1)
+                self.publish(news, size=100)
+                self.assertEqual(keeps_up.read().numbers, [1])
+                self.assertEqual(news.statistics().cut, 0)
+                slow.resume()
+                response = slow.receive()
+                self.assertTrue(response.complete)
+                self.assertEqual(response.chunks[-1], b"the end")
 
     def test_a_gap_in_one_of_several_channels_names_it(self) -> None:
         red, blue = (self.hub.channel(name) for name in ("red", "blue"))

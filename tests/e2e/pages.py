@@ -134,18 +134,18 @@ def run_curl(commands: Iterable[Command], port: int, folder: Path) -> None:
     streams: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
     try:
         for number, (line, expected) in enumerate(commands):
-            output = folder / f"{number}.txt"
+            output, head = folder / f"{number}.txt", folder / f"{number}.head"
             known = _EPOCH.sub(lambda epoch: epochs.get(epoch[0], epoch[0]), line)
             arguments = shlex.split(known.replace("127.0.0.1:8080", f"127.0.0.1:{port}"))
             with output.open("wb") as file:
                 process = subprocess.Popen(
-                    [program("curl"), "--silent", "--show-error", *arguments[1:]],
+                    [program("curl"), "-sS", "-D", str(head), *arguments[1:]],
                     stdout=file,
                     stderr=file,
                 )
             if "-N" in arguments:
                 streams.append((expected, output, process))
-                until(output.read_bytes, f"{line} prints something")
+                until(partial(_is_written, head), f"{line} is answered")
             else:
                 process.wait(20)
                 assert _fits(expected, output, epochs, whole=True), (line, output.read_text())
@@ -158,6 +158,10 @@ def run_curl(commands: Iterable[Command], port: int, folder: Path) -> None:
         for _, _, process in streams:
             process.kill()
             process.wait()
+
+
+def _is_written(path: Path) -> bool:
+    return path.exists() and bool(path.read_bytes())
 
 
 def _fits(expected: str, output: Path, epochs: dict[str, str], *, whole: bool = False) -> bool:

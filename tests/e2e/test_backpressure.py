@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
+from twisted.internet.task import Clock
 
 from tests.e2e.net import Client, Server, eventually, pause, reactor, serving
 from tests.harness import Response, Responses
@@ -116,14 +117,20 @@ async def test_a_steady_slow_reader_lives() -> None:
             ctx.write(b"x" * 100_000)
             await ctx.flush()
 
-    async with serving(handler, send_timeout=0.6) as server:
+    clock = Clock()  # A second passes when the client has read, however slow the machine is.
+    async with serving(handler, send_timeout=10.0, clock=clock) as server:
         with closing(Reader(server, buffer=100_000)) as client:
-            until = reactor.seconds() + 2.5
-            while reactor.seconds() < until:
+            await eventually(lambda: server.contexts)
+            for _ in range(50):
                 # Far less than the kernel holds: Twisted's own queue stands still.
                 client.read(20_000)
-                await pause(0.05)
+                await pause(0.01)
+                clock.advance(1)
             assert server.contexts[0].err is None
+            for _ in range(20):  # The same client is cut when it stops reading.
+                await pause(0.01)
+                clock.advance(1)
+            assert isinstance(server.contexts[0].err, SendTimeout)
 
 
 @ensureDeferred
@@ -218,7 +225,7 @@ async def test_a_closing_connection_that_is_not_read_is_cut() -> None:
         request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
         with closing(Reader(server, request, buffer=100_000)) as client:
             (protocol,) = await connections(server)
-            await eventually(lambda: server.contexts[0].done().called)
+            await eventually(lambda: server.contexts and server.contexts[0].done().called)
             assert server.contexts[0].err is None
             await eventually(lambda: not protocol._channel.transport.connected)
             with pytest.raises(ConnectionResetError):
@@ -227,16 +234,18 @@ async def test_a_closing_connection_that_is_not_read_is_cut() -> None:
 
 @ensureDeferred
 async def test_a_closing_connection_that_is_read_slowly_lives() -> None:
-    async with serving(leaves_a_rest, send_timeout=0.4) as server:
+    # The time of a connection that closes is the site's, so it is real; a slow machine may pause.
+    async with serving(leaves_a_rest, send_timeout=2.0) as server:
         request = REQUEST[:-2] + b"Connection: close\r\n\r\n"
         with closing(Reader(server, request, buffer=100_000)) as client:
             await eventually(lambda: server.contexts and server.contexts[0].done().called)
-            until = reactor.seconds() + 0.9
+            data = b""
+            until = reactor.seconds() + 4.5
             while reactor.seconds() < until:
-                client.read(20_000)
+                data += client.read(2_000)
                 await pause(0.05)
-            rest = await client.read_all()
-            assert rest.endswith(b"3\r\nend\r\n0\r\n\r\n")
+            data += await client.read_all()
+            assert data.endswith(b"3\r\nend\r\n0\r\n\r\n")
 
 
 def parsed(data: bytes | bytearray) -> Response:

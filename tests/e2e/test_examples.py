@@ -69,18 +69,17 @@ SESSIONS: dict[str, list[Command]] = {
     "events.py": [
         Command(
             "curl -N -H 'Last-Event-ID: 3' http://127.0.0.1:8080/",
-            'retry: 1000\n\nevent: tick\nid: 2\ndata: {"left":2}\n\n',
+            'retry: 1000\nevent: tick\nid: 2\ndata: {"left":2}\n\n',
         ),
         Command(
             "curl -N http://127.0.0.1:8080/",
-            'retry: 1000\n\nevent: tick\nid: 9\ndata: {"left":9}\n\n',
+            'retry: 1000\nevent: tick\nid: 9\ndata: {"left":9}\n\n',
         ),
         Command("curl -w '%{http_code}' http://127.0.0.1:8080/?last_event_id=0", "204"),
     ],
     "news.py": [
         Command(
             "curl -N http://127.0.0.1:8080/news",
-            "id: 9f1c0d5e7a3b2468-0\n\n"
             'event: story\nid: 9f1c0d5e7a3b2468-1\ndata: {"title":"Rain"}\n\n'
             'event: story\nid: 9f1c0d5e7a3b2468-2\ndata: {"title":"Sun"}\n\n',
         ),

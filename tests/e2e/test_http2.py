@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any
 
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -201,6 +202,7 @@ async def test_a_reset_that_comes_with_a_request_on_a_quiet_connection_harms_no_
 
     async with serving(handler, tls=True) as server:
         for path in ("/returns", "/fails", "/bodyless"):
+            server.contexts.clear()
             client = await H2Client.connect(server)
             await client.over(client.request("/returns"))
             await pause(0.01)  # Until Twisted has nothing to send any more.
@@ -210,9 +212,37 @@ async def test_a_reset_that_comes_with_a_request_on_a_quiet_connection_harms_no_
             client.reset(client.request(path))
             client.client.send = send  # type: ignore[method-assign]  # as it was
             send(b"".join(packet))
+            # With one more request in the packet, h2 would have dropped the stream by then.
+            await eventually(lambda: len(server.contexts) == 2)
             stream = client.request("/returns")
             await client.over(stream)
             assert (stream.body, stream.ended) == (b"short", True)
+
+
+@ensureDeferred
+async def test_a_request_that_comes_with_the_end_of_its_connection_has_an_end_too(
+    log: Log,
+) -> None:
+    ends: list[object] = []
+
+    def handler(ctx: Context) -> str:
+        ctx.on_close(lambda ctx: ends.append(ctx.path))
+        return "short"
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        await client.over(client.request("/first"))
+        await pause(0.01)  # Until Twisted has nothing to send any more.
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.request("/last")
+        client.connection.close_connection()
+        client.flush()
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await eventually(lambda: ends == ["/first", "/last"])
+        assert log.failures(ProtocolError) == 0
 
 
 @ensureDeferred
@@ -436,6 +466,31 @@ async def test_a_silent_stream_is_not_idle_and_an_idle_connection_is() -> None:
 
 
 @ensureDeferred
+async def test_a_reset_that_comes_with_its_request_leaves_a_silent_stream_its_connection() -> None:
+    async def handler(ctx: Context) -> None:
+        await ctx.flush()
+        if ctx.path == "/silent":
+            await ctx.sleep(60)
+
+    async with serving(handler, tls=True) as server:
+        server.site.timeOut = 0.2
+        client = await H2Client.connect(server)
+        silent = client.request("/silent")
+        await client.client.until(lambda: bool(silent.head))
+        packet: list[bytes] = []
+        send = client.client.send
+        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.reset(client.request("/short"))
+        client.client.send = send  # type: ignore[method-assign]  # as it was
+        send(b"".join(packet))
+        await eventually(lambda: len(server.contexts) == 2)
+        await pause(0.4)
+        assert not client.gone
+        client.reset(silent)
+        await client.client.until(lambda: client.gone)
+
+
+@ensureDeferred
 async def test_a_connection_whose_last_stream_was_reset_is_idle_again() -> None:
     async def handler(ctx: Context) -> None:
         await ctx.flush()
@@ -488,7 +543,7 @@ async def test_a_stream_of_events_is_frames_with_their_pings_and_messages() -> N
     async with serving(handler, tls=True) as server:
         client = await H2Client.connect(server)
         silent, other = client.request(), client.request()
-        await client.client.until(lambda: b": ping\n\n" in silent.frames and b"ping" in other.body)
+        await client.client.until(lambda: b": ping\n" in silent.frames and b"ping" in other.body)
         assert silent.head["content-type"] == "text/event-stream; charset=utf-8"
         assert silent.head["access-control-allow-origin"] == "*"
         for text in ("one", "two"):

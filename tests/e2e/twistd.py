@@ -38,11 +38,12 @@ class Running:
     twistd in the foreground.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, reactor: str | None = None) -> None:
+        options = [] if reactor is None else [f"--reactor={reactor}"]
         self._output = folder / "output.txt"
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [TWISTD, "-n", "--pidfile=", "twistream", *arguments],
+                [TWISTD, "-n", "--pidfile=", *options, "twistream", *arguments],
                 cwd=folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

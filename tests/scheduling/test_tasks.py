@@ -10,18 +10,20 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import Task, call, cancel, notify_running_task
 from twistream.scheduling.waits import FailedWait
 
 variable: ContextVar[str] = ContextVar("variable")
 
 
-class Scope:
+class Scope(ExecutionContext):
     """
     What a task looks at.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.notifying = False
         self.err = StreamAborted("over")
 
@@ -91,6 +93,28 @@ class TaskTests(SynchronousTestCase):
         self.assertFalse(task.running)
         gate.callback(None)
         self.assertEqual((seen, task.running), ([True], False))
+
+    def test_it_does_not_run_any_more_when_its_callbacks_do(self) -> None:
+        seen: list[bool] = []
+
+        async def returns() -> str:
+            await gate
+            return "x"
+
+        async def fails() -> None:
+            await gate
+            raise KeyError("made to fail")
+
+        for coroutine in (returns, fails):
+            gate: Deferred[None] = Deferred()
+            task = self.task(coroutine())
+
+            def look(_: object, task: Task = task) -> None:
+                seen.append(task.running)
+
+            task.addBoth(look)
+            gate.callback(None)
+        self.assertEqual(seen, [False, False])
 
     def test_it_is_told_by_what_a_wait_fails_with(self) -> None:
         for error, told in ((self.scope.err, True), (StreamAborted("another"), False)):

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from tests.harness import Client, StreamTest
 from tests.server.responses import response_of
 from twistream import (
+    BufferOverflow,
     ClientDisconnected,
     ContentLengthMismatch,
     Context,
@@ -294,6 +295,25 @@ class SlowMemberTests(BroadcastTest):
         self.assertEqual(other.read(), b"x")
         self.logged(GeneratorExit)
         self.assertIsInstance(self.contexts[0].err, StreamAborted)
+
+    def test_a_keeper_that_discards_its_stream_and_fails_costs_no_other_a_message(self) -> None:
+        for error in (GeneratorExit(), BufferOverflow(2, 1)):
+            with self.subTest(type(error).__name__):
+
+                async def handler(ctx: Context, error: BaseException = error) -> None:
+                    def keep(frames: Any) -> None:
+                        self.broadcast.discard(response_of(ctx))
+                        raise error
+
+                    self.broadcast.add(response_of(ctx), keep)
+                    await ctx.done()
+
+                broken, other = self.join(handler), self.join()
+                other.receive()
+                broken.pause()
+                self.send(b"x")
+                self.assertEqual(other.read(), b"x")
+        self.logged(GeneratorExit)
 
 
 class KeepingTest(BroadcastTest):
@@ -619,7 +639,7 @@ class BurstTests(BroadcastTest):
         self.clock.advance(0.9)
         self.assertEqual(client.read(), b"")
         self.clock.advance(0.3)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
 
 class ClockTests(BroadcastTest):

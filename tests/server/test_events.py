@@ -137,9 +137,9 @@ class HeadTests(EventsTest):
 
     def test_the_time_to_wait_before_a_reconnection_leaves_with_the_head(self) -> None:
         for retry, expected in (
-            (2.5, b"retry: 2500\n\n"),
-            (0, b"retry: 0\n\n"),
-            (0.0004, b"retry: 0\n\n"),
+            (2.5, b"retry: 2500\n"),
+            (0, b"retry: 0\n"),
+            (0.0004, b"retry: 0\n"),
             (None, b""),
         ):
             client = self.open(retry=retry)
@@ -148,18 +148,18 @@ class HeadTests(EventsTest):
 
     def test_it_goes_ahead_of_an_event_of_the_same_turn(self) -> None:
         client = self.open(lambda events: events.send("x"), retry=1)
-        self.assertEqual(client.read(), b"retry: 1000\n\ndata: x\n\n")
+        self.assertEqual(client.read(), b"retry: 1000\ndata: x\n\n")
 
         def ends(ctx: Context) -> None:
             ctx.sse(retry=1).send("x")
 
-        self.assertEqual(self.get(ends).read(), b"retry: 1000\n\ndata: x\n\n")
+        self.assertEqual(self.get(ends).read(), b"retry: 1000\ndata: x\n\n")
 
     def test_it_goes_ahead_of_what_is_replayed(self) -> None:
         channel = Hub().channel("news", history=1)
         channel.publish("x")
         client = self.open(lambda events: events.subscribe(channel, after=channel.oldest), retry=1)
-        self.assertTrue(client.read().startswith(b"retry: 1000\n\nid: "))
+        self.assertTrue(client.read().startswith(b"retry: 1000\nid: "))
 
     def test_the_context_stays_at_hand(self) -> None:
         self.open()
@@ -191,7 +191,7 @@ class HeadTests(EventsTest):
         client = self.open(lambda events: events.send("x"), version="1.0")
         self.assertTrue(client.read_raw().endswith(b"\r\n\r\ndata: x\n\n"))
         client.clock.advance(16)
-        self.assertEqual(client.read_raw(), b": ping\n\n")
+        self.assertEqual(client.read_raw(), b": ping\n")
 
     def test_it_is_made_once(self) -> None:
         def again(events: EventStream) -> None:
@@ -342,7 +342,7 @@ class SendTests(EventsTest):
 
     def test_each_event_is_a_chunk_of_its_own(self) -> None:
         client = self.open(lambda e: (e.send("a"), e.send("b"), e.comment("c")))
-        self.assertEqual(client.read_chunks(), [b"data: a\n\n", b"data: b\n\n", b": c\n\n"])
+        self.assertEqual(client.read_chunks(), [b"data: a\n\n", b"data: b\n\n", b": c\n"])
 
     def test_what_cannot_be_sent_is_refused_and_nothing_of_it_is_written(self) -> None:
         refused: tuple[tuple[type[Exception], Any, dict[str, Any]], ...] = (
@@ -370,9 +370,9 @@ class SendTests(EventsTest):
 
     def test_a_comment_is_lines_that_are_passed_over(self) -> None:
         for text, expected in (
-            ("ping", b": ping\n\n"),
-            ("", b": \n\n"),
-            ("a\rb\nc\r\nd", b": a\n: b\n: c\n: d\n\n"),
+            ("ping", b": ping\n"),
+            ("", b": \n"),
+            ("a\rb\nc\r\nd", b": a\n: b\n: c\n: d\n"),
         ):
             self.assertEqual(self.open(lambda e, text=text: e.comment(text)).read(), expected)  # type: ignore[misc]  # of this round
 
@@ -481,7 +481,7 @@ class PingTests(EventsTest):
         client.receive()
         for _ in range(2):
             client.clock.advance(16)
-            self.assertEqual(client.read_chunks(), [b": ping\n\n"])
+            self.assertEqual(client.read_chunks(), [b": ping\n"])
 
     @settings(deadline=None, max_examples=50)
     @given(
@@ -517,7 +517,7 @@ class PingTests(EventsTest):
                 silence = clock.seconds() - last
                 data = client.read()
                 if data:
-                    assert data == b": ping\n\n"
+                    assert data == b": ping\n"
                     # A little early is in order, so that rounding makes no second look.
                     assert silence >= ping - 0.001
                     last = clock.seconds()
@@ -554,11 +554,11 @@ class PingTests(EventsTest):
             self.assertEqual(client.read_raw(), b"")
         client.resume()
         client.clock.advance(17)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
     def test_it_does_not_add_to_what_is_over_the_bound(self) -> None:
         client = self.open(
-            lambda events: events.context.write("x" * 100), resource={"max_buffered": 1}
+            lambda events: events.context.write("x" * 98 + "\n\n"), resource={"max_buffered": 1}
         )
         client.receive()
         client.clock.advance(16)
@@ -567,14 +567,14 @@ class PingTests(EventsTest):
         self.context.flush()
         client.receive()
         client.clock.advance(32)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
     def test_a_client_that_takes_nothing_is_cut_though_only_pings_were_sent(self) -> None:
         client = self.open(resource={"send_timeout": 20.0})
         client.receive()
         client.pause(after=1)
         client.clock.pump([1] * 15)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
         client.clock.pump([1] * 19)
         self.assertFalse(client.aborted)
         client.clock.pump([1] * 6)
@@ -587,9 +587,9 @@ class PingTests(EventsTest):
         client = self.open(lambda events: events.subscribe(source))
         client.receive()
         for position, expected in (
-            (None, b": ping\n\n"),
+            (None, b": ping\n"),
             ("1-7", b": ping\nid: 1-7\n\n"),
-            (None, b": ping\n\n"),
+            (None, b": ping\n"),
         ):
             source.position = position
             client.clock.advance(15)
@@ -597,7 +597,7 @@ class PingTests(EventsTest):
         source.outlet.finish()
         source.position = "1-8"
         client.clock.advance(15)
-        self.assertEqual(client.read(), b": ping\n\n")
+        self.assertEqual(client.read(), b": ping\n")
 
     def test_it_stops_at_the_end(self) -> None:
         gates: list[Deferred[None]] = []

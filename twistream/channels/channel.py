@@ -6,10 +6,13 @@ Layer: channels, at the top.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from threading import get_ident
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import blockingCallFromThread
+from twisted.python import threadable
 
 from twistream.channels.engine import Bounds, Engine
 from twistream.channels.feed import Topic
@@ -18,6 +21,7 @@ from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_count, check_timer
 from twistream.errors import ChannelClosed
+from twistream.scheduling.threads import refuse_thread
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.render import encode_text
@@ -104,6 +108,18 @@ class Hub:
             )
             raise ValueError(msg)
         return channel
+
+    def get(self, name: str) -> "Channel | None":
+        """
+        The channel of this name, or None. Unlike `channel`, this never makes one.
+        """
+        return self._channels.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        """
+        Whether there is a channel of this name.
+        """
+        return name in self._channels
 
     @property
     def channels(self) -> "Sequence[Channel]":
@@ -203,14 +219,44 @@ class Channel:
         Raises:
             ChannelClosed: The channel is closed.
             EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
             TypeError: The data is bytes-like. The event is not a str.
             ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
         if self._topic.closed:
             raise ChannelClosed(self.name)
         if event is not None:
             check_event(event)
         return self._topic.log.append(event, encoded(data))
+
+    def publish_from_thread(self, data: object, event: str | None = None) -> str:
+        """
+        Publish a message from another thread, and wait until it is kept.
+
+        Args:
+            data: See `publish`.
+            event: See `publish`.
+
+        Returns:
+            The id of the message.
+
+        Raises:
+            ChannelClosed: The channel is closed.
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            RuntimeError: The calling thread is the reactor's, or no reactor runs: this would
+                wait for ever.
+            TypeError: The data is bytes-like. The event is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+        """
+        from twisted.internet import reactor  # noqa: PLC0415 - not before it is needed
+
+        if threadable.ioThread in (None, get_ident()):
+            msg = "publish_from_thread() needs a running reactor in another thread; call publish()"
+            raise RuntimeError(msg)
+        message_id: str = blockingCallFromThread(reactor, self.publish, data, event)
+        return message_id
 
     @property
     def last(self) -> str:

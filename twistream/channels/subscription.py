@@ -52,6 +52,7 @@ class Subscription:
         "_queue",
         "_state",
         "_topics",
+        "_unsent_position",
         "_wait",
     )
 
@@ -72,6 +73,8 @@ class Subscription:
         # The position in the histories. None unless it is replaying.
         self._cursor: Cursor | None = None
         self._not_live_since = 0.0
+        # The id with which a new client resumes, until a ping or an event has told it.
+        self._unsent_position: str | None = None
         # What `_drain` awaits.
         self._wait: Deferred[Any] | None = None
         self._feed = Feed.join((topics, outlet.format, outlet.turn), self)
@@ -141,9 +144,15 @@ class Subscription:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
 
-        Only a filter moves the position without a message.
+        A new client has no id before its first message, and a filter moves the position without
+        a message.
         """
-        if self._filter is None or self._queue:
+        unsent, self._unsent_position = self._unsent_position, None
+        if self._queue:
+            return None
+        if unsent == Cursor.at_end(self._topics).id:
+            return unsent  # Nothing was published meanwhile.
+        if self._filter is None:
             return None
         position = self._filter.position
         self._filter.position_known()
@@ -166,7 +175,10 @@ class Subscription:
         # A client that disconnects before the next message has to know where to resume.
         position = cursor.id
         if position != self._last_event_id:
-            self._send_position(position)
+            if self._outlet.pings:
+                self._unsent_position = position
+            else:
+                self._send_position(position)
         self._feed.broadcast.add(self._outlet.response, self._take)
         if self._filter is not None:
             self._feed.broadcast.pause(self._outlet.response)
@@ -221,7 +233,7 @@ class Subscription:
         Return whether the client receives `message`. If the filter fails, the subscription ends.
         """
         try:
-            passes = bool(filter.function(message))
+            passes = bool(self._outlet.response.life.run(filter.function, message))
         except Exception as err:  # noqa: BLE001 - it is the program's code
             self._fail(err)
             return False
@@ -250,6 +262,8 @@ class Subscription:
         Apply the policy to a message that does not fit. Return whether to go on after it.
         """
         queue = self._queue
+        if self._state is _ENDED:
+            return False  # The response has ended, and the attempt to drain the queue noticed it.
         if self._policy == "disconnect":
             for topic in self._topics:
                 topic.cut += 1

@@ -45,7 +45,7 @@ class Room:
         events = ctx.sse(retry=1.0)
         after = events.last_event_id or self._messages.oldest
         messages = events.subscribe(self._messages, after=after)
-        ctx.stream(self._presence())  # Runs alongside, and ends with the response.
+        ctx.stream(self._presence(), detached=True)  # Runs alongside, and ends with the response.
         await messages
 
     async def say(self, ctx: Context) -> None:

@@ -9,10 +9,10 @@ not, it is cancelled in the next turn.
 Layer: scheduling. A task knows its response only as a `Scope`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar, copy_context
-from inspect import isawaitable
-from typing import Any, Protocol
+from inspect import isawaitable, iscoroutine
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import (
     CancelledError,
@@ -26,15 +26,21 @@ from twisted.python.failure import Failure
 
 from twistream.errors import StreamClosed
 
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
 _log = Logger()
 _NOTHING = object()
+
+_NEEDS_ASYNCIO = (
+    "awaiting asyncio's coroutines and futures works only on its reactor: start twistd with "
+    "--reactor=asyncio, or use what Twisted has instead (ctx.sleep)"
+)
 
 _running: "Task | None" = None
 """
 The task whose coroutine is on the stack, the innermost if there are several.
 """
-
-_probe: ContextVar[object] = ContextVar("twistream-probe")
 
 
 class Scope(Protocol):
@@ -51,6 +57,16 @@ class Scope(Protocol):
 
     @property
     def notifying(self) -> bool: ...
+
+    def run(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """
+        See `twistream.scheduling.execution.ExecutionContext.run`.
+        """
+
+    def is_current(self) -> bool:
+        """
+        See `twistream.scheduling.execution.ExecutionContext.is_current`.
+        """
 
 
 class Awaiting(Protocol):
@@ -69,8 +85,10 @@ class Task(Deferred[Any]):
     """
     Runs a coroutine, starting at once. It is the Deferred of the coroutine's result.
 
-    It does the work of `Deferred.fromCoroutine` in a third of the memory, and a caller that
-    cancels it waits for the coroutine to end.
+    It differs from `Deferred.fromCoroutine` in this: it runs in the execution context of its scope;
+    it takes a third of the memory; it waits for a Deferred that the coroutine returns; it takes
+    asyncio's futures where asyncio's loop runs; and a caller that cancels it waits for the
+    coroutine to end.
 
     Attributes:
         running: Its coroutine is on the stack.
@@ -81,13 +99,12 @@ class Task(Deferred[Any]):
     def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
         super().__init__()
         self._coroutine = coroutine
-        self._context = copy_context()
         self._awaited: Deferred[Any] | None = None
         self._result: object = _NOTHING  # Of an awaited Deferred that had already fired.
         self._scope = scope
         self.running = False
         self.notified = False
-        self._resume(None)
+        scope.run(self._resume, None)
 
     def cancel(self) -> None:
         """
@@ -103,55 +120,97 @@ class Task(Deferred[Any]):
         Run the coroutine until it awaits a Deferred that has not fired yet.
         """
         global _running
-        coroutine, run = self._coroutine, self._context.run
+        coroutine = self._coroutine
+        finish: Callable[[Any], object]
         while True:
             outer, _running, self.running = _running, self, True
             try:
                 if isinstance(result, Failure):
-                    awaited = run(result.throwExceptionIntoGenerator, coroutine)
+                    awaited = result.throwExceptionIntoGenerator(coroutine)
                 else:
-                    awaited = run(coroutine.send, result)
+                    awaited = coroutine.send(result)
             except StopIteration as stop:
-                result = stop.value
+                finish, result = self._returned, stop.value
                 break
-            except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a Task
-                result = Failure()
+            except BaseException as err:  # noqa: BLE001 - a Deferred takes any exception, so does a Task
+                finish, result = self.callback, Failure(_explained(err))
                 break
             finally:
                 _running, self.running = outer, False
             if not isinstance(awaited, Deferred):
-                result = awaited  # As Twisted does with foreign awaitables.
-                continue
+                result = awaited = _adopted(awaited)
+                if not isinstance(awaited, Deferred):
+                    continue
             awaited.addBoth(self._received)
             if self._result is _NOTHING:
                 self._awaited = awaited
                 return
             result, self._result = self._result, _NOTHING
-        self.callback(result)
+        finish(result)
 
     def _received(self, result: object) -> None:
-        self.notified |= self._scope.notifying
-        if isinstance(result, Failure):
-            self.notified |= result.value is self._scope.err
+        self._look_for_the_end(result)
         if self._awaited is None:
             self._result = result
         else:
             self._awaited = None
-            self._resume(result)
+            self._scope.run(self._resume, result)
 
-    def runs_in_current_context(self) -> bool:
+    def _returned(self, value: object) -> None:
         """
-        Whether the code that calls this runs in the task's own context.
+        The coroutine has returned `value`; if that is awaitable, wait for it.
+        """
+        if value is None or not isawaitable(value):
+            self.callback(value)
+        else:
+            self._awaited = deferred_of(value, self._scope)
+            self._awaited.addBoth(self._finish)
 
-        Coroutines that a task starts with `Deferred.fromCoroutine` or ``inlineCallbacks`` run in
-        copies of its context: what is set in a copy cannot be seen here.
+    def _finish(self, result: object) -> None:
+        self._look_for_the_end(result)
+        self._awaited = None
+        self.callback(result)
+
+    def runs_its_own_code(self) -> bool:
         """
-        mark = object()
-        token = _probe.set(mark)
-        try:
-            return self._context.get(_probe) is mark
-        finally:
-            _probe.reset(token)
+        Whether the task calls this itself, and not a coroutine that it has started beside it.
+        """
+        return self._scope.is_current()
+
+    def _look_for_the_end(self, result: object) -> None:
+        self.notified |= self._scope.notifying
+        if isinstance(result, Failure):
+            self.notified |= result.value is self._scope.err
+
+
+def _adopted(awaited: object) -> object:
+    """
+    What a task waits for when its coroutine awaits something of another framework: a Deferred, or
+    an error to raise in the coroutine. Anything unknown is sent back, which is what Twisted does.
+    """
+    if awaited is not None and not asyncio.isfuture(awaited):
+        return awaited
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    if awaited is None and loop is not None:
+        awaited = loop.create_future()  # ``asyncio.sleep(0)``: go on in the next turn.
+        loop.call_soon(awaited.set_result, None)
+    if isinstance(awaited, asyncio.Future) and awaited.get_loop() is loop:
+        return Deferred.fromFuture(awaited)
+    return Failure(TypeError(_NEEDS_ASYNCIO))
+
+
+def _explained(error: BaseException) -> BaseException:
+    """
+    The error that leaves a coroutine; where asyncio found no loop, one that says what to do.
+    """
+    if isinstance(error, RuntimeError) and "event loop" in str(error):
+        explained = TypeError(f"{error}: {_NEEDS_ASYNCIO}")
+        explained.__cause__ = error
+        return explained
+    return error
 
 
 def notify_running_task() -> None:
@@ -160,44 +219,64 @@ def notify_running_task() -> None:
 
     Callbacks, and coroutines that the task has started separately, are not its own code.
     """
-    task = _running
-    if task is not None and task.runs_in_current_context():
-        task.notified = True
+    if _running is not None and _running.runs_its_own_code():
+        _running.notified = True
 
 
 def is_end(failure: Failure) -> bool:
     """
-    Whether the failure is the end of a response, directly or wrapped in an error of
-    `gatherResults` and the like.
+    Whether the failure is the end of a response, or a cancellation.
+
+    As such, or inside of the errors that `gatherResults`, task groups and the like make.
     """
-    error = failure.value
-    if isinstance(error, FirstError):
-        return is_end(error.subFailure)
-    if isinstance(error, FailureGroup):
-        return all(map(is_end, error.failures))
-    return isinstance(error, StreamClosed | CancelledError)
+    return _is_end(failure.value)
 
 
-def call(function: Callable[..., object], *args: object) -> Deferred[Any]:
+def _is_end(error: BaseException | None) -> bool:
+    match error:
+        case FirstError():
+            return is_end(error.subFailure)
+        case FailureGroup():
+            return all(map(is_end, error.failures))
+        case BaseExceptionGroup():
+            return all(map(_is_end, error.exceptions))
+    return isinstance(error, StreamClosed | CancelledError | asyncio.CancelledError)
+
+
+def call(
+    function: Callable[..., object], *args: object, scope: Scope | None = None
+) -> Deferred[Any]:
     """
     Call a function that may raise, return a Deferred, or be ``async``.
+
+    Args:
+        scope: The scope in whose execution context it runs; None for that of the caller.
     """
     global _running  # noqa: PLW0603 - a callback is not the code of the task that caused it
     outer, _running = _running, None
     try:
-        return maybeDeferred(_adapted, function, *args)
+        return maybeDeferred(_called, scope, function, *args)
     finally:
         _running = outer
 
 
-def _adapted(function: Callable[..., object], *args: object) -> object:
-    result = function(*args)
+def _called(scope: Scope | None, function: Callable[..., object], *args: object) -> object:
+    result = function(*args) if scope is None else scope.run(function, *args)
     if isinstance(result, Deferred) or not isawaitable(result):
         return result
-    return Deferred.fromCoroutine(_awaited(result))
+    return Deferred.fromCoroutine(_await(result)) if scope is None else deferred_of(result, scope)
 
 
-async def _awaited(awaitable: Awaitable[object]) -> object:
+def deferred_of(awaitable: Awaitable[Any], scope: Scope) -> Deferred[Any]:
+    """
+    The Deferred of anything that can be awaited. A coroutine starts to run.
+    """
+    if isinstance(awaitable, Deferred):
+        return awaitable
+    return Task(awaitable if iscoroutine(awaitable) else _await(awaitable), scope)
+
+
+async def _await(awaitable: Awaitable[object]) -> object:
     # ``aclose()`` of an async generator is awaitable, but not a coroutine.
     return await awaitable
 

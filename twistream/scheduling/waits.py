@@ -134,3 +134,34 @@ class Waits:
         release = self._open and self._open.pop(deferred)
         if release:
             release(deferred)
+
+
+class Gate:
+    """
+    Deferreds of a `Waits` that wait for the same thing, and fire together.
+    """
+
+    __slots__ = ("_waiting", "_waits")
+
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
+        self._waiting: dict[Deferred[None], None] = {}  # In order.
+
+    def wait(self) -> Deferred[None]:
+        """
+        Return a new Deferred.
+        """
+        wait = self._waits.add(release=self._forget)
+        self._waiting[wait] = None
+        return wait
+
+    def open(self) -> None:
+        """
+        Fire all Deferreds. One that is added meanwhile waits for the next time.
+        """
+        waiting, self._waiting = self._waiting, {}
+        for wait in waiting:
+            self._waits.fire(wait)
+
+    def _forget(self, wait: Deferred[None]) -> None:
+        self._waiting.pop(wait, None)

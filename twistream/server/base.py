@@ -5,7 +5,7 @@ Layer: server, above `body`. `Context` adds events and subscriptions, which need
 themselves.
 """
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import GeneratorType
 from typing import Any, Self
@@ -15,9 +15,10 @@ from twisted.python.failure import Failure
 
 from twistream.checks import check_seconds
 from twistream.errors import StopStream, StreamAborted, StreamClosed, StreamFinished
-from twistream.scheduling.tasks import call, is_end
+from twistream.scheduling.tasks import Task, call, is_end
 from twistream.server.body import Body, Item, encoded
 from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
+from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 
 
@@ -30,26 +31,30 @@ class BaseContext(Body):
 
     def stream_writer(
         self,
-        writer: Callable[[Self], Deferred[Any] | Coroutine[Any, Any, Any] | None],
+        writer: Callable[[Self], Awaitable[Any] | None],
         interval: float | None = None,
+        *,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
-        Call `writer` with this context and flush, again and again.
+        Repeatedly call `writer` with this context, and flush what it wrote.
 
         Args:
-            writer: Writes one message. It may return a Deferred or a coroutine, and raises
-                `StopStream` to end the loop.
+            writer: Writes one message. It may be ``async``, or return anything else that can be
+                awaited, and raises `StopStream` to end the loop.
             interval: Seconds from the start of one call to the start of the next. Late ticks
                 are skipped. Without it, the loop is as fast as the client reads, and yields
                 to other streams. The first call happens at once.
+            detached: The handler does not wait for the loop, and ends it when it returns. Without
+                this, a warning is logged then: an ``await`` was probably forgotten.
 
         Returns:
             Succeeds when the writer raises `StopStream`. What it wrote before that is
             flushed. Fails with any other error of the writer (what it wrote stays in the
-            buffer), with TypeError if it returns anything but None, a Deferred or a
-            coroutine, and with the reason when the response is over. Where no body is
-            allowed, `writer` is not called, this succeeds at once, and the response is
-            complete. Cancel it to stop the loop.
+            buffer), with TypeError if it returns anything that is neither None nor awaitable,
+            and with the reason when the response is over. Where no body is allowed, `writer` is
+            not called, this succeeds at once, and the response is complete. Cancel it to stop
+            the loop.
 
         Raises:
             TypeError: The writer is not callable, or the interval is not a number.
@@ -62,13 +67,26 @@ class BaseContext(Body):
         if seconds is not None and seconds < SHORTEST_INTERVAL:
             seconds = None
         step = partial(writer, self)
-        return self._run(lambda response: StreamLoop(response, step, interval=seconds))
+        return self._run(
+            lambda response: StreamLoop(
+                response, step, call="stream_writer", interval=seconds, detached=detached
+            )
+        )
 
-    def stream(self, items: Iterable[Item] | AsyncIterable[Item]) -> Deferred[None]:
+    def stream(
+        self, items: Iterable[Item] | AsyncIterable[Item], *, detached: bool = False
+    ) -> Deferred[None]:
         """
         Write and flush each item of an iterable or async iterable.
 
         However the loop ends, a generator is closed, and a pending ``__anext__`` is cancelled.
+        Where no body is allowed, as in the answer to HEAD, a generator runs up to its first item,
+        so that it can set headers, or to its first ``await`` that has to wait.
+
+        Args:
+            detached: The handler does not wait for the end of the stream, and ends it when it
+                returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds after the last item. Fails with an error of the iterable, with TypeError
@@ -81,13 +99,20 @@ class BaseContext(Body):
         """
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
-            return self._stream_async(items)
+            return self._stream_async(items, detached=detached)
         if isinstance(items, Item):
             msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
-        return self._run(lambda response: ItemLoop(response, iterator, _encoded_item, close), close)
+        if self._head_only():
+            self._response.life.run(next, iterator, None)
+        return self._run(
+            lambda response: ItemLoop(
+                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+            ),
+            close,
+        )
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """
@@ -175,7 +200,7 @@ class BaseContext(Body):
 
     # Inside.
 
-    def _stream_async(self, items: AsyncIterable[Item]) -> Deferred[None]:
+    def _stream_async(self, items: AsyncIterable[Item], *, detached: bool) -> Deferred[None]:
         iterator, writer = aiter(items), self._writer
 
         async def step() -> None:
@@ -183,12 +208,41 @@ class BaseContext(Body):
                 item = await anext(iterator)
             except StopAsyncIteration:
                 raise StopStream from None
-            writer.write(_encoded_item(item))
+            writer.write(_encoded_item(iterator, item))
 
-        close = partial(self._close, iterator, "aclose")
+        close: Callable[[], object] = partial(self._close, iterator, "aclose")
+        if self._head_only():
+            close = self._peek(iterator, close)
         return self._run(
-            lambda response: StreamLoop(response, step, interval=None, close=close), close
+            lambda response: StreamLoop(
+                response, step, call="stream", interval=None, detached=detached, close=close
+            ),
+            close,
         )
+
+    def _peek(
+        self, iterator: AsyncIterator[Item], close: Callable[[], object]
+    ) -> Callable[[], object]:
+        """
+        Run an async iterator to its first item, or to where it has to wait. Returns how to close it.
+        """
+        first = Task(_first(iterator), self._response.life)
+        if first.called:
+            failures: list[Failure] = []
+            first.addErrback(failures.append)
+            if failures:
+                failures[0].raiseException()
+            return close
+        # HEAD is answered at once: the iterator is cancelled where it waits.
+        first.addErrback(self._complain_unless_cancelled)
+        first.cancel()
+        return lambda: first.addBoth(lambda _: close())
+
+    def _head_only(self) -> bool:
+        """
+        Whether the head can still change, and no body is allowed.
+        """
+        return self._response.life.phase is Phase.HEAD and self._response.head.bodyless()
 
     def _run(
         self,
@@ -225,7 +279,12 @@ class BaseContext(Body):
         """
         Run a cleanup callable; log its failures instead of raising them.
         """
-        call(function, *args).addErrback(self._complain, complaint)
+        scope = self._response.life
+        call(function, *args, scope=scope).addErrback(self._complain, complaint)
+
+    def _complain_unless_cancelled(self, failure: Failure) -> None:
+        if not is_end(failure):
+            self.log.failure("an iterator failed after it was cancelled", failure)
 
     def _complain(self, failure: Failure, complaint: str) -> None:
         # After the end of the response, the error for that end is no failure.
@@ -234,16 +293,21 @@ class BaseContext(Body):
             self.log.failure(complaint, failure)
 
 
-def _encoded_item(item: Item) -> bytes:
+async def _first(iterator: AsyncIterator[Item]) -> None:
+    await anext(iterator, None)
+
+
+def _encoded_item(source: object, item: Item) -> bytes:
     """
     Encode what an iterator yields.
     """
     if isinstance(item, bytes):
         return item
-    if isinstance(item, Deferred):
-        msg = (
-            "a generator handler yields str or bytes, not a Deferred; "
-            "use an async generator, or did you mean @inlineCallbacks?"
-        )
-        raise TypeError(msg)
-    return encoded(item)
+    if isinstance(item, str | bytearray | memoryview):
+        return encoded(item)
+    name = getattr(source, "__qualname__", type(source).__name__)
+    hint = "use an async generator, or did you mean @inlineCallbacks?"
+    if not isinstance(item, Deferred):
+        hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
+    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
+    raise TypeError(msg)

@@ -4,13 +4,14 @@ Body: the methods with which a handler sets the head and writes the body.
 Layer: server, below the contexts.
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from twistream.server.file import WritableFile
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
 
@@ -18,12 +19,12 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
 
 
-class Body:
+class Body(WritableFile):
     """
     The base of all contexts: the request, the head and the body.
     """
 
-    __slots__ = ("__weakref__", "_log", "_response", "_writer")
+    __slots__ = ("__weakref__", "_log", "_writer")
 
     def __init__(self, response: Response) -> None:
         self._response = response
@@ -135,6 +136,50 @@ class Body:
             ValueError: It is not from 200 to 599.
         """
         self._response.open_head.status_code(code)
+
+    def cookie(  # noqa: PLR0913 - the attributes of a cookie, by keyword
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        domain: str | None = None,
+        path: str | None = None,
+        secure: bool = False,
+        http_only: bool = False,
+        same_site: Literal["lax", "strict", "none"] | None = None,
+    ) -> None:
+        """
+        Set a cookie (RFC 6265).
+
+        Args:
+            max_age: Seconds after which the browser deletes it; 0 deletes it at once. None for
+                the end of the browser's session.
+            domain: The domain whose hosts receive it; by default this host only.
+            path: The path below which it is sent; by default that of the request's folder.
+            secure: Send it over HTTPS only.
+            http_only: Hide it from scripts.
+            same_site: Whether requests from other sites carry it. ``"none"`` needs `secure`.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: An argument has the wrong type.
+            ValueError: An argument contains a character that a cookie must not contain, or
+                `same_site` is not allowed.
+        """
+        self._response.open_head.cookie(
+            fields.set_cookie(
+                name,
+                value,
+                max_age=max_age,
+                domain=domain,
+                path=path,
+                secure=secure,
+                http_only=http_only,
+                same_site=same_site,
+            )
+        )
 
     # The body.
 

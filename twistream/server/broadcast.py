@@ -178,10 +178,13 @@ class Broadcast:
             if writer in self._paused or batch.size > SEND_SIZE or not writer.send_at_once(batch):
                 self._serve_slowly(writer, batch)
         except BufferOverflow as err:
-            self._members[writer].response.cut(SlowConsumer(err.buffered, err.limit))
+            if (member := self._members.get(writer)) is not None:
+                member.response.cut(SlowConsumer(err.buffered, err.limit))
         except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
             self._log.failure("sending a broadcast to a member failed")
-            self._members[writer].response.abort(StreamAborted(type(err).__name__))
+            # It is no member any more if `on_full` discarded it, or ended its response.
+            if (member := self._members.get(writer)) is not None:
+                member.response.abort(StreamAborted(type(err).__name__))
 
     def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:
         """
@@ -209,6 +212,9 @@ class _Member:
     """
 
     __slots__ = ("_broadcast", "on_full", "response")
+
+    call = None  # No handler waits for it.
+    detached = True
 
     def __init__(self, broadcast: Broadcast, response: Response, on_full: OnFull | None) -> None:
         self._broadcast = broadcast

@@ -89,6 +89,7 @@ class Context(BaseContext):
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as lines of JSON: those that the client missed, then
@@ -107,12 +108,15 @@ class Context(BaseContext):
             filter: Called with each `Message`; a false result skips it. An exception ends the
                 subscription.
             on_slow: What happens when more than `max_queued` bytes wait for the client:
-                ``"catchup"`` sends the rest from the history once the client keeps up
+                ``"catchup"`` sends the rest from the history once the client reads again
                 (the default where all channels have one); ``"disconnect"`` cuts the client
                 with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            detached: The handler does not wait for the end of the subscription, and ends it when
+                it returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
@@ -134,6 +138,10 @@ class Context(BaseContext):
             raise RuntimeError(msg)
         outlet = Outlet(self, self._response, JSON_LINES)
         options = SubscribeOptions(
-            after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
+            after=after,
+            filter=filter,
+            on_slow=on_slow,
+            max_queued=max_queued,
+            detached=detached,
         )
         return outlet.subscribe(channels, options)

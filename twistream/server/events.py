@@ -38,8 +38,10 @@ _TOLERANCE = 1e-3
 Seconds that a ping may be early, so that one wait is enough.
 """
 
-_PING = ServerSentEvent(comment="ping")
-_PING_BATCH = Batch([Frame(_PING.encode())])
+_PING = Batch([Frame(b": ping\n")])
+"""
+A line without a blank line after it: some parsers take a block of comments for an empty event.
+"""
 
 
 class EventStream:
@@ -77,7 +79,7 @@ class EventStream:
     ) -> None:
         self._ping = _checked_ping(ping)
         # The retry field, sent with the first event of this turn, or with the head at its end.
-        self._opening = b"" if retry is None else ServerSentEvent(retry_ms=_ms(retry)).encode()
+        self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
         origins = _checked_origins(allow_origin)
         self.context = context
         self.last_event_id = last_event_id(context.request)
@@ -86,6 +88,7 @@ class EventStream:
         self._timer: Timer | None = None
         self._outlet: Outlet | None = None
         head = response.open_head
+        self._writer.keep_whole(EVENTS.ends)
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
@@ -138,7 +141,7 @@ class EventStream:
 
     def comment(self, text: str) -> Deferred[None]:
         """
-        Send a comment, which clients ignore.
+        Send a comment, which clients ignore. No blank line follows it: it is not an event.
 
         Returns:
             Fires when more may be written, like the Deferred of ``Context.flush``.
@@ -153,7 +156,13 @@ class EventStream:
         if not isinstance(text, str):
             msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
-        return self._send(ServerSentEvent(comment=text))
+        if self._response.life.ended:
+            self._response.life.raise_error()
+        # Not as an event: a comment belongs to no event, and may stand before any.
+        lines = ServerSentEvent(comment=text).encode().removesuffix(b"\n")
+        self._response.turn.enter()
+        self._writer.deliver(Batch([Frame(lines)]))
+        return self._writer.flush()
 
     def stop_reconnecting(self) -> None:
         """
@@ -176,6 +185,7 @@ class EventStream:
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        detached: bool = False,
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as events: those that the client missed, then new ones.
@@ -195,12 +205,15 @@ class EventStream:
             filter: Called with each `Message`; a false result skips it. An exception ends the
                 subscription. A client that reconnects does not receive skipped messages again.
             on_slow: What happens when more than `max_queued` bytes wait for the client:
-                ``"catchup"`` sends the rest from the history once the client keeps up
+                ``"catchup"`` sends the rest from the history once the client reads again
                 (the default where all channels have one); ``"disconnect"`` cuts the client
                 with `SlowConsumer` (the default elsewhere); ``"latest"`` drops all but the
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            detached: The handler does not wait for the end of the subscription, and ends it when
+                it returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
@@ -217,9 +230,15 @@ class EventStream:
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
                 a history; or a channel is given twice.
         """
-        outlet = Outlet(self.context, self._response, EVENTS, before=self._open)
+        outlet = Outlet(
+            self.context, self._response, EVENTS, before=self._open, pings=bool(self._ping)
+        )
         options = SubscribeOptions(
-            after=after, filter=filter, on_slow=on_slow, max_queued=max_queued
+            after=after,
+            filter=filter,
+            on_slow=on_slow,
+            max_queued=max_queued,
+            detached=detached,
         )
         deferred = outlet.subscribe(channels, options)
         self._outlet = outlet
@@ -256,7 +275,7 @@ class EventStream:
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
             position = None if self._outlet is None else self._outlet.position_update()
-            writer.deliver(_PING_BATCH if position is None else _ping_at(position))
+            writer.deliver(_PING if position is None else _ping_at(position))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -265,7 +284,8 @@ class EventStream:
 
 
 def _ping_at(position: str) -> Batch:
-    return Batch([Frame(ServerSentEvent(comment=_PING.comment, id=position).encode())])
+    # The blank line makes the id count, if no event follows.
+    return Batch([Frame(ServerSentEvent(comment="ping", id=position).encode())])
 
 
 def _checked_ping(ping: float | None) -> float:

@@ -7,8 +7,8 @@ When the response ends early, `Observers` cancels the handler.
 Layer: server, above `context`.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from inspect import iscoroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted
-from twistream.scheduling.tasks import Task, is_end
+from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
 from twistream.server.context import Context
 from twistream.server.response.response import Response
@@ -25,16 +25,11 @@ from twistream.wire import fields, render
 
 Handler: TypeAlias = Callable[
     [Context],
-    Item
-    | Deferred[Any]
-    | Coroutine[Any, Any, Item | None]
-    | Iterator[Item]
-    | AsyncIterator[Item]
-    | None,
+    Item | Awaitable[Item | None] | Iterator[Item] | AsyncIterator[Item] | None,
 ]
 """
 A function that takes a context. It may be plain, ``async def``, a generator or an async generator,
-or return a Deferred.
+or return a Deferred or anything else that can be awaited.
 """
 
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
@@ -53,33 +48,35 @@ class Exchange:
         pending: The Deferred of the handler, while it runs.
     """
 
-    __slots__ = ("_context", "_response", "pending")
+    __slots__ = ("_context", "_handler", "_response", "pending")
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, handler: Handler) -> None:
         self._response = response
+        self._handler = handler
         self._context = Context(response)
         self.pending: Deferred[Any] | None = None
 
-    def start(self, handler: Handler) -> None:
+    def start(self) -> None:
         """
         Call the handler.
         """
-        context, response = self._context, self._response
-        response.observers.handler = self
+        context, life = self._context, self._response.life
+        self._response.observers.handler = self
         try:
-            result: Any = handler(context)
+            result: Any = life.run(self._handler, context)
             if iscoroutine(result):
-                result = Task(result, response.life)
+                result = Task(result, life)
             elif result is not None and isinstance(result, _ITERATORS):
                 result = context.stream(result)
-        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does this
-            self._failed(Failure())
-            return
+            elif result is not None and isawaitable(result):
+                result = deferred_of(result, life)
+        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does this
+            result = Failure()
         if isinstance(result, Deferred):
             self.pending = result
             result.addBoth(self._ended)
         else:
-            self._returned(result)
+            self._ended(result)
 
     def reject_method(self, allowed: tuple[str, ...]) -> None:
         """
@@ -87,7 +84,7 @@ class Exchange:
         """
         methods = ", ".join(allowed)
         self._context.header("Allow", methods)
-        self._failed(Failure(HTTPError(405, f"Only {methods} can be used here.")))
+        self._ended(Failure(HTTPError(405, f"Only {methods} can be used here.")))
 
     def watch_client(self) -> None:
         """
@@ -112,42 +109,78 @@ class Exchange:
             )
 
     def _ended(self, result: object) -> None:
-        if isinstance(result, Failure):
-            self._failed(result)
-        else:
-            self._returned(result)
+        """
+        The handler has ended: end the response. Whatever goes wrong here, it ends.
+        """
+        # There is nothing to cancel any more.
+        self.pending = None
+        self._response.observers.handler = None
+        try:
+            if isinstance(result, Failure):
+                self._failed(result)
+            else:
+                self._returned(result)
+        except BaseException as err:  # noqa: BLE001 - user code makes parts of a head and an error
+            _log.failure("the end of {context} failed", context=repr(self._context))
+            self._give_up(err)
 
     def _returned(self, result: object) -> None:
         """
         End the response after the handler has returned `result`.
         """
-        self._forget_handler()
-        if self._response.life.err is not None:
+        response = self._response
+        if response.life.err is not None:
             self._drop_traceback()
             return
+        for call in response.observers.not_awaited():
+            _log.warn(
+                "{handler} returned while its {call}() was still running, which ends it: write "
+                "`await ctx.{call}(...)`, or pass detached=True if this is meant",
+                handler=self._name,
+                call=call,
+            )
         try:
             if result is not None:
                 self._write_result(result)
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
-            return
-        try:
-            self._response.end()
-        except Exception as err:  # noqa: BLE001 - Twisted may fail to write the head
-            _log.failure("{context} failed to end", context=repr(self._context))
-            self._response.abort(StreamAborted(err))
+        else:
+            response.end()
 
     def _write_result(self, result: object) -> None:
         if not isinstance(result, Item):
-            msg = f"a handler must return None, str or bytes, not {type(result).__name__}"
+            msg = (
+                f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
+                "for JSON, call ctx.json(value), or await ctx.json_line(value)"
+            )
             raise TypeError(msg)
         self._context.write(result)
+
+    @property
+    def _name(self) -> str:
+        """
+        The handler's name, for messages.
+        """
+        return getattr(self._handler, "__qualname__", type(self._handler).__name__)
+
+    def _give_up(self, error: BaseException) -> None:
+        """
+        End the response in the plainest way: a bare 500 before the head, an abort after it.
+        """
+        response = self._response
+        try:
+            if not (response.life.ended or response.life.head_sent):
+                response.head.discard()
+                response.replace(500, "text/plain", b"500 Internal Server Error\n")
+        except Exception:  # noqa: BLE001 - the next line ends it all the same
+            _log.failure("the error page of {context} failed", context=repr(self._context))
+        response.abort(StreamAborted(type(error).__name__))
+        self._drop_traceback()
 
     def _failed(self, failure: Failure) -> None:
         """
         End the response after the handler has failed.
         """
-        self._forget_handler()
         context, response = self._context, self._response
         if context.err is not None:
             if not is_end(failure):
@@ -170,13 +203,6 @@ class Exchange:
         media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
         self._context.add_header("Vary", "Accept")
         self._response.replace(error.status, fields.with_charset(media_type), body)
-
-    def _forget_handler(self) -> None:
-        """
-        The handler has ended, so there is nothing to cancel.
-        """
-        self.pending = None
-        self._response.observers.handler = None
 
     def _drop_traceback(self) -> None:
         """

@@ -90,12 +90,14 @@ class SubscribeOptions:
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        detached: The handler does not wait for the end of the subscription.
     """
 
     after: str | None = field(converter=_one_id)
     filter: Filter | None = field(validator=_check_filter)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    detached: bool = False
 
 
 class Subscription(Protocol):
@@ -145,25 +147,30 @@ class Outlet(Attachment):
     Attributes:
         context: The context that subscribed it.
         format: The format of its messages.
+        pings: Pings are sent, and can carry an id.
         turn: The turn of its clock.
     """
 
-    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "turn")
+    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "pings", "turn")
 
     def __init__(
         self,
         context: BaseContext,
         response: Response,
         format: Format,
+        *,
         before: Callable[[], object] | None = None,
+        pings: bool = False,
     ) -> None:
         """
         Args:
             before: Called before the first batch is delivered.
+            pings: Pings are sent, and can carry an id.
         """
-        super().__init__(response)
+        super().__init__(response, "subscribe", detached=False)
         self.context = context
         self.format = format
+        self.pings = pings
         self.turn: Turn = response.turn
         self._writer = response.writer
         self._subscription: Subscription | None = None
@@ -245,6 +252,8 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
+        self._writer.keep_whole(self.format.ends)
+        self.detached = options.detached
         response.subscribed = True
         response.open_soon()
         self._attach()

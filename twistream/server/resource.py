@@ -4,6 +4,7 @@ StreamResource: a handler as an `IResource`.
 Layer: server, at the top.
 """
 
+import sys
 from collections.abc import Iterable
 from typing import Literal, cast
 
@@ -21,6 +22,8 @@ from twistream.wire import fields
 
 _log = Logger()
 
+_DEFAULT_METHODS = ("GET", "HEAD")
+
 
 class StreamResource(Resource):
     """
@@ -37,7 +40,7 @@ class StreamResource(Resource):
         self,
         handler: Handler,
         *,
-        methods: Iterable[str] = ("GET", "HEAD"),
+        methods: Iterable[str] | None = None,
         on_disconnect: Literal["cancel", "continue"] = "cancel",
         send_timeout: float = 60.0,
         max_buffered: int = 16 * 2**20,
@@ -46,11 +49,14 @@ class StreamResource(Resource):
         """
         Args:
             handler: Called once for each request.
-            methods: The methods that the handler answers. Any other method gets a 405.
+            methods: The methods that the handler answers, in any case. Any other method gets a
+                405. HEAD comes with GET. None for GET and HEAD, and for the methods of the Klein
+                route that has returned this resource.
             on_disconnect: ``"cancel"`` cancels the handler when the client disconnects;
                 ``"continue"`` lets it keep running, and only its writes and flushes fail.
             send_timeout: Seconds for which a client may accept nothing while data is queued
-                for it. Then it is cut. A minute is long for a working network.
+                for it. Then it is cut. A minute is long for a working network. A client that
+                reads less than about a kilobyte per second may look as if it accepted nothing.
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
@@ -59,14 +65,11 @@ class StreamResource(Resource):
         Raises:
             TypeError: The handler is not callable, `methods` is a single str, or the timeout
                 is not a number.
-            ValueError: An option has a value that is not allowed.
+            ValueError: An option has a value that is not allowed; `methods` is empty.
         """
         super().__init__()
         if not callable(handler):
             msg = f"handler must be callable, not {type(handler).__name__}"
-            raise TypeError(msg)
-        if isinstance(methods, str):
-            msg = f"methods must be an iterable of names, such as ({methods!r},)"
             raise TypeError(msg)
         if on_disconnect not in ("cancel", "continue"):
             msg = f'on_disconnect must be "cancel" or "continue", not {on_disconnect!r}'
@@ -76,7 +79,8 @@ class StreamResource(Resource):
             msg = f"max_buffered must be at least 1 byte, not {max_buffered}"
             raise ValueError(msg)
         self._handler = handler
-        self._methods = tuple(fields.token(method, "method").decode() for method in methods)
+        self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
+        self._follows_router = methods is None
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
@@ -102,9 +106,11 @@ class StreamResource(Resource):
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
-        exchange = Exchange(response)
-        if request.method.decode("latin-1") in self._methods:
-            exchange.start(self._handler)
+        exchange = Exchange(response, self._handler)
+        if request.method.decode("latin-1") in self._methods or (
+            self._follows_router and _is_routed(request)
+        ):
+            exchange.start()
         else:
             exchange.reject_method(self._methods)
         if not request.finished:
@@ -119,3 +125,28 @@ class StreamResource(Resource):
                 "do not wrap it in an EncodingResourceWrapper",
                 resource=self,
             )
+
+
+def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
+    """
+    The names of methods in upper case, each once.
+    """
+    if isinstance(methods, str):
+        msg = f"methods must be an iterable of names, such as ({methods!r},)"
+        raise TypeError(msg)
+    names = [fields.token(method, "method").decode().upper() for method in methods]
+    if not names:
+        msg = "methods must have at least one name, such as ('GET',)"
+        raise ValueError(msg)
+    if "GET" in names:
+        names.insert(names.index("GET") + 1, "HEAD")
+    return tuple(dict.fromkeys(names))
+
+
+def _is_routed(request: Request) -> bool:
+    """
+    Whether a route of Klein has chosen the method already.
+    """
+    klein = sys.modules.get("klein.interfaces")  # Klein is no dependency.
+    routed = None if klein is None else request.getComponent(klein.IKleinRequest)
+    return hasattr(routed, "mapper")

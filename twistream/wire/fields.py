@@ -10,6 +10,8 @@ from functools import lru_cache
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN = re.compile(rf"{_TCHAR}+".encode())
 _MEDIA_TYPE = re.compile(rf"{_TCHAR}+/{_TCHAR}+[ \t]*(;.*)?", re.DOTALL)
+_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_COOKIE_ATTRIBUTE = re.compile(r"[ -:<-~]+")
 _FORBIDDEN = re.compile(rb"[\r\n\x00]")
 
 
@@ -55,6 +57,70 @@ def field_value(value: str | bytes) -> bytes:
         msg = f"a header value must not contain CR, LF or NUL: {value!r}"
         raise ValueError(msg)
     return encoded.strip(b" \t")
+
+
+def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
+    name: str,
+    value: str,
+    *,
+    max_age: int | None,
+    domain: str | None,
+    path: str | None,
+    secure: bool,
+    http_only: bool,
+    same_site: str | None,
+) -> bytes:
+    """
+    Encode the value of ``Set-Cookie`` (RFC 6265 4.1.1, and its successor for ``SameSite``).
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument contains a character that a cookie must not contain, or
+            `same_site` is not allowed.
+    """
+    if not isinstance(value, str):
+        msg = f"the value of a cookie must be a str, not {type(value).__name__}"
+        raise TypeError(msg)
+    if not _COOKIE_VALUE.fullmatch(value):
+        msg = (
+            "the value of a cookie must be ASCII without spaces, quotes, commas, semicolons and "
+            f"backslashes; encode it first, for example with urllib.parse.quote: {value!r}"
+        )
+        raise ValueError(msg)
+    parts = [f"{token(name, 'cookie name').decode()}={value}"]
+    if max_age is not None:
+        if isinstance(max_age, bool) or not isinstance(max_age, int):
+            msg = f"max_age must be a whole number of seconds, not {type(max_age).__name__}"
+            raise TypeError(msg)
+        parts.append(f"Max-Age={max_age}")
+    parts += _attribute("Domain", domain) + _attribute("Path", path)
+    parts += _same_site(same_site, secure=secure)
+    parts += ["Secure"] * bool(secure) + ["HttpOnly"] * bool(http_only)
+    return "; ".join(parts).encode("ascii")
+
+
+def _attribute(name: str, text: str | None) -> list[str]:
+    if text is None:
+        return []
+    if not isinstance(text, str):
+        msg = f"{name.lower()} must be a str, not {type(text).__name__}"
+        raise TypeError(msg)
+    if not _COOKIE_ATTRIBUTE.fullmatch(text):
+        msg = f"{name.lower()} must be ASCII without semicolons, not {text!r}"
+        raise ValueError(msg)
+    return [f"{name}={text}"]
+
+
+def _same_site(value: str | None, *, secure: bool) -> list[str]:
+    if value is None:
+        return []
+    if value not in ("lax", "strict", "none"):
+        msg = f'same_site must be "lax", "strict" or "none", not {value!r}'
+        raise ValueError(msg)
+    if value == "none" and not secure:
+        msg = 'same_site="none" needs secure=True: browsers reject the cookie otherwise'
+        raise ValueError(msg)
+    return [f"SameSite={value.capitalize()}"]
 
 
 def content_length(value: bytes) -> int:

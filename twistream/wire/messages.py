@@ -87,6 +87,11 @@ class Format(Protocol):
             ValueError: The format cannot represent the id or the event.
         """
 
+    def ends(self, tail: bytes) -> bool:
+        """
+        Whether text whose last four bytes are `tail` ends a message, so that another may follow.
+        """
+
     def gap(self, gap: Gap) -> bytes:
         """
         Encode a gap.
@@ -122,6 +127,12 @@ class Events:
                 pass
         return ServerSentEvent(data, event=event, id=id).encode()
 
+    def ends(self, tail: bytes) -> bool:
+        """
+        Whether the text ends with a blank line (WHATWG HTML 9.2.5).
+        """
+        return tail.replace(b"\r\n", b"\n").replace(b"\r", b"\n").endswith(b"\n\n")
+
     def gap(self, gap: Gap) -> bytes:
         """
         Encode a gap as an event named ``gap``. Its id is `Gap.resumed_from`.
@@ -152,6 +163,12 @@ class JSONLines:
             {"id": id, "data": data} if event is None else {"id": id, "event": event, "data": data}
         )
         return msgspec.json.encode(line) + b"\n"
+
+    def ends(self, tail: bytes) -> bool:
+        """
+        Whether the text ends with a line end.
+        """
+        return tail.endswith(b"\n")
 
     def gap(self, gap: Gap) -> bytes:
         """

@@ -35,6 +35,23 @@ class EndTests(StreamTest):
         self.assertIsNone(self.successResultOf(self.context.done()))
         self.assertFalse(self.context.is_cancelled)
 
+    def test_an_access_log_that_fails_keeps_the_end_from_nobody(self) -> None:
+        ends: list[object] = []
+
+        def fail(request: object) -> None:
+            raise ZeroDivisionError
+
+        async def handler(ctx: Context) -> None:
+            ctx.on_close(lambda ctx: ends.append("closed"))
+            ctx.done().addCallback(ends.append)
+
+        client = self.connect(handler)
+        client.site.log = fail  # type: ignore[method-assign]  # of this one
+        client.request()
+        self.assertTrue(client.receive().complete)
+        self.assertEqual(ends, ["closed", None])
+        self.logged(ZeroDivisionError)
+
     def test_done_fires_with_err_when_the_client_left(self) -> None:
         fired: list[object] = []
 

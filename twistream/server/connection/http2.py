@@ -14,6 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from twisted.internet.error import ConnectionAborted
@@ -77,7 +78,7 @@ class HTTP2Outbound(Outbound):
     def put(self, data: bytes) -> None:
         # With queued frames, the stream is in the queue already, or waits for its window.
         if not self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._frames.append(memoryview(data))
         self._queued += len(data)
         self.pending += len(data)
@@ -93,20 +94,13 @@ class HTTP2Outbound(Outbound):
             self.put(frame.data)
         self.push()
 
-    def has_unsent(self) -> bool:
-        if self._waits_for_own_window():
-            # Twisted does not report a window that opens by SETTINGS, so check it now and then.
-            self._multiplexer.queue.add(self)
-            self._multiplexer.pump()
-        return super().has_unsent()
-
     def backlog(self) -> int:
         frames = self._queued + _FRAME_COST * len(self._frames)
         return frames + queued(self._connection.transport)
 
     def progress(self) -> tuple[int, int]:
-        if self._waits_for_own_window():
-            # Data of other streams is no progress of this one.
+        if self in self._multiplexer.blocked:
+            # What other streams of the connection move is no progress of this one.
             return (self.handed, 0)
         socket = self._socket
         unsent = queued(self._connection.transport) + (0 if socket is None else in_kernel(socket))
@@ -123,24 +117,37 @@ class HTTP2Outbound(Outbound):
         self.abort()
 
     def finish(self) -> None:
-        # On a stream that the client has reset, Twisted's `finish` would fail, and all streams
+        # On a stream that the client has closed, Twisted's `finish` would fail, and all streams
         # of the connection with it.
-        if not self._is_reset():
+        if not self._is_closed():
             super().finish()
 
     def release(self) -> None:
+        # Twice, if the response has finished and its stream turns out to be reset.
+        released = self._owner is None
         super().release()
         vars(self._channel).pop("windowUpdated", None)  # No reference cycle remains.
         self._drop()
-        self._multiplexer.closed()
+        if not released:
+            self._multiplexer.closed()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
         # The window of the stream or of the connection has opened.
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         self._multiplexer.pump_soon()
 
     # See `multiplexer.Sender`.
+
+    def has_window(self) -> bool:
+        """
+        Whether the stream's own window is open. The end of a stream opens it: sending reports that.
+        """
+        try:
+            window: int = self._connection.conn.local_flow_control_window(self._channel.streamID)
+        except ProtocolError:
+            return True
+        return window > 0
 
     def wait_for_window(self) -> None:
         """
@@ -161,6 +168,7 @@ class HTTP2Outbound(Outbound):
         try:
             room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
+                self._multiplexer.blocked.add(self)
                 self.wait_for_window()
                 return 0
             data = self._frames.popleft()
@@ -178,7 +186,7 @@ class HTTP2Outbound(Outbound):
         self.handed += size
         self._multiplexer.handed += size
         if self._frames:
-            self._multiplexer.queue.add(self)
+            self._multiplexer.enqueue(self)
         elif self._aborting:
             self._reset_soon()
         elif self.full:
@@ -189,18 +197,15 @@ class HTTP2Outbound(Outbound):
         if self.full and not self._frames:
             super().resumeProducing()
 
-    def _waits_for_own_window(self) -> bool:
-        return bool(self._frames) and self not in self._multiplexer.queue
-
     def _window_updated(self) -> None:
-        if not self._is_reset():
+        if not self._is_closed():
             H2Stream.windowUpdated(self._channel)
 
     def _drop(self) -> None:
         self.pending = 0
         self._frames.clear()
         self._queued = 0
-        self._multiplexer.queue.discard(self)
+        self._multiplexer.discard(self)
 
     # The end.
 
@@ -220,13 +225,15 @@ class HTTP2Outbound(Outbound):
             channel.connectionLost(Failure(ConnectionAborted("stream reset by the server")))
             connection._requestDone(channel.streamID)  # noqa: SLF001 - no public name
 
-    def _is_reset(self) -> bool:
+    def _is_closed(self) -> bool:
         """
-        Whether the client has reset the stream, even if Twisted has not reported it yet.
+        Whether the stream was reset, or its connection ended, even if Twisted has not reported it.
         """
+        conn = self._connection.conn
         # h2 keeps a closed stream until it next counts those that are open.
-        stream = self._connection.conn.streams.get(self._channel.streamID)
-        return stream is None or bool(stream.closed)
+        stream = conn.streams.get(self._channel.streamID)
+        closed: bool = stream is None or stream.closed
+        return closed or conn.state_machine.state is ConnectionState.CLOSED
 
     def _is_open(self) -> bool:
         return self._channel.streamID in self._connection.streams

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from twisted.web._http2 import H2Connection
+
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.sockets import got_close_notify
 from twistream.wire.frames import SEND_SIZE
@@ -72,6 +74,11 @@ class Sender(Protocol):
         Give one DATA frame to the connection, and return its size in bytes.
         """
 
+    def has_window(self) -> bool:
+        """
+        Whether the stream's own window is open.
+        """
+
     def wait_for_window(self) -> None:
         """
         Report that the stream is full, until a window opens.
@@ -85,17 +92,28 @@ class Multiplexer:
     While a stream is open, its connection does not time out, as on HTTP/1.1.
 
     Attributes:
-        queue: The streams that have something to send and room in their own window.
+        blocked: The streams that have something to send, and wait for their own window.
+        queue: The streams that have something to send, and room in their own window.
         handed: The number of bytes that all of them have handed to the connection.
     """
 
-    __slots__ = ("_connection", "_open", "_pump_due", "_timeout", "_turn", "handed", "queue")
+    __slots__ = (
+        "_connection",
+        "_open",
+        "_pump_due",
+        "_timeout",
+        "_turn",
+        "blocked",
+        "handed",
+        "queue",
+    )
 
     # One for each connection with open streams.
     _of: ClassVar[dict[Any, "Multiplexer"]] = {}
 
     def __init__(self, connection: Any, turn: Turn) -> None:
         self.queue: FairQueue[Sender] = FairQueue()
+        self.blocked: set[Sender] = set()
         self.handed = 0
         self._connection = connection
         self._turn = turn
@@ -103,6 +121,9 @@ class Multiplexer:
         self._timeout: int | None = connection.timeOut
         self._pump_due = False
         connection.setTimeout(None)
+        # Twisted calls this after all data that it has received. It is the only sign of a window
+        # that SETTINGS has opened, which Twisted does not report.
+        connection._tryToWriteControlData = self._data_received  # noqa: SLF001 - no public name
 
     @classmethod
     def opened(cls, connection: Any, turn: Turn) -> "Multiplexer":
@@ -123,8 +144,23 @@ class Multiplexer:
         if not self._open:
             connection = self._connection
             del self._of[connection]
+            del connection._tryToWriteControlData  # noqa: SLF001 - no public name
             if connection.transport.connected:
                 connection.setTimeout(self._timeout)
+
+    def enqueue(self, stream: Sender) -> None:
+        """
+        Let a stream send when it is its turn.
+        """
+        self.blocked.discard(stream)
+        self.queue.add(stream)
+
+    def discard(self, stream: Sender) -> None:
+        """
+        A stream has nothing to send.
+        """
+        self.blocked.discard(stream)
+        self.queue.discard(stream)
 
     def pump(self) -> None:
         """
@@ -152,6 +188,15 @@ class Multiplexer:
         if not self._pump_due:
             self._pump_due = True
             self._turn.soon(self._pump_now)
+
+    def _data_received(self) -> object:
+        result = H2Connection._tryToWriteControlData(self._connection)  # noqa: SLF001 - no public name
+        opened = [stream for stream in self.blocked if stream.has_window()]
+        for stream in opened:
+            self.enqueue(stream)
+        if opened:
+            self.pump_soon()
+        return result
 
     def _pump_now(self) -> None:
         self._pump_due = False

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from twistream.errors import HeadersSent
 from twistream.scheduling.wheel import TimerWheel
 from twistream.server.connection.hangup import HangupWatch
 
@@ -65,10 +66,16 @@ class BorrowedRequest:
         Let Twisted write the head.
         """
         request = self.request
-        self._kind.write(request, b"")
-        # Where no body is allowed, Twisted sets another `write` on the request, which would
-        # hide the one that raises.
+        try:
+            self._kind.write(request, b"")
+        except BaseException:
+            # Nothing was sent: another head can be written in its place.
+            request.startedWriting = request.chunked = 0
+            raise
+        # Where no body is allowed, Twisted sets a `write` of its own on the request, which
+        # would break the seal.
         vars(request).pop("write", None)
+        request.__class__ = _sealed(self._kind, head_sent=True)  # type: ignore[arg-type]  # as above
 
     def record_head(self) -> bytes:
         """
@@ -87,7 +94,7 @@ class BorrowedRequest:
         """
         Register the producer of the body. Returns whether the connection is full already.
         """
-        self.request.registerProducer(producer, True)  # noqa: FBT003 - Twisted's signature
+        self._kind.registerProducer(self.request, producer, True)  # noqa: FBT003 - Twisted's signature
         channel = self.request.channel
         # Full with earlier responses. Twisted reports only what happens from now on.
         return isinstance(channel, HTTPChannel) and bool(channel._waitingForTransport)  # noqa: SLF001 - no public name
@@ -96,7 +103,7 @@ class BorrowedRequest:
         """
         Unregister the producer of the body.
         """
-        self.request.unregisterProducer()
+        self._kind.unregisterProducer(self.request)
 
     def lose_connection(self) -> None:
         """
@@ -188,13 +195,53 @@ def refuse_write(*_args: object) -> None:
     raise RuntimeError(msg)
 
 
-@cache
-def _sealed(kind: type[Request]) -> type[Request]:
+def refuse_producer(*_args: object) -> None:
     """
-    A subclass of `kind` that refuses ``write`` and ``finish``.
+    Replaces ``request.registerProducer`` and ``request.unregisterProducer``.
+
+    Raises:
+        RuntimeError: Always. The stream has a producer of its own.
+    """
+    msg = (
+        "the stream owns this request, and takes no other producer; to send a file, use "
+        'await ctx.stream(iter(lambda: file.read(65536), b""))'
+    )
+    raise RuntimeError(msg)
+
+
+def refuse_head(*_args: object, **_options: object) -> None:
+    """
+    Replaces the methods of a request that change its head, once that has been sent.
+
+    Raises:
+        HeadersSent: Always.
+    """
+    raise HeadersSent
+
+
+_OWNED = {
+    "write": refuse_write,
+    "finish": refuse_write,
+    "registerProducer": refuse_producer,
+    "unregisterProducer": refuse_producer,
+}
+
+_HEAD_SENT = dict.fromkeys(
+    ("setHeader", "setResponseCode", "addCookie", "redirect", "setETag", "setLastModified"),
+    refuse_head,
+)
+"""
+``getSession`` is among them by way of ``addCookie``, which it needs for a new session.
+"""
+
+
+@cache
+def _sealed(kind: type[Request], *, head_sent: bool = False) -> type[Request]:
+    """
+    A subclass of `kind` that refuses what would break a stream.
 
     A class, because two more attributes on one request may cost a kilobyte: its attributes
     could no longer share their names with those of other requests.
     """
-    own = {"write": refuse_write, "finish": refuse_write, "unsealed": kind}
+    own = {**_OWNED, **(_HEAD_SENT if head_sent else {}), "unsealed": kind}
     return cast("type[Request]", type(kind.__name__, (kind,), own))

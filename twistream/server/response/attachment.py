@@ -15,14 +15,18 @@ class Attachment:
     The base of loops and subscriptions.
 
     Attributes:
-        deferred: Fires when it ends. It is deleted then, so get it before.
+        call: The method that started it, for messages: ``stream_writer``.
+        deferred: Fires when it ends. Deleted then; take it before.
+        detached: The handler may return before it ends.
         ended: It has ended.
         response: The response.
     """
 
-    __slots__ = ("deferred", "ended", "response")
+    __slots__ = ("call", "deferred", "detached", "ended", "response")
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, call: str, *, detached: bool) -> None:
+        self.call = call
+        self.detached = detached
         self.response = response
         self.ended = False
         self.deferred: Deferred[None] = Deferred(self._cancelled)

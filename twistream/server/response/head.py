@@ -117,6 +117,12 @@ class Head:
         """
         return self.request.responseHeaders.hasHeader(b"Content-Type")
 
+    def cookie(self, value: bytes) -> None:
+        """
+        Add the value of a ``Set-Cookie``.
+        """
+        self.request.cookies.append(value)
+
     def status_code(self, code: int) -> None:
         """
         Set the status. See ``Context.status_code``.
@@ -145,6 +151,15 @@ class Head:
         for name in _BODY_HEADERS:
             request.responseHeaders.removeHeader(name)
         self.declared = None
+
+    def discard(self) -> None:
+        """
+        Drop everything that was put on the head: some of it cannot be sent.
+        """
+        self.request.responseHeaders = Headers()
+        self.request.cookies.clear()
+        self.clear_for_page(500)
+        self.empty_status = None
 
     def complete(self, length: int | None) -> None:
         """
@@ -182,6 +197,7 @@ class Head:
         elif code != NOT_MODIFIED:
             # HEAD: the headers that GET would have (RFC 9110 9.3.2).
             if length is None:
+                _default(headers, b"X-Accel-Buffering", b"no")
                 _default(headers, b"X-Content-Type-Options", b"nosniff")
             else:
                 _default(headers, b"Content-Length", b"%d" % length)

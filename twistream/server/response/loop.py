@@ -8,7 +8,7 @@ Layer: response, at the top.
 """
 
 from collections.abc import Callable, Iterator
-from inspect import iscoroutine
+from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any
 
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamClosed, StreamFinished
-from twistream.scheduling.tasks import Task, cancel_unless_notified, is_end
+from twistream.scheduling.tasks import Task, cancel_unless_notified, deferred_of, is_end
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
@@ -41,21 +41,25 @@ class StreamLoop(Attachment):
 
     _log = Logger()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         response: Response,
         step: Callable[[], Any],
         *,
+        call: str,
         interval: float | None,
+        detached: bool,
         close: Callable[[], object] | None = None,
     ) -> None:
         """
         Args:
-            step: Writes one message. May return a Deferred or a coroutine.
+            step: Writes one message. May return anything that can be awaited.
+            call: See `Attachment`.
+            detached: See `Attachment`.
             interval: Seconds from the start of one step to the start of the next, or None.
             close: Called when the loop has ended and no step is under way any more.
         """
-        super().__init__(response)
+        super().__init__(response, call, detached=detached)
         self._step = step
         self._interval = interval
         self._close = close
@@ -69,6 +73,9 @@ class StreamLoop(Attachment):
         """
         Take steps until one has to wait.
         """
+        self.response.life.run(self._take_steps)
+
+    def _take_steps(self) -> None:
         self._running = True
         while not self.ended and self._take_step():
             pass
@@ -82,13 +89,18 @@ class StreamLoop(Attachment):
             result = self._step()
             if iscoroutine(result):
                 result = Task(result, self.response.life)
-        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
+            elif result is not None and isawaitable(result):
+                result = deferred_of(result, self.response.life)
+        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
             return self._failed(Failure())
         if result is None:
             return not self.ended and self._after_step()
         if isinstance(result, Deferred):
             return self._wait_for(result, self._after_step)
-        msg = f"a writer must return None, a Deferred or a coroutine, not {type(result).__name__}"
+        msg = (
+            f"a writer returns None or something to await, not {type(result).__name__}; "
+            "use ctx.write(), or return ctx.json_line(value)"
+        )
         return self._failed(Failure(TypeError(msg)))
 
     def _after_step(self) -> bool:
@@ -208,6 +220,8 @@ class ItemLoop(StreamLoop):
         response: Response,
         items: Iterator[Any],
         encode: Callable[[Any], bytes],
+        *,
+        detached: bool,
         close: Callable[[], object],
     ) -> None:
         """
@@ -215,7 +229,9 @@ class ItemLoop(StreamLoop):
             encode: Makes the bytes of a message from an item.
             close: Called when the loop has ended and no item is being made any more.
         """
-        super().__init__(response, items.__next__, interval=None, close=close)
+        super().__init__(
+            response, items.__next__, call="stream", interval=None, detached=detached, close=close
+        )
         self._encode = encode
         self._items = items
 
@@ -231,7 +247,9 @@ class ItemLoop(StreamLoop):
         if self.ended:
             return False
         try:
-            wait = self.response.writer.send_step(self._encode(item))
+            # The check is faster than the call, and this is done for each message.
+            data = item if type(item) is bytes else self._encode(item)
+            wait = self.response.writer.send_step(data)
         except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
             return self._failed(Failure())
         return True if wait is None else self._wait_for(wait, self._after_flush)

@@ -32,8 +32,18 @@ Called at the end. It must not raise.
 
 class Stoppable(Protocol):
     """
-    A loop or a subscription.
+    A loop, a subscription, or a member of a broadcast.
+
+    Attributes:
+        call: The method that started it; None if no handler waits for it.
+        detached: The handler may return before it ends.
     """
+
+    @property
+    def call(self) -> str | None: ...
+
+    @property
+    def detached(self) -> bool: ...
 
     def stop(self, reason: BaseException) -> None:
         """
@@ -96,6 +106,12 @@ class Observers:
         Forget `attached`, which has ended.
         """
         self._attached = tuple(each for each in self._attached if each is not attached)
+
+    def not_awaited(self) -> list[str]:
+        """
+        The calls of loops and subscriptions that still run although their handler has returned.
+        """
+        return [each.call for each in self._attached if each.call and not each.detached]
 
     def done(self) -> Deferred[StreamClosed | None]:
         """

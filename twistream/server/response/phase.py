@@ -10,6 +10,7 @@ from enum import Enum
 from typing import NoReturn
 
 from twistream.errors import ResponseComplete, StreamAborted, StreamClosed, StreamFinished
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import notify_running_task
 
 
@@ -71,9 +72,9 @@ Every transition: the phase that follows a phase and a cause.
 _SENDS_HEAD = (Cause.EMIT, Cause.END, Cause.NO_BODY)
 
 
-class Life:
+class Life(ExecutionContext):
     """
-    The life of one response: its phase, and why it ended.
+    The life of one response: its phase, why it ended, and the context in which its code runs.
 
     It is the `twistream.scheduling.tasks.Scope` of the response's tasks.
 
@@ -87,6 +88,7 @@ class Life:
     __slots__ = ("err", "head_sent", "notifying", "phase")
 
     def __init__(self) -> None:
+        super().__init__()
         self.err: StreamClosed | None = None
         self.head_sent = False
         self.notifying = False

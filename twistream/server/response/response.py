@@ -267,8 +267,10 @@ class Response:
             watch.moved()  # Sets the mark: only what the client accepts from now on counts.
             out.watch_close(watch.moved, watch.seconds)
         self.request.sentLength = self.room.written
-        out.finish()
-        self.observers.notify(self.writer.waits)
+        try:
+            out.finish()  # It writes the access log, which may fail.
+        finally:
+            self.observers.notify(self.writer.waits)
 
     # The early end.
 

@@ -10,14 +10,18 @@ Layer: response, below `twistream.server.response.response`.
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from threading import get_ident
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python import threadable
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
+from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.turn import Share, Turn
-from twistream.scheduling.waits import FailedWait, Waits, fail_quietly
+from twistream.scheduling.waits import FailedWait, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
+from twistream.server.response.boundary import Boundary
 from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
@@ -56,14 +60,15 @@ class ResponseWriter:
     Writes the body of one response.
 
     Attributes:
-        begin_body: Frames the head, and returns whether a body may follow. None once the body
-            has begun or never can, so that no reference cycle remains.
-        last_sent: The time at which the turn of the last send began, in seconds.
-        waits: The Deferreds that wait to send; None if there never was one.
+        begin_body: Frames the head, and returns whether a body may follow. None once that is done.
+        buffered: The number of bytes that were written and not flushed.
+        last_sent: When the turn began in which something was sent last, in seconds.
+        waits: The Deferreds of those who wait to send; None if nobody did.
     """
 
     __slots__ = (
-        "_blocked",
+        "_boundary",
+        "_drain",
         "_head",
         "_life",
         "_out",
@@ -72,9 +77,9 @@ class ResponseWriter:
         "_pushed",
         "_room",
         "_share",
-        "_size",
         "_turn",
         "begin_body",
+        "buffered",
         "last_sent",
         "waits",
     )
@@ -97,12 +102,12 @@ class ResponseWriter:
         self.begin_body: Callable[[], bool] | None = begin_body
         self.last_sent = 0.0
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
         self._pending_since: float | None = None
         self.waits: Waits | None = None
-        # The Deferreds that wait for a full connection to drain. None until there is one.
-        self._blocked: dict[Deferred[None], None] | None = None
+        self._drain: Gate | None = None  # Until somebody waits for a full connection to drain.
         self._share = Share(turn)
+        self._boundary: Boundary | None = None
         self._pushed = False
 
     # The buffer.
@@ -123,22 +128,15 @@ class ResponseWriter:
         if not size:
             return 0
         self._room.admit(size, self)
-        if self._size:
+        if self.buffered:
             self._parts.append(data)
         else:
             self._parts = [data]
-        self._size += size
-        if self._size > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
-            self._out.put(self.take())
+        self.buffered += size
+        if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
+            self._put_buffer()
             self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
         return size
-
-    @property
-    def buffered(self) -> int:
-        """
-        The number of bytes that were written and not flushed.
-        """
-        return self._size
 
     def take(self) -> bytes:
         """
@@ -147,23 +145,30 @@ class ResponseWriter:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
         return body
 
     def drop(self) -> None:
         """
         Discard the buffer, as if it had not been written.
         """
-        self._room.written -= self._size
+        self._room.written -= self.buffered
         self._parts = _EMPTY
-        self._size = 0
+        self.buffered = 0
 
     def replace(self, body: bytes) -> None:
         """
         Make `body` the whole body. It may exceed `max_buffered`, which may be why it is sent.
         """
         self._parts = [body]
-        self._size = self._room.written = len(body)
+        self.buffered = self._room.written = len(body)
+
+    def keep_whole(self, ends: Callable[[bytes], bool]) -> None:
+        """
+        From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
+        """
+        if self._boundary is None:
+            self._boundary = Boundary(ends, self._out, self._ensure_waits())
 
     # Sending.
 
@@ -171,20 +176,21 @@ class ResponseWriter:
         """
         End a chunk and send it. The Deferred fires when more may be written.
         """
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("flush()", "use reactor.callFromThread")
         return self.flush_step(_NOW) or succeed(None)
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
         """
         Flush. Returns a Deferred that fires when more may be written; None if it may be now.
         """
-        if self._life.phase is not _BODY:
-            try:
-                if not self._begins():
-                    return self.failed_wait()
-            except ContentLengthMismatch as err:
-                return FailedWait(err, list)
-        if self._size:
-            self._out.put(self.take())
+        try:
+            if self._life.phase is not _BODY and not self._begins():
+                return self.failed_wait()
+        except ContentLengthMismatch as err:
+            return FailedWait(err, list)
+        if self.buffered:
+            self._put_buffer()
         now = self._turn.clock.seconds()
         self._push_or_coalesce(now, urgency)
         return self._until_more(now, urgency)
@@ -192,10 +198,8 @@ class ResponseWriter:
     def send_step(self, data: bytes) -> Deferred[None] | None:
         """
         Write `data` and flush, for a loop. Returns what `flush_step` returns.
-
-        The common case does not touch the buffer.
         """
-        if self._size or not data or self._life.phase is not _BODY:
+        if self.buffered or not data or self._life.phase is not _BODY or self._boundary is not None:
             self.write(data)
             return self.flush_step(_COALESCE)
         self._room.admit(len(data), self)
@@ -224,14 +228,13 @@ class ResponseWriter:
         room = self._room
         if room.left < 0:
             room.measure(self)
-        return self._out.full or room.left < 0
+        return self._out.full or room.left < 0 or self._is_inside()
 
     def send_at_once(self, batch: Batch) -> bool:
         """
         Send a batch if the body has begun, the connection is not full and nothing is pending.
 
-        Returns whether it was sent. A broadcast calls this for each member, so it counts the
-        bytes itself instead of calling `Room.admit`.
+        Returns whether it was sent. It counts the bytes itself, because a call costs too much here.
         """
         out, room = self._out, self._room
         if (
@@ -240,6 +243,7 @@ class ResponseWriter:
             or out.pending
             or room.left < 0
             or room.declared is not None
+            or self._is_inside()
         ):
             return False
         room.left -= batch.size
@@ -261,6 +265,9 @@ class ResponseWriter:
         if (self._life.phase is not _BODY and not self._begins()) or not batch.size:
             return
         self._room.admit(batch.size, self)
+        if (boundary := self._boundary) is not None and boundary.inside:
+            boundary.postpone(batch.frames)
+            return
         self.last_sent = self._turn.began
         out = self._out
         if out.pending:
@@ -276,6 +283,8 @@ class ResponseWriter:
         """
         if self._life.ended:
             return self.failed_wait()
+        if (boundary := self._boundary) is not None and boundary.inside:
+            return boundary.wait()
         now = self._turn.clock.seconds()
         if self._share.enter(now):
             self._pushed = False
@@ -294,22 +303,19 @@ class ResponseWriter:
         """
         The number of bytes that wait in this process, as far as that can be seen.
         """
-        return self._size + self._out.backlog()
+        postponed = 0 if self._boundary is None else self._boundary.postponed
+        return self.buffered + self._out.backlog() + postponed
 
     def drained(self) -> None:
         """
         The connection was full and accepts more now: fire the Deferreds that wait for it.
         """
-        blocked, self._blocked = self._blocked, None
-        for wait in blocked or ():
-            self._ensure_waits().fire(wait)
+        if self._drain is not None:
+            self._drain.open()
 
     def failed_wait(self) -> Deferred[None]:
         """
-        Return a Deferred that fails with the reason for the end.
-
-        It has failed already, or fails in a later turn if this stream has used its share of
-        this one. So a loop that ignores the error does not block the reactor.
+        Return a Deferred that fails with the reason for the end, now or in a later turn.
         """
         now = self._turn.clock.seconds()
         self._share.enter(now)
@@ -321,6 +327,15 @@ class ResponseWriter:
         return wait
 
     # Inside.
+
+    def _is_inside(self) -> bool:
+        return self._boundary is not None and self._boundary.inside
+
+    def _put_buffer(self) -> None:
+        data = self.take()
+        self._out.put(data)
+        if self._boundary is not None:
+            self._boundary.note(data)
 
     def _check_head(self) -> None:
         """
@@ -361,13 +376,15 @@ class ResponseWriter:
         Decide on backpressure: the Deferred to wait for before more is written, or None.
         """
         if self._out.full:
-            return self._wait_until_drained()
+            self._room.left -= WAIT_COST
+            self._drain = self._drain or Gate(self._ensure_waits())
+            return self._drain.wait()
         room = self._room
         if room.left < room.low:
             room.measure(self)
             if room.left < room.limit // 2:
                 return room.wait(self, self._ensure_waits(), self._turn.clock)
-        # A transport without a socket may not report that it is full, so give it a turn.
+        # A transport that shows nothing gets a turn, because it may not report that it is full.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
@@ -381,15 +398,3 @@ class ResponseWriter:
         if self.waits is None:
             self.waits = Waits()
         return self.waits
-
-    def _wait_until_drained(self) -> Deferred[None]:
-        if self._blocked is None:
-            self._blocked = {}
-        wait = self._ensure_waits().add(release=self._forget_wait)
-        self._blocked[wait] = None
-        self._room.left -= WAIT_COST
-        return wait
-
-    def _forget_wait(self, wait: Deferred[None]) -> None:
-        if self._blocked is not None:
-            self._blocked.pop(wait, None)

@@ -1,0 +1,149 @@
+"""
+HTTP/2 in memory: windows that open, however a client opens them.
+"""
+
+from functools import partial
+from typing import Any
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded
+from h2.settings import SettingCodes, Settings
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import http
+from twisted.web._http2 import H2Connection as ServerConnection
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from twistream import Context, StreamResource
+
+
+class H2Transport(StringTransport):
+    """
+    As after a handshake that has chosen HTTP/2.
+    """
+
+    negotiatedProtocol = b"h2"  # noqa: N815 - INegotiated
+
+
+class Client:
+    """
+    An h2 client of a site, in memory.
+    """
+
+    def __init__(self, clock: Clock, handler: Any, window: int) -> None:
+        self.clock = clock
+        root = Resource()
+        stream = StreamResource(handler, send_timeout=1000.0)
+        root.getChild = lambda path, request: stream  # type: ignore[method-assign]  # of this one
+        self.protocol: Any = Site(root, reactor=self.clock).buildProtocol(None)
+        self.transport = H2Transport()
+        self.protocol.makeConnection(self.transport)
+        self.received: dict[int, bytes] = {}
+        self.ended: set[int] = set()
+        self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self.h2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.h2.initiate_connection()
+        self.exchange()
+
+    def request(self) -> int:
+        number = self.h2.get_next_available_stream_id()
+        self.received[number] = b""
+        self.h2.send_headers(
+            number,
+            [(":method", "GET"), (":path", "/"), (":scheme", "https"), (":authority", "a")],
+            end_stream=True,
+        )
+        self.exchange()
+        return number
+
+    def exchange(self) -> None:
+        """
+        Send what the client has to send, and read the answers, for some turns without time.
+        """
+        for _ in range(20):
+            data = self.h2.data_to_send()
+            if data:
+                self.protocol.dataReceived(data)
+            self.clock.advance(1e-9)
+            answer = self.transport.value()
+            self.transport.clear()
+            for event in self.h2.receive_data(answer):
+                if isinstance(event, DataReceived):
+                    self.received[event.stream_id] += event.data
+                elif isinstance(event, StreamEnded):
+                    self.ended.add(event.stream_id)
+
+    def set_window(self, size: int) -> None:
+        self.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: size})
+        self.exchange()
+
+    def leave(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class WindowTests(SynchronousTestCase):
+    """
+    A body of a thousand bytes, on streams with little room.
+    """
+
+    def client(self, window: int) -> Client:
+        async def handler(ctx: Context) -> None:
+            ctx.write(b"x" * 1000)
+            await ctx.flush()
+
+        clock = Clock()
+        # Twisted gives these the global reactor, whatever that of the site is.
+        self.patch(http, "H2Connection", partial(ServerConnection, clock))
+        client = Client(clock, handler, window)
+        self.addCleanup(client.leave)
+        return client
+
+    def test_one_that_settings_open_is_noticed_at_once(self) -> None:
+        client = self.client(3)
+        streams = [client.request() for _ in range(3)]
+        self.assertEqual(set(client.received.values()), {b"xxx"})
+        client.set_window(7)
+        self.assertEqual(set(client.received.values()), {b"x" * 7})
+        client.set_window(2000)
+        self.assertEqual(set(client.received.values()), {b"x" * 1000})
+        self.assertEqual(client.ended, set(streams))
+
+    def test_one_that_settings_shrink_below_zero_opens_again(self) -> None:
+        client = self.client(100)
+        stream = client.request()
+        client.set_window(10)
+        self.assertEqual(len(client.received[stream]), 100)
+        client.set_window(110)
+        self.assertEqual(len(client.received[stream]), 110)
+        client.h2.increment_flow_control_window(5, stream)
+        client.exchange()
+        self.assertEqual(len(client.received[stream]), 115)
+
+    def test_a_window_update_of_one_byte_is_one_byte(self) -> None:
+        client = self.client(3)
+        stream = client.request()
+        for size in range(4, 10):
+            client.h2.increment_flow_control_window(1, stream)
+            client.exchange()
+            self.assertEqual(len(client.received[stream]), size)
+
+    def test_one_that_opens_after_the_client_has_reset_the_stream_does_nothing(self) -> None:
+        client = self.client(3)
+        stream, other = client.request(), client.request()
+        client.h2.reset_stream(stream)
+        client.set_window(2000)
+        self.assertEqual(client.received[stream], b"xxx")
+        self.assertEqual(len(client.received[other]), 1000)
+
+    def test_nothing_of_it_stays_on_the_connection(self) -> None:
+        client = self.client(3)
+        client.request()
+        connection = client.protocol._channel
+        self.assertIn("_tryToWriteControlData", vars(connection))
+        client.set_window(2000)
+        self.assertNotIn("_tryToWriteControlData", vars(connection))

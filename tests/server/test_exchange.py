@@ -1,0 +1,487 @@
+"""
+A handler and its request: the context it runs in, what it may return, and how it ends.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import LogLevel
+
+from tests.harness import Ending, StreamTest
+from twistream import Context, HTTPError, Hub, StopStream
+
+variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+
+class Awaits:
+    """
+    Something that can be awaited, and is neither a Deferred nor a coroutine.
+    """
+
+    def __init__(self, deferred: Deferred[Any]) -> None:
+        self._deferred = deferred
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return (yield from self._deferred.__await__())
+
+
+class ExecutionContextTests(StreamTest):
+    """
+    Everything of one request runs in one context; nothing of it shows in another.
+    """
+
+    def test_no_kind_of_handler_leaks_its_variables(self) -> None:
+        def plain(ctx: Context) -> None:
+            variable.set("leaked")
+
+        def generator(ctx: Context) -> Iterator[str]:
+            variable.set("leaked")
+            yield "x"
+
+        async def async_generator(ctx: Context) -> AsyncIterator[str]:
+            variable.set("leaked")
+            yield "x"
+
+        async def coroutine(ctx: Context) -> None:
+            variable.set("leaked")
+
+        def loop(ctx: Context) -> Deferred[None]:
+            def step(w: Context) -> None:
+                variable.set("leaked")
+                raise StopStream
+
+            return ctx.stream_writer(step)
+
+        def callback(ctx: Context) -> None:
+            ctx.on_close(lambda _: variable.set("leaked") and None)
+
+        for handler in (plain, generator, async_generator, coroutine, loop, callback):
+            for method in ("GET", "HEAD"):
+                self.answer(handler, method)
+                self.assertEqual(variable.get(), "unset", handler)
+
+    def test_all_parts_of_a_handler_see_the_same_variables(self) -> None:
+        seen: list[str] = []
+
+        async def items() -> AsyncIterator[str]:
+            token = variable.set("in the generator")
+            try:
+                yield "a"
+                seen.append(variable.get())
+                yield "b"
+            finally:
+                variable.reset(token)
+                seen.append(variable.get())
+
+        async def handler(ctx: Context) -> None:
+            variable.set("of the handler")
+            ctx.on_close(lambda _: seen.append(variable.get()))
+            steps = iter("12")
+
+            async def step(w: Context) -> None:
+                if next(steps, None) is None:
+                    raise StopStream
+                seen.append(variable.get())
+                variable.set("of a step")
+                await w.sleep(1)
+
+            await ctx.stream_writer(step, 1.0)
+            seen.append(variable.get())
+            variable.set("of the handler")
+            await ctx.stream(items())
+
+        client = self.get(handler)
+        for _ in range(4):
+            client.clock.advance(1)
+        self.assertTrue(client.receive().complete)
+        self.assertEqual(
+            seen,
+            [
+                "of the handler",
+                "of a step",
+                "of a step",
+                "in the generator",
+                "of the handler",
+                "of the handler",
+            ],
+        )
+
+    def test_a_generator_that_is_closed_early_can_reset_its_token(self) -> None:
+        ended: list[str] = []
+
+        async def handler(ctx: Context) -> AsyncIterator[str]:
+            token = variable.set("inner")
+            try:
+                while True:
+                    yield "x"
+                    await ctx.sleep(1)
+            finally:
+                variable.reset(token)
+                ended.append(variable.get())
+
+        client = self.get(handler)
+        client.clock.advance(1)
+        client.disconnect()
+        self.assertEqual(ended, ["unset"])
+
+    def test_a_filter_runs_in_the_context_of_its_handler(self) -> None:
+        seen: list[str] = []
+        clocks: list[Any] = []
+        hubs: list[Hub] = []
+
+        async def handler(ctx: Context) -> None:
+            hubs.append(Hub(clock=ctx.clock))
+            clocks.append(ctx.clock)
+            variable.set("of the handler")
+            await ctx.sse(ping=None).subscribe(
+                hubs[0].channel("x"), filter=lambda _: seen.append(variable.get())
+            )
+
+        client = self.get(handler)
+        client.receive()
+        hubs[0].channel("x").publish("1")
+        client.receive()
+        self.assertEqual(seen, ["of the handler"])
+
+    def test_another_request_on_the_stack_does_not_mix_them(self) -> None:
+        gate: Deferred[None] = Deferred()
+        seen: list[str] = []
+
+        async def waits(ctx: Context) -> None:
+            variable.set("of the one that waits")
+            await gate
+            seen.append(variable.get())
+            variable.set("later")
+
+        async def fires(ctx: Context) -> None:
+            variable.set("of the one that fires")
+            gate.callback(None)
+            seen.append(variable.get())
+
+        self.get(waits)
+        self.get(fires)
+        self.assertEqual(seen, ["of the one that waits", "of the one that fires"])
+        self.assertEqual(variable.get(), "unset")
+
+
+class ResultTests(StreamTest):
+    """
+    What a handler may return.
+    """
+
+    def test_anything_that_can_be_awaited_is_awaited(self) -> None:
+        def awaits(ctx: Context) -> Awaitable[str]:
+            return Awaits(succeed("x"))
+
+        async def returns_a_deferred(ctx: Context) -> Awaitable[str]:
+            return succeed("x")
+
+        async def returns_an_awaitable(ctx: Context) -> Awaitable[str]:
+            return Awaits(succeed("x"))
+
+        async def returns_a_coroutine(ctx: Context) -> Any:
+            async def inner() -> str:
+                await ctx.flush()
+                return "x"
+
+            return inner()
+
+        handlers: list[Callable[[Context], Any]] = [
+            awaits,
+            returns_a_deferred,
+            returns_an_awaitable,
+            returns_a_coroutine,
+        ]
+        for handler in handlers:
+            self.assert_complete(self.answer(handler), b"x")
+
+    def test_a_subscription_that_a_coroutine_returns_is_awaited(self) -> None:
+        hubs: list[Hub] = []
+
+        async def handler(ctx: Context) -> Awaitable[None]:
+            hubs.append(Hub(clock=ctx.clock))
+            return ctx.sse(ping=None).subscribe(hubs[0].channel("x"))
+
+        client = self.get(handler)
+        client.receive()
+        hubs[0].channel("x").publish("hello")
+        self.assertEqual([event.data for event in client.read_events()], ["hello"])
+        hubs[0].close()
+        self.assertTrue(client.receive().complete)
+
+    def test_one_that_waits_for_a_returned_deferred_is_cancelled_with_it(self) -> None:
+        cancelled: list[object] = []
+
+        async def handler(ctx: Context) -> Awaitable[None]:
+            return Deferred(cancelled.append)
+
+        client = self.get(handler)
+        client.disconnect()
+        self.assertEqual(len(cancelled), 1)
+
+    def test_a_writer_may_return_anything_that_can_be_awaited(self) -> None:
+        async def handler(ctx: Context) -> None:
+            steps = iter("12")
+
+            def step(w: Context) -> Any:
+                n = next(steps, None)
+                if n is None:
+                    raise StopStream
+                w.write(n)
+                return Awaits(succeed(None))
+
+            await ctx.stream_writer(step)
+
+        self.assert_complete(self.answer(handler), b"12")
+
+    def test_a_dict_is_refused_with_the_name_of_the_handler_and_the_remedy(self) -> None:
+        def returns_it(ctx: Context) -> Any:
+            return {"a": 1}
+
+        def yields_it(ctx: Context) -> Iterator[Any]:
+            yield {"a": 1}
+
+        async def yields_it_later(ctx: Context) -> AsyncIterator[Any]:
+            yield {"a": 1}
+
+        for handler in (returns_it, yields_it, yields_it_later):
+            self.answer(handler)
+            [failure] = self.flushLoggedErrors(TypeError)
+            text = str(failure.value)
+            for part in (handler.__name__, "dict", "json_line"):
+                self.assertIn(part, text)
+
+
+class EndTests(StreamTest):
+    """
+    The end of a handler cannot fail.
+    """
+
+    def test_an_error_page_that_cannot_be_made_is_a_plain_500(self) -> None:
+        class Bad(HTTPError):
+            @property
+            def title(self) -> str:
+                raise KeyError("made to fail")
+
+        async def handler(ctx: Context) -> None:
+            raise Bad(400)
+
+        response = self.answer(handler, headers={"Accept": "text/html"})
+        self.assert_complete(response, b"500 Internal Server Error\n", 500)
+        self.logged(KeyError)
+
+    def test_after_the_head_it_is_an_abort_and_nothing_follows(self) -> None:
+        class Bad(Exception):
+            def __str__(self) -> str:
+                raise KeyError("made to fail")
+
+        async def handler(ctx: Context) -> None:
+            ctx.sse(ping=1.0)
+            await ctx.sleep(1)
+            raise Bad
+
+        client = self.get(handler)
+        client.clock.advance(1)
+        self.assertIs(client.receive().ending, Ending.TRUNCATED)
+        for _ in range(5):
+            client.clock.advance(1)
+            self.assertEqual(client.read_raw(), b"")
+        self.flushLoggedErrors()
+
+    def test_a_head_that_cannot_be_sent_at_all_ends_the_connection(self) -> None:
+        class Bad:
+            def __getattr__(self, name: str) -> Any:
+                raise KeyError("made to fail")
+
+        async def handler(ctx: Context) -> None:
+            ctx.request.responseHeaders = Bad()  # type: ignore[assignment]  # that is the point
+            ctx.request.cookies = Bad()  # type: ignore[assignment]  # as above
+            raise HTTPError(404)
+
+        client = self.get(handler)
+        client.receive()
+        self.assertTrue(client.closed)
+        self.assertTrue(self.flushLoggedErrors(KeyError))
+
+    def test_ends_of_asyncio_and_groups_of_ends_are_no_failures(self) -> None:
+        errors: list[BaseException] = []
+
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.sleep(60)
+            except Exception as err:
+                errors.append(err)
+                raise made[-1](err) from None
+
+        made: list[Callable[[Any], BaseException]] = []
+        for make in (
+            lambda err: asyncio.CancelledError(),
+            lambda err: ExceptionGroup("ends", [err, CancelledError()]),
+            lambda err: BaseExceptionGroup(
+                "ends", [asyncio.CancelledError(), ExceptionGroup("more", [err])]
+            ),
+        ):
+            made.append(make)
+            self.get(handler).disconnect()
+        self.assertEqual(len(errors), 3)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_group_with_anything_else_is_a_failure(self) -> None:
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.sleep(60)
+            except Exception as err:
+                msg = "mixed"
+                raise ExceptionGroup(msg, [err, KeyError("x")]) from None
+
+        self.get(handler).disconnect()
+        self.logged(ExceptionGroup)
+
+
+async def endless(ctx: Context) -> AsyncIterator[str]:
+    while True:
+        yield "x"
+        await ctx.sleep(1)
+
+
+class NotAwaitedTests(StreamTest):
+    """
+    A handler that returns while something that it started still runs.
+    """
+
+    def warnings(self, handler: Callable[[Context], Any], method: str = "GET") -> list[str]:
+        events = self.log_events()
+        self.answer(handler, method)
+        return [
+            f"{event['handler']} {event['call']}"
+            for event in events
+            if event["log_level"] is LogLevel.warn
+        ]
+
+    def test_it_is_one_warning_that_names_the_call(self) -> None:
+        hub = Hub()
+
+        async def writer(ctx: Context) -> None:
+            ctx.stream_writer(lambda w: None, 1.0)
+
+        async def stream(ctx: Context) -> None:
+            ctx.stream(endless(ctx))
+
+        async def lines(ctx: Context) -> None:
+            ctx.subscribe(hub.channel("x"))
+
+        async def events(ctx: Context) -> None:
+            ctx.sse().subscribe(hub.channel("x"))
+
+        for handler, call in (
+            (writer, "stream_writer"),
+            (stream, "stream"),
+            (lines, "subscribe"),
+            (events, "subscribe"),
+        ):
+            self.assertEqual(self.warnings(handler), [f"{handler.__qualname__} {call}"])
+
+    def test_detached_says_that_it_is_meant(self) -> None:
+        hub = Hub()
+
+        async def handler(ctx: Context) -> None:
+            ctx.stream_writer(lambda w: None, 1.0, detached=True)
+            ctx.stream(endless(ctx), detached=True)
+            ctx.subscribe(hub.channel("x"), detached=True)
+
+        self.assertEqual(self.warnings(handler), [])
+
+    def test_what_is_awaited_returned_or_over_is_no_mistake(self) -> None:
+        async def awaited(ctx: Context) -> None:
+            await ctx.stream("ab")
+
+        def returned(ctx: Context) -> Deferred[None]:
+            return ctx.stream(["a"])
+
+        async def over(ctx: Context) -> None:
+            ctx.stream(["a"])
+
+        async def fails(ctx: Context) -> None:
+            ctx.stream_writer(lambda w: None, 1.0)
+            raise HTTPError(404)
+
+        for handler in (awaited, returned, over, fails):
+            self.assertEqual(self.warnings(handler), [], handler)
+            self.flushLoggedErrors()
+
+
+class HeadOfGeneratorTests(StreamTest):
+    """
+    HEAD has the headers that a generator sets before its first item.
+    """
+
+    def test_it_runs_to_its_first_item_and_is_closed(self) -> None:
+        closed: list[str] = []
+
+        def plain(ctx: Context) -> Iterator[str]:
+            ctx.content_type("text/csv")
+            try:
+                yield "a"
+                closed.append("went on")
+            finally:
+                closed.append("closed")
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            ctx.content_type("text/csv")
+            try:
+                yield "a"
+                closed.append("went on")
+            finally:
+                closed.append("closed")
+
+        for handler in (plain, asynchronous):
+            closed.clear()
+            response = self.answer(handler, "HEAD")
+            self.assert_complete(response, b"")
+            self.assertEqual(response.header("Content-Type"), "text/csv; charset=utf-8")
+            self.assertEqual(closed, ["closed"])
+
+    def test_an_error_before_the_first_item_is_the_answer(self) -> None:
+        def plain(ctx: Context) -> Iterator[str]:
+            raise HTTPError(404)
+            yield
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            raise HTTPError(404)
+            yield
+
+        for handler in (plain, asynchronous):
+            self.assert_complete(self.answer(handler, "HEAD"), b"", 404)
+
+    def test_one_that_has_to_wait_first_is_answered_at_once(self) -> None:
+        seen: list[str] = []
+
+        async def waits(ctx: Context) -> AsyncIterator[str]:
+            ctx.content_type("text/csv")
+            try:
+                await ctx.sleep(60)
+            except CancelledError:
+                seen.append("cancelled")
+                raise
+            yield "a"
+
+        async def cleans_up(ctx: Context) -> AsyncIterator[str]:
+            ctx.content_type("text/csv")
+            try:
+                await Deferred()
+                yield "a"
+            finally:
+                await gate
+                seen.append("cleaned up")
+
+        self.assert_complete(self.answer(waits, "HEAD"), b"")
+        self.assertEqual(seen, ["cancelled"])
+        gate: Deferred[None] = Deferred()
+        response = self.answer(cleans_up, "HEAD")
+        self.assert_complete(response, b"")
+        self.assertEqual(response.header("Content-Type"), "text/csv; charset=utf-8")
+        gate.callback(None)
+        self.assertEqual(seen, ["cancelled", "cleaned up"])

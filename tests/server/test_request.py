@@ -1,0 +1,264 @@
+"""
+The request under a stream: what of it is refused, and which methods a resource answers.
+"""
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+from klein import Klein
+from twisted.protocols.basic import FileSender
+from twisted.web.server import Request
+
+from tests.harness import Client, Server, StreamTest
+from twistream import Context, HeadersSent, HTTPError, StopStream, StreamResource
+
+
+class ProducerTests(StreamTest):
+    """
+    The stream has the producer of the request.
+    """
+
+    def test_another_is_refused_at_the_call_with_the_remedy(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await FileSender().beginFileTransfer(BytesIO(b"x" * 100), ctx.request)
+
+        self.assertEqual(self.answer(handler).status, 500)
+        [failure] = self.flushLoggedErrors(RuntimeError)
+        self.assertIn("ctx.stream(", str(failure.value))
+
+    def test_it_cannot_be_taken_away(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.assertRaises(RuntimeError, ctx.request.unregisterProducer)
+            await ctx.flush()
+            self.assertRaises(RuntimeError, ctx.request.unregisterProducer)
+            await ctx.stream(["x"])
+
+        self.assert_complete(self.answer(handler), b"x")
+
+    def test_the_remedy_sends_a_file(self) -> None:
+        async def handler(ctx: Context) -> None:
+            file = BytesIO(b"x" * 200_000)
+            await ctx.stream(iter(lambda: file.read(65536), b""))
+
+        self.assert_complete(self.answer(handler), b"x" * 200_000)
+
+
+class HeadOfTheRequestTests(StreamTest):
+    """
+    The request's own ways to change the head.
+    """
+
+    def test_after_the_head_they_raise(self) -> None:
+        changes: list[Callable[[Request], object]] = [
+            lambda request: request.setHeader("X-A", "1"),
+            lambda request: request.setResponseCode(404),
+            lambda request: request.addCookie("a", "1"),
+            lambda request: request.redirect(b"/"),
+            lambda request: request.setETag(b"a"),
+            lambda request: request.setLastModified(1),
+            lambda request: request.getSession(),
+        ]
+        refused: list[int] = []
+
+        async def handler(ctx: Context) -> None:
+            ctx.sse(ping=None)
+            ctx.request.setHeader("X-Before", "1")
+            await ctx.sleep(0)
+            for number, change in enumerate(changes):
+                try:
+                    change(ctx.request)
+                except HeadersSent:
+                    refused.append(number)
+
+        client = self.get(handler)
+        response = client.receive()
+        self.assertTrue(response.complete)
+        self.assertEqual(response.header("X-Before"), "1")
+        self.assertEqual(refused, list(range(len(changes))))
+
+    def test_before_it_they_work_and_the_next_request_is_not_concerned(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.request.setHeader("X-A", "1")
+            ctx.request.addCookie("a", "1")
+            return "x"
+
+        client = self.connect(handler)
+        for _ in range(2):
+            client.request()
+            response = client.receive()
+            self.assertEqual((response.header("X-A"), response.header("Set-Cookie")), ("1", "a=1"))
+
+
+class MethodTests(StreamTest):
+    """
+    The methods that a resource answers.
+    """
+
+    def test_names_are_in_any_case_and_head_comes_with_get(self) -> None:
+        for methods, allowed in (
+            (("get",), ["GET", "HEAD"]),
+            (("GET", "POST"), ["GET", "HEAD", "POST"]),
+            (["Post"], ["POST"]),
+            (("GET", "GET", "HEAD"), ["GET", "HEAD"]),
+            (None, ["GET", "HEAD"]),
+        ):
+            for method in ("GET", "HEAD", "POST", "DELETE"):
+                response = self.answer(lambda ctx: "x", method, methods=methods)
+                self.assertEqual(response.status, 200 if method in allowed else 405)
+                if response.status == 405:
+                    self.assertEqual(response.header("Allow"), ", ".join(allowed))
+
+    def test_none_at_all_or_a_single_str_is_refused(self) -> None:
+        self.assertRaises(ValueError, StreamResource, lambda ctx: None, methods=())
+        self.assertRaises(TypeError, StreamResource, lambda ctx: None, methods="GET")
+        self.assertRaises(ValueError, StreamResource, lambda ctx: None, methods=("GE T",))
+
+
+class KleinTests(StreamTest):
+    """
+    Routes of Klein that return a stream.
+    """
+
+    def client(self, app: Klein) -> Client:
+        server = Server(app.resource())
+        self.addCleanup(server.close)
+        return server.connect()
+
+    def test_the_methods_of_the_route_count(self) -> None:
+        app = Klein()
+
+        @app.route("/", methods=["POST", "PUT"])
+        def route(request: Any) -> StreamResource:
+            return StreamResource(lambda ctx: ctx.method)
+
+        client = self.client(app)
+        for method, status in (("POST", 200), ("PUT", 200), ("GET", 405)):
+            client.request(method)
+            self.assertEqual(client.receive().status, status, method)
+
+    def test_methods_of_the_resource_go_before_them(self) -> None:
+        app = Klein()
+
+        @app.route("/", methods=["POST"])
+        def route(request: Any) -> StreamResource:
+            return StreamResource(lambda ctx: ctx.method, methods=("GET",))
+
+        client = self.client(app)
+        client.request("POST")
+        self.assertEqual(client.receive().status, 405)
+
+    def test_an_http_error_of_a_route_is_a_page_by_an_error_handler(self) -> None:
+        app = Klein()
+
+        @app.handle_errors(HTTPError)
+        def failed(request: Any, failure: Any) -> StreamResource:
+            return StreamResource(lambda ctx: failure.raiseException())
+
+        @app.route("/")
+        def route(request: Any) -> StreamResource:
+            raise HTTPError(404, "no such room")
+
+        client = self.client(app)
+        client.request()
+        response = client.receive()
+        self.assertEqual(response.status, 404)
+        self.assertIn(b"no such room", response.body)
+
+
+class CookieTests(StreamTest):
+    """
+    ``ctx.cookie`` (RFC 6265 4.1.1).
+    """
+
+    def test_its_attributes(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.cookie("plain", "")
+            ctx.cookie("gone", "x", max_age=0, path="/a", domain="example.org")
+            ctx.cookie("all", "a=b/%20", secure=True, http_only=True, same_site="none")
+            ctx.cookie("strict", "1", same_site="strict")
+            return "x"
+
+        self.assertEqual(
+            self.answer(handler).values("Set-Cookie"),
+            [
+                "plain=",
+                "gone=x; Max-Age=0; Domain=example.org; Path=/a",
+                "all=a=b/%20; SameSite=None; Secure; HttpOnly",
+                "strict=1; SameSite=Strict",
+            ],
+        )
+
+    def test_whatever_would_break_it_is_refused(self) -> None:
+        cases: list[tuple[type[Exception], tuple[Any, ...], dict[str, Any]]] = [
+            (ValueError, ("a b", "x"), {}),
+            (ValueError, ("", "x"), {}),
+            (TypeError, ("a", 1), {}),
+            (TypeError, ("a", b"x"), {}),
+            *((ValueError, ("a", value), {}) for value in ("a b", "a;b", 'a"', "ä", "a\r\nb", ",")),
+            (TypeError, ("a", "x"), {"max_age": 1.5}),
+            (TypeError, ("a", "x"), {"max_age": True}),
+            (ValueError, ("a", "x"), {"path": "/;b"}),
+            (ValueError, ("a", "x"), {"domain": "a\nb"}),
+            (TypeError, ("a", "x"), {"path": b"/"}),
+            (ValueError, ("a", "x"), {"same_site": "Lax"}),
+            (ValueError, ("a", "x"), {"same_site": "none"}),
+        ]
+
+        def handler(ctx: Context) -> str:
+            for error, arguments, options in cases:
+                with self.assertRaises(error, msg=f"{arguments} {options}"):
+                    ctx.cookie(*arguments, **options)
+            return "x"
+
+        self.assertEqual(self.answer(handler).values("Set-Cookie"), [])
+
+    def test_after_the_head_it_is_refused(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            self.assertRaises(HeadersSent, ctx.cookie, "a", "x")
+
+        self.assert_complete(self.answer(handler), b"")
+
+
+class HeadMethodTests(StreamTest):
+    """
+    HEAD has the headers of GET.
+    """
+
+    def test_the_fields_are_the_same_for_every_kind_of_stream(self) -> None:
+        async def flushes(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+
+        async def lines(ctx: Context) -> None:
+            await ctx.json_line({})
+
+        async def events(ctx: Context) -> None:
+            await ctx.sse().send("x")
+
+        async def loop(ctx: Context) -> None:
+            def step(w: Context) -> None:
+                w.write("x")
+                raise StopStream
+
+            await ctx.stream_writer(step)
+            await ctx.flush()
+
+        def items(ctx: Context) -> Iterator[str]:
+            ctx.header("X-A", "1")
+            yield "x"
+
+        def whole(ctx: Context) -> str:
+            return "x"
+
+        framing = {"transfer-encoding", "content-length", "connection", "date"}
+        for handler in (flushes, lines, events, loop, items, whole):
+            for version in ("1.1", "1.0"):
+                found = []
+                for method in ("GET", "HEAD"):
+                    client = self.connect(handler)
+                    client.request(method, version=version)
+                    headers = client.receive().headers
+                    found.append({(k, v) for k, v in headers if k.lower() not in framing})
+                self.assertEqual(found[0], found[1], (handler.__name__, version))
