@@ -202,6 +202,9 @@ class KindTests(StreamTest):
             (ValueError, {"send_timeout": 0}),
             (ValueError, {"send_timeout": float("nan")}),
             (ValueError, {"max_buffered": 0}),
+            (TypeError, {"max_buffered": "1M"}),
+            (TypeError, {"max_buffered": 1e6}),
+            (TypeError, {"max_buffered": True}),
             (ValueError, {"methods": ("GET POST",)}),
             (TypeError, {"methods": "GET"}),
         ):
