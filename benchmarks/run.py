@@ -52,7 +52,7 @@ def measure(servers: Sequence[Server], only: Collection[str], settings: Settings
                 for part in SCENARIOS[name].parts(settings):
                     for server in (*part_of[first:], *part_of[:first]):
                         figures = _figures(server, name, part, settings)
-                        _add(results, number + 1, server, f"{name} {part}", figures)
+                        _add(results, number + 1, server, f"{name} {part}".strip(), figures)
     except KeyboardInterrupt:
         results.errors.append("The run was interrupted: figures are missing.")
     return results
@@ -82,6 +82,6 @@ def _add(results: Results, number: int, server: Server, what: str, figures: Figu
             results.put(number, figure, server.name, values)
             unit, value = next(iter(values.items()))
             tell(f"round {number}  {figure:<30} {server.name:<12} {text(value)} {unit}")
-    except (NotMeasuredError, OSError) as err:
+    except (NotMeasuredError, OSError, SubprocessError) as err:
         results.errors.append(f"{what}, {server.name}, round {number}: {err}")
         tell(f"error: {results.errors[-1]}")
