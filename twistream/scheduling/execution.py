@@ -2,7 +2,7 @@
 ExecutionContext: the context variables (PEP 567) of one handler call.
 
 The handler, the steps of its loops, its generators and their closing, and its callbacks all run in
-it. What one of them sets, the others see, and no other request does.
+one context. What one of them sets is visible to the others, and to no other request.
 
 Layer: scheduling, at the bottom.
 """
@@ -16,7 +16,7 @@ Args = TypeVarTuple("Args")
 
 _current: "ExecutionContext | None" = None
 """
-The one that was entered last and not left yet.
+The context that the running code has entered, the innermost if there are several.
 """
 
 _probe: ContextVar[object] = ContextVar("twistream-probe")
@@ -24,7 +24,7 @@ _probe: ContextVar[object] = ContextVar("twistream-probe")
 
 class ExecutionContext:
     """
-    A copy of the variables that were set when it was made.
+    A copy of the variables that were set when it was created.
     """
 
     __slots__ = ("_entered", "_variables")
@@ -44,8 +44,8 @@ class ExecutionContext:
         _current = self
         try:
             if self._entered:
-                # Further out on the stack, with another request in between. Python does not
-                # allow a second entry, so this call gets a copy.
+                # It is already on the stack, below another request. Python does not allow to
+                # enter it again, so this call gets a copy.
                 return self._variables.copy().run(function, *args)
             self._entered = True
             try:

@@ -319,9 +319,9 @@ class Response:
         elif phase is not _OVER:
             self._fail(reason, Cause.LOST)
             self.observers.notify(self.writer.waits)
-        if self.life.head_sent:
+        if self.life.head_sent and self.life.err is not None:
             self.request.sentLength = self.room.written
-            # Twisted logs only requests that it finished.
+            # Twisted logs only requests that it finished, which this is not.
             cast("Site", self.request.site).log(self.request)
 
     def _fail(self, err: StreamClosed, cause: Cause) -> None:
