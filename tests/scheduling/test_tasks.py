@@ -39,6 +39,50 @@ class TaskTests(SynchronousTestCase):
     def task(self, coroutine: Any) -> Task:
         return Task(coroutine, self.scope)
 
+    def test_one_that_goes_on_from_a_part_of_its_request_is_notified_by_its_own_code(self) -> None:
+        first: Deferred[None] = Deferred()
+        gate: Deferred[None] = Deferred()
+
+        async def part() -> None:
+            await first
+            gate.callback(None)
+            notify_running_task()  # Not the code of a task.
+
+        async def handler(*, notifies: bool) -> None:
+            await gate
+            if notifies:
+                notify_running_task()
+
+        async def step() -> None:
+            first.callback(None)
+
+        for notifies in (True, False):
+            with self.subTest(notifies):
+                first, gate = Deferred(), Deferred()
+                self.scope.run(Deferred.fromCoroutine, part())
+                task = self.task(handler(notifies=notifies))
+                self.task(step())
+                self.successResultOf(task)
+                self.assertEqual(task.notified, notifies)
+
+    def test_one_that_goes_on_below_another_request_is_notified_by_its_own_code(self) -> None:
+        gate: Deferred[None] = Deferred()
+
+        async def waits() -> None:
+            await gate
+            notify_running_task()
+
+        async def other() -> None:
+            gate.callback(None)
+
+        async def starts_another() -> None:
+            Task(other(), Scope())
+
+        task = self.task(waits())
+        self.task(starts_another())
+        self.successResultOf(task)
+        self.assertTrue(task.notified)
+
     def test_results_and_errors_pass_both_ways(self) -> None:
         first: Deferred[str] = Deferred()
         second: Deferred[str] = Deferred()

@@ -2,6 +2,7 @@
 Handlers of every kind, what they return, how they fail, and how they are cancelled.
 """
 
+import contextlib
 import html
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -108,6 +109,26 @@ class HeadThatFailsTests(StreamTest):
         self.assert_complete(client.receive(), b"500 Internal Server Error\n", 500)
         self.assertEqual(len(self.flushLoggedErrors()), 1)
 
+    def test_one_that_a_flush_cannot_write_is_a_plain_500_even_if_the_handler_goes_on(self) -> None:
+        async def raises(ctx: Context) -> None:
+            ctx.request.lastModified = "yesterday"
+            ctx.write("some")
+            await ctx.flush()
+
+        async def goes_on(ctx: Context) -> str:
+            with contextlib.suppress(TypeError):
+                await raises(ctx)
+            ctx.write("more")
+            await ctx.sleep(1)
+            return "x"
+
+        for handler in (raises, goes_on):
+            with self.subTest(handler.__name__):
+                client = self.get(handler)
+                client.clock.advance(1)
+                self.assert_complete(client.receive(), b"500 Internal Server Error\n", 500)
+                self.assertTrue(self.flushLoggedErrors())
+
 
 class KindTests(StreamTest):
     """
@@ -181,6 +202,9 @@ class KindTests(StreamTest):
             (ValueError, {"send_timeout": 0}),
             (ValueError, {"send_timeout": float("nan")}),
             (ValueError, {"max_buffered": 0}),
+            (TypeError, {"max_buffered": "1M"}),
+            (TypeError, {"max_buffered": 1e6}),
+            (TypeError, {"max_buffered": True}),
             (ValueError, {"methods": ("GET POST",)}),
             (TypeError, {"methods": "GET"}),
         ):

@@ -63,6 +63,11 @@ class Scope(Protocol):
         See `twistream.scheduling.execution.ExecutionContext.run`.
         """
 
+    def run_from_anywhere(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """
+        See `twistream.scheduling.execution.ExecutionContext.run_from_anywhere`.
+        """
+
     def is_current(self) -> bool:
         """
         See `twistream.scheduling.execution.ExecutionContext.is_current`.
@@ -154,7 +159,7 @@ class Task(Deferred[Any]):
             self._result = result
         else:
             self._awaited = None
-            self._scope.run(self._resume, result)
+            self._scope.run_from_anywhere(self._resume, result)
 
     def _returned(self, value: object) -> None:
         """

@@ -162,8 +162,9 @@ class Response:
             room.declared = self.head.declared
             if room.declared is not None and room.written > room.declared:
                 raise ContentLengthMismatch(room.declared, room.written)
-            self._move(Cause.EMIT)
+            # First what may fail: then the head can still be that of an error page.
             self._out.start()
+            self._move(Cause.EMIT)
         return not self.life.ended
 
     def open_soon(self) -> None:
