@@ -1,5 +1,5 @@
 """
-Validation of the numbers that programs pass as arguments. Each error names its argument.
+Validation of the numbers and clocks that programs pass as arguments. Each error names its argument.
 """
 
 _MAX_SECONDS = 1e9
@@ -25,7 +25,7 @@ def check_seconds(name: str, value: float) -> float:
         msg = f"{name} must be a number of seconds, not {type(value).__name__}"
         raise TypeError(msg)
     if not 0 <= value <= _MAX_SECONDS:
-        msg = f"{name} must be from 0 to {_MAX_SECONDS:g} seconds, not {value}"
+        msg = f"{name} must be from 0 to {_MAX_SECONDS:g} seconds, not {shown(value)}"
         raise ValueError(msg)
     return value
 
@@ -56,6 +56,29 @@ def check_count(name: str, value: int, least: int) -> int:
         msg = f"{name} must be an int, not {type(value).__name__}"
         raise TypeError(msg)
     if value < least:
-        msg = f"{name} must be at least {least}, not {value}"
+        msg = f"{name} must be at least {least}, not {shown(value)}"
         raise ValueError(msg)
     return value
+
+
+def check_clock(name: str, value: object) -> None:
+    """
+    Check that the argument `name` is None or has the methods of a clock.
+
+    Raises:
+        TypeError: It lacks one of the methods.
+    """
+    methods = (getattr(value, method, None) for method in ("seconds", "callLater"))
+    if value is not None and not all(map(callable, methods)):
+        msg = f"{name} must be a clock, such as the reactor, or None, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def shown(value: float) -> str:
+    """
+    A number as text, for the message of an error. It never fails.
+    """
+    try:
+        return str(value)
+    except ValueError:  # An int of thousands of digits.
+        return f"a number of {int(value).bit_length()} bits"

@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
-from twistream.channels.engine import Bounds, Engine
+from twistream.channels.engine import Bounds, Engine, checked_bounds
 from twistream.channels.feed import Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_count, check_timer
+from twistream.checks import check_clock
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
@@ -50,7 +50,11 @@ class Hub:
             clock: Measures the age of messages. By default the global reactor, which is
                 imported when a clock is first needed.
         """
-        self._engine: Engine = engine or MemoryEngine()
+        check_clock("clock", clock)
+        if engine is not None and not callable(getattr(engine, "open", None)):
+            msg = f"engine must be an engine or None, not {type(engine).__name__}"
+            raise TypeError(msg)
+        self._engine: Engine = MemoryEngine() if engine is None else engine
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._creating = Lock()  # Threads look for channels to publish to.
@@ -94,7 +98,7 @@ class Hub:
             msg = "name must not be empty"
             raise ValueError(msg)
         encode_text(name)
-        bounds = _checked_bounds(history, history_ttl, history_bytes)
+        bounds = checked_bounds(history, history_ttl, history_bytes)
         with self._creating:
             channel = self._channels.get(name)
             if channel is None:
@@ -380,19 +384,3 @@ def _policy(topics: Sequence[Topic[Subscription]], on_slow: OnSlow | None) -> On
         )
         raise ValueError(msg)
     return on_slow or ("disconnect" if without else "catchup")
-
-
-def _checked_bounds(
-    history: int | None, history_ttl: float | None, history_bytes: int | None
-) -> Bounds | None:
-    if history_ttl is not None:
-        check_timer("history_ttl", history_ttl)
-    if history_bytes is not None:
-        check_count("history_bytes", history_bytes, 0)
-    if history is None:
-        if history_ttl is not None or history_bytes is not None:
-            msg = "history_ttl and history_bytes limit a history; pass history, too"
-            raise ValueError(msg)
-        return None
-    check_count("history", history, 0)
-    return Bounds(history=history, history_ttl=history_ttl, history_bytes=history_bytes)

@@ -14,6 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from twistream.checks import check_count, check_timer
 from twistream.wire.messages import Message, Payload, Reason
 
 
@@ -39,6 +40,29 @@ class Bounds:
             "history_bytes": self.history_bytes,
         }
         return ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+
+
+def checked_bounds(
+    history: int | None, history_ttl: float | None, history_bytes: int | None
+) -> Bounds | None:
+    """
+    Return the limits that ``Hub.channel`` got; None if it got none.
+
+    Raises:
+        TypeError: A limit has the wrong type.
+        ValueError: A limit has a wrong value, or is given without `history`.
+    """
+    if history_ttl is not None:
+        check_timer("history_ttl", history_ttl)
+    if history_bytes is not None:
+        check_count("history_bytes", history_bytes, 0)
+    if history is None:
+        if history_ttl is not None or history_bytes is not None:
+            msg = "history_ttl and history_bytes limit a history; pass history, too"
+            raise ValueError(msg)
+        return None
+    check_count("history", history, 0)
+    return Bounds(history=history, history_ttl=history_ttl, history_bytes=history_bytes)
 
 
 @frozen

@@ -100,8 +100,8 @@ class BaseContext(Body):
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             return self._stream_async(items, detached=detached)
-        if isinstance(items, Item):
-            msg = f"stream() takes an iterable of messages, not {type(items).__name__}"
+        if isinstance(items, Item) or not _is_iterable(items):
+            msg = f"stream() takes an iterable of items, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
@@ -311,3 +311,8 @@ def _encoded_item(source: object, item: Item) -> bytes:
         hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
     msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
     raise TypeError(msg)
+
+
+def _is_iterable(items: object) -> bool:
+    # The second is the old protocol of sequences, which `iter` supports.
+    return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

@@ -285,10 +285,12 @@ class Body(WritableFile):
             StreamFinished: The response ended normally.
             TypeError: The value is not bytes-like.
         """
-        if isinstance(value, str):
-            msg = "binary() takes bytes, not str"
-            raise TypeError(msg)
-        return self._write_rendered(render.binary(bytes(memoryview(value))))
+        try:
+            data = memoryview(value).tobytes()
+        except TypeError:
+            msg = f"binary() takes bytes, not {type(value).__name__}"
+            raise TypeError(msg) from None
+        return self._write_rendered(render.binary(data))
 
     def json(self, value: object) -> int:
         """

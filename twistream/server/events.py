@@ -8,7 +8,7 @@ Layer: server, above `base`.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from threading import get_ident
 from typing import cast
 
@@ -305,7 +305,13 @@ def _ms(seconds: float) -> int:
 
 
 def _checked_origins(allow_origin: str | Collection[str] | None) -> Collection[str]:
-    origins = (allow_origin,) if isinstance(allow_origin, str) else allow_origin or ()
+    if allow_origin is None:
+        return ()
+    if isinstance(allow_origin, bytes) or not isinstance(allow_origin, Iterable):
+        msg = f"allow_origin must be a str or several, not {type(allow_origin).__name__}"
+        raise TypeError(msg)
+    # A tuple, because an iterator would be used up here.
+    origins = (allow_origin,) if isinstance(allow_origin, str) else tuple(allow_origin)
     for origin in origins:
         if not isinstance(origin, str):
             msg = f"an origin must be a str, not {type(origin).__name__}"

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_count, check_timer
+from twistream.checks import check_clock, check_count, check_timer
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
@@ -63,8 +63,7 @@ class StreamResource(Resource):
             clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
-            TypeError: The handler is not callable, `methods` is a single str, the timeout is
-                not a number, or `max_buffered` is not an int.
+            TypeError: An argument has the wrong type.
             ValueError: An option has a value that is not allowed; `methods` is empty.
         """
         super().__init__()
@@ -76,6 +75,7 @@ class StreamResource(Resource):
             raise ValueError(msg)
         check_timer("send_timeout", send_timeout)
         check_count("max_buffered", max_buffered, 1)
+        check_clock("clock", clock)
         self._handler = handler
         self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
         self._follows_router = methods is None
@@ -131,6 +131,9 @@ def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(methods, str):
         msg = f"methods must be an iterable of names, such as ({methods!r},)"
+        raise TypeError(msg)
+    if isinstance(methods, bytes) or not isinstance(methods, Iterable):
+        msg = f"methods must be an iterable of names, not {type(methods).__name__}"
         raise TypeError(msg)
     names = [fields.token(method, "method").decode().upper() for method in methods]
     if not names:

@@ -15,6 +15,12 @@ _COOKIE_ATTRIBUTE = re.compile(r"[ -:<-~]+")
 _FORBIDDEN = re.compile(rb"[\r\n\x00]")
 
 
+_MAX_AGE = 10**10
+"""
+Seconds. Browsers keep a cookie for about a year, and refuse numbers of many digits.
+"""
+
+
 def field_name(name: str | bytes) -> bytes:
     """
     Return the name of a header field as bytes (RFC 9110 5.1).
@@ -92,6 +98,9 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
         if isinstance(max_age, bool) or not isinstance(max_age, int):
             msg = f"max_age must be a whole number of seconds, not {type(max_age).__name__}"
             raise TypeError(msg)
+        if abs(max_age) > _MAX_AGE:
+            msg = f"max_age must be at most {_MAX_AGE} seconds"
+            raise ValueError(msg)
         parts.append(f"Max-Age={max_age}")
     parts += _attribute("Domain", domain) + _attribute("Path", path)
     parts += _same_site(same_site, secure=secure)
@@ -155,7 +164,11 @@ def with_charset(value: str) -> str:
 
 def _encoded(text: str | bytes, what: str) -> bytes:
     if isinstance(text, str):
-        return text.encode()
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            msg = f"a {what} must be text that UTF-8 can encode, not {text!r}"
+            raise ValueError(msg) from None
     if isinstance(text, bytes):
         return text
     msg = f"a {what} must be str or bytes, not {type(text).__name__}"

@@ -41,7 +41,11 @@ class LineSplitter:
             TypeError: `data` is not bytes-like.
         """
         if not isinstance(data, bytes):
-            data = memoryview(data).tobytes()
+            try:
+                data = memoryview(data).tobytes()
+            except TypeError:
+                msg = f"data must be bytes-like, not {type(data).__name__}"
+                raise TypeError(msg) from None
         self.check()
         if not data:
             return []

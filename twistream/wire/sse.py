@@ -7,6 +7,7 @@ give up.
 
 from attrs import frozen
 
+from twistream.checks import check_count
 from twistream.errors import LimitExceeded
 from twistream.wire.lines import LineSplitter
 from twistream.wire.render import encode_text
@@ -102,6 +103,10 @@ class EventDecoder:
         max_event: The maximum size of an event in bytes: its name, and its data with one byte
             for each line end. The default is 1 MiB, far more than usual events have.
 
+    Raises:
+        TypeError: A limit is not an int.
+        ValueError: A limit is negative.
+
     Attributes:
         last_event_id: The ``Last-Event-ID`` with which to reconnect: the last id before a blank
             line. Empty if there was none.
@@ -125,8 +130,8 @@ class EventDecoder:
     def __init__(self, *, max_line: int = 2**20, max_event: int = 2**20) -> None:
         self.last_event_id = ""
         self.retry_ms: int | None = None
-        self._lines = LineSplitter(max_line)
-        self._max_event = max_event
+        self._lines = LineSplitter(check_count("max_line", max_line, 0))
+        self._max_event = check_count("max_event", max_event, 0)
         self._data = bytearray()
         self._event: bytes | None = None
         self._id: str | None = None
@@ -253,5 +258,5 @@ def _check_retry(value: object) -> None:
         msg = f"retry_ms must be an int or None, not {type(value).__name__}"
         raise TypeError(msg)
     if not 0 <= value <= MAX_RETRY_MS:
-        msg = f"retry_ms must be from 0 to {MAX_RETRY_MS}, not {value}"
+        msg = f"retry_ms must be from 0 to {MAX_RETRY_MS}"
         raise ValueError(msg)

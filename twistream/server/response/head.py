@@ -11,6 +11,7 @@ from twisted.web.http import NO_CONTENT, NOT_MODIFIED, RESET_CONTENT
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
+from twistream.checks import shown
 from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 _NO_BODY = frozenset({NO_CONTENT, RESET_CONTENT, NOT_MODIFIED})
@@ -131,7 +132,7 @@ class Head:
             msg = f"a status code must be an int, not {type(code).__name__}"
             raise TypeError(msg)
         if not 200 <= code <= 599:
-            msg = f"a status code must be from 200 to 599, not {code}"
+            msg = f"a status code must be from 200 to 599, not {shown(code)}"
             raise ValueError(msg)
         self.request.setResponseCode(int(code))
 

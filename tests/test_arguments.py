@@ -1,0 +1,290 @@
+"""
+Wrong arguments: each is refused at the call, by an error that names it, and nothing has changed.
+"""
+
+from collections.abc import Callable, Iterable
+from math import inf, nan
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.harness import StreamTest
+from twistream import (
+    Context,
+    EventDecoder,
+    EventStream,
+    HTTPError,
+    Hub,
+    ServerSentEvent,
+    StreamResource,
+)
+
+HUGE = 10**5000
+"""
+Python does not even print it.
+"""
+
+NOTHING = object()
+NO_TEXT = (5, 1.5, True, b"text", ["text"], NOTHING)
+NO_CALLABLE = (None, 5, "text", NOTHING)
+NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
+NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
+NO_CLOCK = (5, "text", True, NOTHING, Clock)
+NO_CHANNELS = (None, 5, "news", NOTHING)
+
+Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
+"""
+What is called, the call with one argument, what its error says, and the wrong values.
+"""
+
+
+def handler(ctx: Context) -> None:
+    pass
+
+
+class ArgumentTest(StreamTest):
+    """
+    The base: one row for each argument.
+    """
+
+    def check(self, rows: Rows, unchanged: Callable[[], object] = lambda: None) -> None:
+        before = unchanged()
+        for name, call, says, values in rows:
+            for value in values:
+                shown = f"{name} with a {type(value).__name__}"
+                try:
+                    call(value)
+                except (TypeError, ValueError) as err:
+                    self.assertRegex(str(err), says, shown)
+                    self.assertEqual(unchanged(), before, shown)
+                else:
+                    self.fail(f"{shown} is accepted")
+
+
+class ProgramTests(ArgumentTest, SynchronousTestCase):
+    """
+    What a program makes when it starts.
+    """
+
+    def test_resources(self) -> None:
+        def make(**options: Any) -> object:
+            return StreamResource(handler, **options)
+
+        self.check(
+            [
+                ("handler", StreamResource, "^handler must be callable", NO_CALLABLE),
+                ("methods", lambda v: make(methods=v), "method", (5, True, "GET", b"GET", NOTHING)),
+                ("methods", lambda v: make(methods=[v]), "method", (5, None, NOTHING, "", "a b")),
+                ("methods", lambda v: make(methods=v), "method", ((), ["\ud800"])),
+                (
+                    "on_disconnect",
+                    lambda v: make(on_disconnect=v),
+                    "^on_disconnect must be",
+                    (None, 5, True, "stop", [], NOTHING),
+                ),
+                (
+                    "send_timeout",
+                    lambda v: make(send_timeout=v),
+                    "^send_timeout must be",
+                    (*NO_SECONDS, None, 0),
+                ),
+                (
+                    "max_buffered",
+                    lambda v: make(max_buffered=v),
+                    "^max_buffered must be",
+                    (*NO_COUNT, None, "1M", 0),
+                ),
+                ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK[:-1]),
+            ]
+        )
+
+    def test_hubs_and_channels(self) -> None:
+        hub = Hub(clock=Clock())
+        news = hub.channel("news", history=9)
+        wrong_names = (None, *NO_TEXT)
+
+        def channel(**limits: Any) -> object:
+            return hub.channel("other", **limits)
+
+        self.check(
+            [
+                ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING)),
+                ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK[:-1]),
+                ("name", hub.channel, "^name must", (*wrong_names, "")),
+                ("name", hub.get, "^name must", wrong_names),
+                ("history", lambda v: channel(history=v), "^history must", NO_COUNT),
+                (
+                    "history_ttl",
+                    lambda v: channel(history=1, history_ttl=v),
+                    "^history_ttl must",
+                    (*NO_SECONDS, 0),
+                ),
+                (
+                    "history_bytes",
+                    lambda v: channel(history=1, history_bytes=v),
+                    "^history_bytes must",
+                    NO_COUNT,
+                ),
+                ("data", news.publish, "message|JSON|text", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: news.publish("a", v), "^event must", NO_TEXT),
+                ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
+                ("callback", news.on_presence, "^callback must", NO_CALLABLE),
+            ],
+            lambda: (hub.channels, news.published, news.statistics()),
+        )
+
+    def test_events_and_decoders(self) -> None:
+        decoder = EventDecoder()
+        retries = ("1", 1.5, nan, True, NOTHING, -1, HUGE, -HUGE)
+        self.check(
+            [
+                ("max_line", lambda v: EventDecoder(max_line=v), "^max_line must", NO_COUNT),
+                ("max_line", lambda v: EventDecoder(max_line=v), "^max_line must", (None,)),
+                ("max_event", lambda v: EventDecoder(max_event=v), "^max_event must", NO_COUNT),
+                ("max_event", lambda v: EventDecoder(max_event=v), "^max_event must", (None,)),
+                ("feed", decoder.feed, "^data must", ("text", None, 5, [1], NOTHING)),
+                ("data", ServerSentEvent, "^data must", NO_TEXT),
+                ("event", lambda v: ServerSentEvent("a", event=v), "^event must", NO_TEXT),
+                ("id", lambda v: ServerSentEvent("a", id=v), "^id must", NO_TEXT),
+                ("comment", lambda v: ServerSentEvent(comment=v), "^comment must", NO_TEXT),
+                ("retry_ms", lambda v: ServerSentEvent(retry_ms=v), "^retry_ms must", retries),
+                ("status", HTTPError, "^status must", (None, "404", 40.4, 399, 600, NOTHING)),
+            ],
+            lambda: (decoder.feed(b""), decoder.finish(), decoder.last_event_id),
+        )
+
+
+class ResponseTests(ArgumentTest):
+    """
+    What a handler calls.
+    """
+
+    def inside(self, rows: Callable[[Context], Rows]) -> None:
+        """
+        Check rows in a handler, and that it can answer as if nothing had happened.
+        """
+
+        def answer(ctx: Context) -> str:
+            headers = ctx.request.responseHeaders
+            self.check(rows(ctx), lambda: (repr(ctx), sorted(headers.getAllRawHeaders()), ctx.err))
+            return "fine"
+
+        response = self.answer(answer)
+        self.assert_complete(response, b"fine")
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
+
+    def test_the_head_and_the_body(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            no_item = (None, 5, 1.5, True, [b"a"], NOTHING)
+            no_field = (None, 5, True, ["a"], bytearray(b"a"), NOTHING, "\ud800", "a\nb")
+            no_cookie = (5, True, b"a", ["a"], NOTHING, "a;b")
+            return [
+                ("name", lambda v: ctx.header(v, "a"), "header name", (*no_field, "")),
+                ("value", lambda v: ctx.header("A", v), "header value", no_field),
+                ("name", lambda v: ctx.add_header(v, "a"), "header name", no_field),
+                ("value", lambda v: ctx.add_header("A", v), "header value", no_field),
+                ("type", ctx.content_type, "media type|header value", (*NO_TEXT, None, "text")),
+                ("type", ctx.content_type, "header value", ("text/a;b=\ud800", "text/a;\r")),
+                ("code", ctx.status_code, "status code", (*NO_COUNT, None, 199, 600)),
+                ("name", lambda v: ctx.cookie(v, "a"), "cookie name", (5, None, "", "a b")),
+                ("value", lambda v: ctx.cookie("a", v), "value of a cookie", no_cookie),
+                (
+                    "max_age",
+                    lambda v: ctx.cookie("a", "b", max_age=v),
+                    "^max_age must",
+                    ("1", 1.5, nan, True, NOTHING, HUGE, -HUGE),
+                ),
+                ("path", lambda v: ctx.cookie("a", "b", path=v), "^path must", no_cookie),
+                ("domain", lambda v: ctx.cookie("a", "b", domain=v), "^domain must", no_cookie),
+                (
+                    "same_site",
+                    lambda v: ctx.cookie("a", "b", same_site=v),
+                    "^same_site must",
+                    (5, True, "Laxest", [], NOTHING),
+                ),
+                ("write", ctx.write, r"write\(\) takes", no_item),
+                ("writef", ctx.writef, r"write\(\) takes", no_item),
+                ("text", ctx.text, "^text must", (*NO_TEXT, None)),
+                ("html", ctx.html, "^text must", (*NO_TEXT, None)),
+                ("binary", ctx.binary, r"binary\(\) takes", (*no_item, "text")),
+                ("json", ctx.json, "JSON", (NOTHING, nan, [inf], "\ud800")),
+                ("json_line", ctx.json_line, "JSON|message", (NOTHING, nan, b"a")),
+            ]
+
+        self.inside(rows)
+
+    def test_loops_and_waits(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            return [
+                ("writer", ctx.stream_writer, "^writer must", NO_CALLABLE),
+                (
+                    "interval",
+                    lambda v: ctx.stream_writer(lambda ctx: None, v),
+                    "^interval must",
+                    NO_SECONDS,
+                ),
+                ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
+                ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
+                ("callback", ctx.on_close, "^callback must", NO_CALLABLE),
+                ("callback", ctx.on_connection_close, "^callback must", NO_CALLABLE),
+            ]
+
+        self.inside(rows)
+
+    def test_streams_of_events(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            no_origin = (5, 0, True, b"*", [5], ["example.org"], "example.org", NOTHING)
+            return [
+                ("ping", ctx.sse, "^ping must", (*NO_SECONDS, 1e-9)),
+                ("retry", lambda v: ctx.sse(retry=v), "^retry must", NO_SECONDS),
+                ("allow_origin", lambda v: ctx.sse(allow_origin=v), "origin", no_origin),
+                *self.subscriptions(ctx),
+            ]
+
+        self.inside(rows)
+
+    def test_events_and_their_subscriptions(self) -> None:
+        def answer(ctx: Context) -> None:
+            events = ctx.sse(ping=None)
+            rows: Rows = [
+                ("data", events.send, "JSON|message|text", (NOTHING, nan, b"a", "\ud800")),
+                ("event", lambda v: events.send("a", event=v), "^event must", (*NO_TEXT, "a\n")),
+                ("id", lambda v: events.send("a", id=v), "^id must", (*NO_TEXT, "a\n")),
+                ("retry", lambda v: events.send("a", retry=v), "^retry must", NO_SECONDS),
+                ("text", events.comment, "comment must|UTF-8", (*NO_TEXT, None, "\ud800")),
+                *self.subscriptions(events),
+            ]
+            self.check(rows, lambda: repr(ctx))
+            events.send("fine")
+
+        self.assertEqual(self.answer(answer).body, b"data: fine\n\n")
+
+    def test_origins_may_come_from_an_iterator(self) -> None:
+        def answer(ctx: Context) -> None:
+            ctx.sse(allow_origin=iter(["https://example.org"]))  # type: ignore[arg-type]  # works
+
+        response = self.answer(answer, headers={"Origin": "https://example.org"})
+        self.assertEqual(response.header("Access-Control-Allow-Origin"), "https://example.org")
+
+    def subscriptions(self, stream: Context | EventStream) -> Rows:
+        news = Hub(clock=Clock()).channel("news", history=9)
+
+        def subscribe(**options: Any) -> object:
+            try:
+                return stream.subscribe(news, **options)
+            finally:
+                self.assertEqual(news.subscriber_count, 0)
+
+        return [
+            ("channels", stream.subscribe, r"subscribe\(\) takes", NO_CHANNELS),
+            ("after", lambda v: subscribe(after=v), "^after must", (5, True, b"a", {"a"}, [5])),
+            ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
+            ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
+            (
+                "max_queued",
+                lambda v: subscribe(max_queued=v),
+                "^max_queued must",
+                (*NO_COUNT, None, 0),
+            ),
+        ]
