@@ -4,11 +4,11 @@ The request under a stream: what of it is refused, and which methods a resource 
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from klein import Klein
 from twisted.protocols.basic import FileSender
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
 from tests.harness import Client, Server, StreamTest
 from twistream import Context, HeadersSent, HTTPError, StopStream, StreamResource
@@ -58,6 +58,9 @@ class HeadOfTheRequestTests(StreamTest):
             lambda request: request.setETag(b"a"),
             lambda request: request.setLastModified(1),
             lambda request: request.getSession(),
+            lambda request: request.responseHeaders.setRawHeaders("X-A", ["1"]),
+            lambda request: request.responseHeaders.addRawHeader("X-A", "1"),
+            lambda request: request.responseHeaders.removeHeader("X-Before"),
         ]
         refused: list[int] = []
 
@@ -76,6 +79,55 @@ class HeadOfTheRequestTests(StreamTest):
         self.assertTrue(response.complete)
         self.assertEqual(response.header("X-Before"), "1")
         self.assertEqual(refused, list(range(len(changes))))
+        self.assertEqual(client.site.sessions, {})  # Nothing waits for a client without an id.
+
+    def test_after_the_end_they_raise_too(self) -> None:
+        for kind in (lambda ctx: "short", lambda ctx: ctx.stream(["x"])):
+            refused: list[object] = []
+
+            def closed(ctx: Context, refused: list[object] = refused) -> None:
+                self.assertRaises(HeadersSent, ctx.request.addCookie, "a", "1")
+                self.assertRaises(HeadersSent, ctx.request.setResponseCode, 500)
+                refused.append(ctx.request.responseHeaders.copy())
+
+            def handler(ctx: Context, kind: Any = kind, closed: Any = closed) -> object:
+                ctx.on_close(closed)
+                return kind(ctx)
+
+            client = self.connect(handler)
+            for _ in range(2):
+                client.request()
+                self.assertTrue(client.receive().complete)
+            self.assertEqual(len(refused), 2)
+
+    def test_a_session_that_the_client_knows_is_found(self) -> None:
+        found: list[Any] = []
+
+        async def handler(ctx: Context) -> None:
+            if not found:
+                found.append(ctx.request.getSession())
+            await ctx.flush()
+            found.append(ctx.request.getSession())
+            found.append(cast("Site", ctx.request.site).getSession(found[0].uid))
+
+        client = self.get(handler)
+        cookie = client.receive().header("Set-Cookie") or ""
+        client.request(headers={"Cookie": cookie.partition(";")[0]})
+        self.assertTrue(client.receive().complete)
+        self.assertEqual(len(found), 5)
+        self.assertEqual(found, found[:1] * 5)
+        for session in list(client.site.sessions.values()):
+            session.expire()
+
+    def test_the_request_cannot_be_handed_to_another_resource(self) -> None:
+        other = StreamResource(lambda ctx: "from the other")
+
+        async def handler(ctx: Context) -> None:
+            ctx.write("mine")
+            await ctx.flush()
+            self.assertRaises(HeadersSent, other.render, ctx.request)
+
+        self.assert_complete(self.answer(handler), b"mine")
 
     def test_before_it_they_work_and_the_next_request_is_not_concerned(self) -> None:
         def handler(ctx: Context) -> str:

@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from twistream.checks import check_timer
+from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
@@ -91,7 +92,12 @@ class StreamResource(Resource):
     def render(self, request: Request) -> int:
         """
         See `twisted.web.resource.IResource`.
+
+        Raises:
+            HeadersSent: Something has been written to the request.
         """
+        if request.startedWriting:
+            raise HeadersSent
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):
