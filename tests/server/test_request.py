@@ -3,6 +3,7 @@ The request under a stream: what of it is refused, and which methods a resource 
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from typing import Any, cast
 
@@ -229,6 +230,11 @@ class CookieTests(StreamTest):
             ctx.cookie("gone", "x", max_age=0, path="/a", domain="example.org")
             ctx.cookie("all", "a=b/%20", secure=True, http_only=True, same_site="none")
             ctx.cookie("strict", "1", same_site="strict")
+            ctx.cookie(
+                "dated", "1", expires=datetime(2030, 1, 2, 5, tzinfo=timezone(timedelta(hours=9)))
+            )
+            ctx.cookie("__Host-a", "1", secure=True, path="/")
+            ctx.cookie("__Secure-a", "1", secure=True, domain="example.org")
             return "x"
 
         self.assertEqual(
@@ -238,6 +244,9 @@ class CookieTests(StreamTest):
                 "gone=x; Max-Age=0; Domain=example.org; Path=/a",
                 "all=a=b/%20; SameSite=None; Secure; HttpOnly",
                 "strict=1; SameSite=Strict",
+                "dated=1; Expires=Tue, 01 Jan 2030 20:00:00 GMT",
+                "__Host-a=1; Path=/; Secure",
+                "__Secure-a=1; Domain=example.org; Secure",
             ],
         )
 
@@ -255,6 +264,14 @@ class CookieTests(StreamTest):
             (TypeError, ("a", "x"), {"path": b"/"}),
             (ValueError, ("a", "x"), {"same_site": "Lax"}),
             (ValueError, ("a", "x"), {"same_site": "none"}),
+            (ValueError, ("a", "x"), {"path": "a"}),
+            (ValueError, ("a", "x"), {"expires": datetime(2030, 1, 2)}),  # noqa: DTZ001 - refused
+            (TypeError, ("a", "x"), {"expires": 1}),
+            (TypeError, ("a", "x"), {"expires": "Tue, 01 Jan 2030 20:00:00 GMT"}),
+            (ValueError, ("__Secure-a", "x"), {}),
+            (ValueError, ("__host-a", "x"), {"secure": True}),
+            (ValueError, ("__Host-a", "x"), {"path": "/"}),
+            (ValueError, ("__Host-a", "x"), {"secure": True, "path": "/", "domain": "a.org"}),
         ]
 
         def handler(ctx: Context) -> str:
@@ -271,6 +288,14 @@ class CookieTests(StreamTest):
             self.assertRaises(HeadersSent, ctx.cookie, "a", "x")
 
         self.assert_complete(self.answer(handler), b"")
+
+    def test_an_error_page_keeps_it(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.cookie("a", "")
+            raise HTTPError(401)
+
+        response = self.answer(handler)
+        self.assertEqual((response.status, response.header("Set-Cookie")), (401, "a="))
 
 
 class HeadMethodTests(StreamTest):
