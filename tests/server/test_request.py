@@ -8,7 +8,9 @@ from io import BytesIO
 from typing import Any, cast
 
 from klein import Klein
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols.basic import FileSender
+from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from tests.harness import Client, Server, StreamTest
@@ -37,6 +39,20 @@ class ProducerTests(StreamTest):
             await ctx.stream(["x"])
 
         self.assert_complete(self.answer(handler), b"x")
+
+    def test_one_that_is_there_already_is_refused(self) -> None:
+        for streaming in (False, True):
+
+            class Odd(Resource):
+                isLeaf = True  # noqa: N815 - IResource
+
+                def render_GET(self, request: Request, streaming: bool = streaming) -> int:
+                    request.registerProducer(FileSender(), streaming)
+                    return StreamResource(lambda ctx: "x").render(request)
+
+            self.assertEqual(self.get(Odd()).receive().status, 500)
+            ours, _ = self.flushLoggedErrors(RuntimeError)  # The other is Twisted's.
+            self.assertIn("unregister it", str(ours.value))
 
     def test_the_remedy_sends_a_file(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -218,6 +234,53 @@ class KleinTests(StreamTest):
         response = client.receive()
         self.assertEqual(response.status, 404)
         self.assertIn(b"no such room", response.body)
+
+    def test_so_is_one_of_another_kind_of_route(self) -> None:
+        class Conflict(HTTPError):
+            pass
+
+        app = Klein()
+
+        @app.handle_errors(HTTPError)
+        def failed(request: Any, failure: Any) -> StreamResource:
+            return StreamResource(lambda ctx: failure.raiseException())
+
+        @app.route("/coroutine")
+        async def coroutine(request: Any) -> StreamResource:
+            raise HTTPError(404, "no such room")
+
+        @app.route("/deferred", methods=["POST"])
+        def deferred(request: Any) -> Deferred[StreamResource]:
+            return fail(Conflict(409, "no such room"))
+
+        client = self.client(app)
+        for method, path, status in (
+            ("GET", "/coroutine", 404),
+            ("HEAD", "/coroutine", 404),
+            ("POST", "/deferred", 409),
+        ):
+            client.request(method, path)
+            response = client.receive()
+            self.assertEqual((response.status, response.complete), (status, True))
+            self.assertEqual(b"no such room" in response.body, method != "HEAD")
+
+    def test_a_route_may_be_a_coroutine_or_return_a_deferred(self) -> None:
+        app = Klein()
+
+        @app.route("/coroutine", methods=["POST"])
+        async def coroutine(request: Any) -> StreamResource:
+            return StreamResource(lambda ctx: ctx.method)
+
+        with app.subroute("/below") as below:
+
+            @below.route("/deferred", methods=["PUT"])
+            def deferred(request: Any) -> Deferred[StreamResource]:
+                return succeed(StreamResource(lambda ctx: ctx.method))
+
+        client = self.client(app)
+        for method, path in (("POST", "/coroutine"), ("PUT", "/below/deferred")):
+            client.request(method, path)
+            self.assert_complete(client.receive(), method.encode())
 
 
 class CookieTests(StreamTest):

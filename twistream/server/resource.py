@@ -95,9 +95,13 @@ class StreamResource(Resource):
 
         Raises:
             HeadersSent: Something has been written to the request.
+            RuntimeError: A producer is registered on the request.
         """
         if request.startedWriting:
             raise HeadersSent
+        if request.producer is not None:
+            msg = "a producer is registered on this request; unregister it before it is streamed to"
+            raise RuntimeError(msg)
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):
