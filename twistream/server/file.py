@@ -4,6 +4,9 @@ WritableFile: makes a context a writable binary file for the standard library.
 ``io.TextIOWrapper``, ``csv``, ``zipfile``, ``tarfile`` and ``gzip`` write to it. The bytes go through
 ``write()`` and ``flush()`` of the context, with all of their rules.
 
+A wrapper such as ``io.TextIOWrapper`` has a buffer of its own. Use it in a ``with`` statement, so that
+all of it is written before the handler returns.
+
 Layer: server, below `body`.
 """
 
