@@ -94,6 +94,12 @@ SESSIONS: dict[str, list[Command]] = {
             "400 Bad Request\nA title must not be empty.",
         ),
     ],
+    "klein_app.py": [
+        Command(
+            "curl http://127.0.0.1:8080/countdown/11",
+            "404 Not Found\nThe countdown starts at ten.",
+        ),
+    ],
     "json_lines_channel.py": [
         Command("curl -d 12.5 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-1"}'),
         Command("curl -d 21 http://127.0.0.1:8080/roof", '{"id":"9f1c0d5e7a3b2468-2"}'),

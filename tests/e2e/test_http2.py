@@ -3,20 +3,24 @@ HTTP/2: the same handlers, as DATA frames.
 """
 
 from inspect import isawaitable
+from io import BytesIO
 from typing import Any
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.protocols.basic import FileSender
 
 from tests.e2e.conftest import Log
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import eventually, pause, serving
+from tests.server.kinds import EVERY, FRAMING
 from twistream import (
     ClientDisconnected,
     Context,
     EventDecoder,
+    HeadersSent,
     HTTPError,
     Hub,
     SendTimeout,
@@ -57,6 +61,50 @@ async def test_each_flush_is_a_data_frame_at_once() -> None:
         assert stream.head[":status"] == "200"
         assert not {"transfer-encoding", "connection", "keep-alive"} & set(stream.head)
         assert not client.gone
+
+
+@ensureDeferred
+async def test_head_has_the_fields_of_get() -> None:
+    async with serving(by_path(**EVERY), tls=True) as server:
+        client = await H2Client.connect(server)
+        for name in EVERY:
+            found = []
+            for method in ("GET", "HEAD"):
+                stream = client.request(f"/{name}", method)
+                await client.client.until(lambda: bool(stream.head))  # noqa: B023 - awaited in its round
+                found.append({k: v for k, v in stream.head.items() if k not in FRAMING})
+            await client.over(stream)
+            assert found[0] == found[1], name
+            assert stream.frames == []
+
+
+@ensureDeferred
+async def test_the_request_refuses_changes_of_a_head_that_was_sent() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.cookie("a", "1", same_site="lax")
+        await ctx.flush()
+        for change in (
+            lambda: ctx.request.setHeader("X-A", "1"),
+            lambda: ctx.request.addCookie("b", "1"),
+            lambda: ctx.request.setResponseCode(404),
+            lambda: ctx.request.responseHeaders.setRawHeaders("X-A", ["1"]),
+            ctx.request.getSession,
+        ):
+            try:
+                change()
+            except HeadersSent:
+                ctx.write(".")
+        try:
+            FileSender().beginFileTransfer(BytesIO(b"x"), ctx.request)
+        except RuntimeError:
+            ctx.write("|")
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        stream = client.request("/")
+        await client.over(stream)
+        assert stream.head["set-cookie"] == "a=1; SameSite=Lax"
+        assert (stream.body, stream.ended) == (b".....|", True)
 
 
 @ensureDeferred

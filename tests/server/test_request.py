@@ -2,16 +2,20 @@
 The request under a stream: what of it is refused, and which methods a resource answers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from klein import Klein
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols.basic import FileSender
-from twisted.web.server import Request
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
 
 from tests.harness import Client, Server, StreamTest
-from twistream import Context, HeadersSent, HTTPError, StopStream, StreamResource
+from tests.server.kinds import EVERY, FRAMING
+from twistream import Context, HeadersSent, HTTPError, StreamResource
 
 
 class ProducerTests(StreamTest):
@@ -36,6 +40,20 @@ class ProducerTests(StreamTest):
 
         self.assert_complete(self.answer(handler), b"x")
 
+    def test_one_that_is_there_already_is_refused(self) -> None:
+        for streaming in (False, True):
+
+            class Odd(Resource):
+                isLeaf = True  # noqa: N815 - IResource
+
+                def render_GET(self, request: Request, streaming: bool = streaming) -> int:
+                    request.registerProducer(FileSender(), streaming)
+                    return StreamResource(lambda ctx: "x").render(request)
+
+            self.assertEqual(self.get(Odd()).receive().status, 500)
+            ours, _ = self.flushLoggedErrors(RuntimeError)  # The other is Twisted's.
+            self.assertIn("unregister it", str(ours.value))
+
     def test_the_remedy_sends_a_file(self) -> None:
         async def handler(ctx: Context) -> None:
             file = BytesIO(b"x" * 200_000)
@@ -58,6 +76,9 @@ class HeadOfTheRequestTests(StreamTest):
             lambda request: request.setETag(b"a"),
             lambda request: request.setLastModified(1),
             lambda request: request.getSession(),
+            lambda request: request.responseHeaders.setRawHeaders("X-A", ["1"]),
+            lambda request: request.responseHeaders.addRawHeader("X-A", "1"),
+            lambda request: request.responseHeaders.removeHeader("X-Before"),
         ]
         refused: list[int] = []
 
@@ -76,6 +97,55 @@ class HeadOfTheRequestTests(StreamTest):
         self.assertTrue(response.complete)
         self.assertEqual(response.header("X-Before"), "1")
         self.assertEqual(refused, list(range(len(changes))))
+        self.assertEqual(client.site.sessions, {})  # Nothing waits for a client without an id.
+
+    def test_after_the_end_they_raise_too(self) -> None:
+        for kind in (lambda ctx: "short", lambda ctx: ctx.stream(["x"])):
+            refused: list[object] = []
+
+            def closed(ctx: Context, refused: list[object] = refused) -> None:
+                self.assertRaises(HeadersSent, ctx.request.addCookie, "a", "1")
+                self.assertRaises(HeadersSent, ctx.request.setResponseCode, 500)
+                refused.append(ctx.request.responseHeaders.copy())
+
+            def handler(ctx: Context, kind: Any = kind, closed: Any = closed) -> object:
+                ctx.on_close(closed)
+                return kind(ctx)
+
+            client = self.connect(handler)
+            for _ in range(2):
+                client.request()
+                self.assertTrue(client.receive().complete)
+            self.assertEqual(len(refused), 2)
+
+    def test_a_session_that_the_client_knows_is_found(self) -> None:
+        found: list[Any] = []
+
+        async def handler(ctx: Context) -> None:
+            if not found:
+                found.append(ctx.request.getSession())
+            await ctx.flush()
+            found.append(ctx.request.getSession())
+            found.append(cast("Site", ctx.request.site).getSession(found[0].uid))
+
+        client = self.get(handler)
+        cookie = client.receive().header("Set-Cookie") or ""
+        client.request(headers={"Cookie": cookie.partition(";")[0]})
+        self.assertTrue(client.receive().complete)
+        self.assertEqual(len(found), 5)
+        self.assertEqual(found, found[:1] * 5)
+        for session in list(client.site.sessions.values()):
+            session.expire()
+
+    def test_the_request_cannot_be_handed_to_another_resource(self) -> None:
+        other = StreamResource(lambda ctx: "from the other")
+
+        async def handler(ctx: Context) -> None:
+            ctx.write("mine")
+            await ctx.flush()
+            self.assertRaises(HeadersSent, other.render, ctx.request)
+
+        self.assert_complete(self.answer(handler), b"mine")
 
     def test_before_it_they_work_and_the_next_request_is_not_concerned(self) -> None:
         def handler(ctx: Context) -> str:
@@ -165,6 +235,53 @@ class KleinTests(StreamTest):
         self.assertEqual(response.status, 404)
         self.assertIn(b"no such room", response.body)
 
+    def test_so_is_one_of_another_kind_of_route(self) -> None:
+        class Conflict(HTTPError):
+            pass
+
+        app = Klein()
+
+        @app.handle_errors(HTTPError)
+        def failed(request: Any, failure: Any) -> StreamResource:
+            return StreamResource(lambda ctx: failure.raiseException())
+
+        @app.route("/coroutine")
+        async def coroutine(request: Any) -> StreamResource:
+            raise HTTPError(404, "no such room")
+
+        @app.route("/deferred", methods=["POST"])
+        def deferred(request: Any) -> Deferred[StreamResource]:
+            return fail(Conflict(409, "no such room"))
+
+        client = self.client(app)
+        for method, path, status in (
+            ("GET", "/coroutine", 404),
+            ("HEAD", "/coroutine", 404),
+            ("POST", "/deferred", 409),
+        ):
+            client.request(method, path)
+            response = client.receive()
+            self.assertEqual((response.status, response.complete), (status, True))
+            self.assertEqual(b"no such room" in response.body, method != "HEAD")
+
+    def test_a_route_may_be_a_coroutine_or_return_a_deferred(self) -> None:
+        app = Klein()
+
+        @app.route("/coroutine", methods=["POST"])
+        async def coroutine(request: Any) -> StreamResource:
+            return StreamResource(lambda ctx: ctx.method)
+
+        with app.subroute("/below") as below:
+
+            @below.route("/deferred", methods=["PUT"])
+            def deferred(request: Any) -> Deferred[StreamResource]:
+                return succeed(StreamResource(lambda ctx: ctx.method))
+
+        client = self.client(app)
+        for method, path in (("POST", "/coroutine"), ("PUT", "/below/deferred")):
+            client.request(method, path)
+            self.assert_complete(client.receive(), method.encode())
+
 
 class CookieTests(StreamTest):
     """
@@ -177,6 +294,11 @@ class CookieTests(StreamTest):
             ctx.cookie("gone", "x", max_age=0, path="/a", domain="example.org")
             ctx.cookie("all", "a=b/%20", secure=True, http_only=True, same_site="none")
             ctx.cookie("strict", "1", same_site="strict")
+            ctx.cookie(
+                "dated", "1", expires=datetime(2030, 1, 2, 5, tzinfo=timezone(timedelta(hours=9)))
+            )
+            ctx.cookie("__Host-a", "1", secure=True, path="/")
+            ctx.cookie("__Secure-a", "1", secure=True, domain="example.org")
             return "x"
 
         self.assertEqual(
@@ -186,6 +308,9 @@ class CookieTests(StreamTest):
                 "gone=x; Max-Age=0; Domain=example.org; Path=/a",
                 "all=a=b/%20; SameSite=None; Secure; HttpOnly",
                 "strict=1; SameSite=Strict",
+                "dated=1; Expires=Tue, 01 Jan 2030 20:00:00 GMT",
+                "__Host-a=1; Path=/; Secure",
+                "__Secure-a=1; Domain=example.org; Secure",
             ],
         )
 
@@ -203,6 +328,14 @@ class CookieTests(StreamTest):
             (TypeError, ("a", "x"), {"path": b"/"}),
             (ValueError, ("a", "x"), {"same_site": "Lax"}),
             (ValueError, ("a", "x"), {"same_site": "none"}),
+            (ValueError, ("a", "x"), {"path": "a"}),
+            (ValueError, ("a", "x"), {"expires": datetime(2030, 1, 2)}),  # noqa: DTZ001 - refused
+            (TypeError, ("a", "x"), {"expires": 1}),
+            (TypeError, ("a", "x"), {"expires": "Tue, 01 Jan 2030 20:00:00 GMT"}),
+            (ValueError, ("__Secure-a", "x"), {}),
+            (ValueError, ("__host-a", "x"), {"secure": True}),
+            (ValueError, ("__Host-a", "x"), {"path": "/"}),
+            (ValueError, ("__Host-a", "x"), {"secure": True, "path": "/", "domain": "a.org"}),
         ]
 
         def handler(ctx: Context) -> str:
@@ -220,45 +353,39 @@ class CookieTests(StreamTest):
 
         self.assert_complete(self.answer(handler), b"")
 
+    def test_an_error_page_keeps_it(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.cookie("a", "")
+            raise HTTPError(401)
+
+        response = self.answer(handler)
+        self.assertEqual((response.status, response.header("Set-Cookie")), (401, "a="))
+
 
 class HeadMethodTests(StreamTest):
     """
     HEAD has the headers of GET.
     """
 
-    def test_the_fields_are_the_same_for_every_kind_of_stream(self) -> None:
-        async def flushes(ctx: Context) -> None:
-            ctx.write("x")
-            await ctx.flush()
-
-        async def lines(ctx: Context) -> None:
-            await ctx.json_line({})
-
-        async def events(ctx: Context) -> None:
-            await ctx.sse().send("x")
-
-        async def loop(ctx: Context) -> None:
-            def step(w: Context) -> None:
-                w.write("x")
-                raise StopStream
-
-            await ctx.stream_writer(step)
-            await ctx.flush()
-
-        def items(ctx: Context) -> Iterator[str]:
-            ctx.header("X-A", "1")
-            yield "x"
-
-        def whole(ctx: Context) -> str:
-            return "x"
-
-        framing = {"transfer-encoding", "content-length", "connection", "date"}
-        for handler in (flushes, lines, events, loop, items, whole):
+    def test_the_fields_are_the_same_for_every_kind_of_handler(self) -> None:
+        for name, handler in EVERY.items():
             for version in ("1.1", "1.0"):
                 found = []
                 for method in ("GET", "HEAD"):
                     client = self.connect(handler)
                     client.request(method, version=version)
-                    headers = client.receive().headers
-                    found.append({(k, v) for k, v in headers if k.lower() not in framing})
-                self.assertEqual(found[0], found[1], (handler.__name__, version))
+                    client.receive()
+                    response = client.receive()  # Some wait for the next turn.
+                    fields = {(k.lower(), v) for k, v in response.headers}
+                    found.append(
+                        (response.status, {field for field in fields if field[0] not in FRAMING})
+                    )
+                self.assertEqual(found[0], found[1], (name, version))
+                self.assertEqual(response.body, b"")
+                self.assertTrue(response.complete, name)
+
+    def test_a_length_is_that_of_get(self) -> None:
+        for name, handler in EVERY.items():
+            length = self.answer(handler, "HEAD").header("Content-Length")
+            if length is not None:
+                self.assertEqual(self.answer(handler).header("Content-Length"), length, name)

@@ -14,12 +14,20 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from twistream.checks import check_seconds
-from twistream.errors import StopStream, StreamAborted, StreamClosed, StreamFinished
+from twistream.errors import (
+    ResponseComplete,
+    StopStream,
+    StreamAborted,
+    StreamClosed,
+    StreamFinished,
+)
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.server.body import Body, Item, encoded
 from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
+
+_NO_ITEM = object()
 
 
 class BaseContext(Body):
@@ -52,9 +60,10 @@ class BaseContext(Body):
             Succeeds when the writer raises `StopStream`. What it wrote before that is
             flushed. Fails with any other error of the writer (what it wrote stays in the
             buffer), with TypeError if it returns anything that is neither None nor awaitable,
-            and with the reason when the response is over. Where no body is allowed, `writer` is
-            not called, this succeeds at once, and the response is complete. Cancel it to stop
-            the loop.
+            and with the reason when the response is over. Where no body is allowed, as in the
+            answer to HEAD, `writer` is called once, so that it can set headers. It is cancelled
+            where it has to wait. Then this succeeds, and the response is complete. Cancel it
+            to stop the loop.
 
         Raises:
             TypeError: The writer is not callable, or the interval is not a number.
@@ -67,11 +76,13 @@ class BaseContext(Body):
         if seconds is not None and seconds < SHORTEST_INTERVAL:
             seconds = None
         step = partial(writer, self)
-        return self._run(
-            lambda response: StreamLoop(
+
+        def make(response: Response) -> StreamLoop:
+            return StreamLoop(
                 response, step, call="stream_writer", interval=seconds, detached=detached
             )
-        )
+
+        return self._run_once(make) if self._head_only() else self._run(make)
 
     def stream(
         self, items: Iterable[Item] | AsyncIterable[Item], *, detached: bool = False
@@ -81,7 +92,8 @@ class BaseContext(Body):
 
         However the loop ends, a generator is closed, and a pending ``__anext__`` is cancelled.
         Where no body is allowed, as in the answer to HEAD, a generator runs up to its first item,
-        so that it can set headers, or to its first ``await`` that has to wait.
+        so that it can set headers, or to its first ``await`` that has to wait. Without an item, the
+        head can still change.
 
         Args:
             detached: The handler does not wait for the end of the stream, and ends it when it
@@ -105,8 +117,9 @@ class BaseContext(Body):
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
-        if self._head_only():
-            self._response.life.run(next, iterator, None)
+        if self._head_only() and self._response.life.run(next, iterator, _NO_ITEM) is _NO_ITEM:
+            close()
+            return succeed(None)  # For GET, no item would have sent the head.
         return self._run(
             lambda response: ItemLoop(
                 response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
@@ -212,7 +225,14 @@ class BaseContext(Body):
 
         close: Callable[[], object] = partial(self._close, iterator, "aclose")
         if self._head_only():
-            close = self._peek(iterator, close)
+            first = self._peek(iterator)
+            if first.called and first.result is _NO_ITEM:
+                close()
+                return succeed(None)  # As above.
+            if not first.called:
+                # HEAD is answered at once: the iterator is cancelled where it waits.
+                first.cancel()
+                close = partial(first.addBoth, lambda _, close=close: close())
         return self._run(
             lambda response: StreamLoop(
                 response, step, call="stream", interval=None, detached=detached, close=close
@@ -220,11 +240,9 @@ class BaseContext(Body):
             close,
         )
 
-    def _peek(
-        self, iterator: AsyncIterator[Item], close: Callable[[], object]
-    ) -> Callable[[], object]:
+    def _peek(self, iterator: AsyncIterator[Item]) -> Task:
         """
-        Run an async iterator to its first item, or to where it has to wait. Returns how to close it.
+        Run an async iterator to its first item, or to where it has to wait.
         """
         first = Task(_first(iterator), self._response.life)
         if first.called:
@@ -232,11 +250,18 @@ class BaseContext(Body):
             first.addErrback(failures.append)
             if failures:
                 failures[0].raiseException()
-            return close
-        # HEAD is answered at once: the iterator is cancelled where it waits.
-        first.addErrback(self._complain_unless_cancelled)
-        first.cancel()
-        return lambda: first.addBoth(lambda _: close())
+        else:
+            first.addErrback(self._complain_unless_cancelled)
+        return first
+
+    def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+        """
+        Run a loop up to its first flush, or to where it has to wait, for the head that it makes.
+        """
+        deferred = self._start(make)
+        if not deferred.called:
+            self._response.admits_body()  # No: this completes the response.
+        return deferred.addErrback(_succeed_if_complete)
 
     def _head_only(self) -> bool:
         """
@@ -255,13 +280,16 @@ class BaseContext(Body):
         response = self._response
         ended = response.life.ended
         if not ended and response.admits_body():
-            loop = make(response)
-            deferred = loop.deferred
-            loop.start()
-            return deferred
+            return self._start(make)
         if close is not None:
             close()
         return self._writer.failed_wait() if ended else succeed(None)
+
+    def _start(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+        loop = make(self._response)
+        deferred = loop.deferred
+        loop.start()
+        return deferred
 
     def _close(self, iterator: object, method: str) -> None:
         # Generators have it, other iterators may not.
@@ -293,8 +321,12 @@ class BaseContext(Body):
             self.log.failure(complaint, failure)
 
 
-async def _first(iterator: AsyncIterator[Item]) -> None:
-    await anext(iterator, None)
+async def _first(iterator: AsyncIterator[Item]) -> object:
+    return await anext(iterator, _NO_ITEM)
+
+
+def _succeed_if_complete(failure: Failure) -> None:
+    failure.trap(ResponseComplete)
 
 
 def _encoded_item(source: object, item: Item) -> bytes:

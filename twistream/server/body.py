@@ -4,6 +4,7 @@ Body: the methods with which a handler sets the head and writes the body.
 Layer: server, below the contexts.
 """
 
+from datetime import datetime
 from threading import get_ident
 from typing import Literal, TypeAlias
 
@@ -146,6 +147,7 @@ class Body(WritableFile):
         value: str,
         *,
         max_age: int | None = None,
+        expires: datetime | None = None,
         domain: str | None = None,
         path: str | None = None,
         secure: bool = False,
@@ -153,13 +155,16 @@ class Body(WritableFile):
         same_site: Literal["lax", "strict", "none"] | None = None,
     ) -> None:
         """
-        Set a cookie (RFC 6265).
+        Set a cookie (RFC 6265). An error page that replaces the response keeps it.
 
         Args:
             max_age: Seconds after which the browser deletes it; 0 deletes it at once. None for
                 the end of the browser's session.
+            expires: The time at which the browser deletes it, with a time zone. `max_age`, if it
+                is given too, takes precedence.
             domain: The domain whose hosts receive it; by default this host only.
-            path: The path below which it is sent; by default that of the request's folder.
+            path: The path below which it is sent, ``/`` for all; by default the folder of the
+                request.
             secure: Send it over HTTPS only.
             http_only: Hide it from scripts.
             same_site: Whether requests from other sites carry it. ``"none"`` needs `secure`.
@@ -168,14 +173,16 @@ class Body(WritableFile):
             HeadersSent: The head has been sent.
             StreamClosed: The response ended early, before its head was sent.
             TypeError: An argument has the wrong type.
-            ValueError: An argument contains a character that a cookie must not contain, or
-                `same_site` is not allowed.
+            ValueError: An argument contains a character that a cookie must not contain: encode
+                the value, for example with `urllib.parse.quote`. Or browsers would ignore the
+                cookie or one of its attributes.
         """
         self._response.open_head.cookie(
             fields.set_cookie(
                 name,
                 value,
                 max_age=max_age,
+                expires=expires,
                 domain=domain,
                 path=path,
                 secure=secure,

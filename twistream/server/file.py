@@ -4,12 +4,15 @@ WritableFile: makes a context a writable binary file for the standard library.
 ``io.TextIOWrapper``, ``csv``, ``zipfile``, ``tarfile`` and ``gzip`` write to it. The bytes go through
 ``write()`` and ``flush()`` of the context, with all of their rules.
 
+A wrapper such as ``io.TextIOWrapper`` has a buffer of its own. Use it in a ``with`` statement, so that
+all of it is written before the handler returns.
+
 Layer: server, below `body`.
 """
 
 from collections.abc import Iterable
 from io import UnsupportedOperation
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from twistream.server.response.response import Response
 
@@ -70,14 +73,43 @@ class WritableFile:
     @property
     def closed(self) -> bool:
         """
-        Whether the response is over.
+        Whether the response has ended normally.
+
+        It stays False after an early end, so that a wrapper writes and gets `err`, the reason,
+        instead of complaining about a closed file.
         """
-        return self._response.life.ended
+        life = self._response.life
+        return life.ended and life.err is None
+
+    @property
+    def name(self) -> str:
+        """
+        Empty: a response has no file name.
+        """
+        return ""
 
     def close(self) -> None:
         """
         Do nothing. A response ends with its handler, and not with a wrapper around it.
         """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, *_: int) -> NoReturn:
+        """
+        Raise `io.UnsupportedOperation`.
+        """
+        self._refuse("read")
+
+    def truncate(self, *_: int) -> NoReturn:
+        """
+        Raise `io.UnsupportedOperation`.
+        """
+        self._refuse("truncate")
 
     def tell(self) -> NoReturn:
         """

@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from twistream.checks import check_clock, check_count, check_timer
+from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
@@ -89,7 +90,16 @@ class StreamResource(Resource):
     def render(self, request: Request) -> int:
         """
         See `twisted.web.resource.IResource`.
+
+        Raises:
+            HeadersSent: Something has been written to the request.
+            RuntimeError: A producer is registered on the request.
         """
+        if request.startedWriting:
+            raise HeadersSent
+        if request.producer is not None:
+            msg = "a producer is registered on this request; unregister it before it is streamed to"
+            raise RuntimeError(msg)
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):

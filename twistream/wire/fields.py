@@ -5,6 +5,8 @@ Pure functions. What a field means is up to the server layer.
 """
 
 import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -70,6 +72,7 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
     value: str,
     *,
     max_age: int | None,
+    expires: datetime | None,
     domain: str | None,
     path: str | None,
     secure: bool,
@@ -82,7 +85,7 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument contains a character that a cookie must not contain, or
-            `same_site` is not allowed.
+            browsers would ignore the cookie or the attribute.
     """
     if not isinstance(value, str):
         msg = f"the value of a cookie must be a str, not {type(value).__name__}"
@@ -93,7 +96,9 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
             f"backslashes; encode it first, for example with urllib.parse.quote: {value!r}"
         )
         raise ValueError(msg)
-    parts = [f"{token(name, 'cookie name').decode()}={value}"]
+    key = token(name, "cookie name").decode()
+    _check_prefix(key, domain, path, secure=secure)
+    parts = [f"{key}={value}"]
     if max_age is not None:
         if isinstance(max_age, bool) or not isinstance(max_age, int):
             msg = f"max_age must be a whole number of seconds, not {type(max_age).__name__}"
@@ -102,6 +107,7 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
             msg = f"max_age must be at most {_MAX_AGE} seconds"
             raise ValueError(msg)
         parts.append(f"Max-Age={max_age}")
+    parts += _expires(expires)
     parts += _attribute("Domain", domain) + _attribute("Path", path)
     parts += _same_site(same_site, secure=secure)
     parts += ["Secure"] * bool(secure) + ["HttpOnly"] * bool(http_only)
@@ -117,7 +123,35 @@ def _attribute(name: str, text: str | None) -> list[str]:
     if not _COOKIE_ATTRIBUTE.fullmatch(text):
         msg = f"{name.lower()} must be ASCII without semicolons, not {text!r}"
         raise ValueError(msg)
+    if name == "Path" and not text.startswith("/"):
+        msg = f"path must start with a slash, or browsers ignore it: {text!r}"
+        raise ValueError(msg)
     return [f"{name}={text}"]
+
+
+def _expires(moment: datetime | None) -> list[str]:
+    if moment is None:
+        return []
+    if not isinstance(moment, datetime):
+        msg = f"expires must be a datetime, not {type(moment).__name__}"
+        raise TypeError(msg)
+    if moment.utcoffset() is None:
+        msg = f"expires must have a time zone, as datetime.now(UTC) has, not {moment!r}"
+        raise ValueError(msg)
+    return [f"Expires={format_datetime(moment.astimezone(UTC), usegmt=True)}"]
+
+
+def _check_prefix(name: str, domain: str | None, path: str | None, *, secure: bool) -> None:
+    """
+    Check what the prefix of a name promises (RFC 6265bis 4.1.3). Browsers reject the rest.
+    """
+    lowered = name.lower()
+    if lowered.startswith("__secure-") and not secure:
+        msg = f"the cookie {name} needs secure=True: browsers reject it otherwise"
+        raise ValueError(msg)
+    if lowered.startswith("__host-") and not (secure and path == "/" and domain is None):
+        msg = f'the cookie {name} needs secure=True, path="/" and no domain: browsers reject it otherwise'
+        raise ValueError(msg)
 
 
 def _same_site(value: str | None, *, secure: bool) -> list[str]:

@@ -21,6 +21,7 @@ from twistream import (
     HTTPError,
     ResponseComplete,
     SendTimeout,
+    StopStream,
     StreamAborted,
     StreamFinished,
 )
@@ -689,24 +690,69 @@ class BodylessTests(StreamTest):
         client.clock.pump([0, 1, 1])
         self.assertEqual(errors, [ResponseComplete])
 
-    def test_the_loops_succeed_without_calling_anything(self) -> None:
-        results: list[None] = []
+    def test_a_writer_is_called_once_and_the_response_is_complete(self) -> None:
+        calls: list[str] = []
 
         async def handler(ctx: Context) -> None:
-            def never(w: Context) -> None:
-                raise AssertionError
+            def writer(w: Context) -> None:
+                w.header("X-A", "1")
+                w.write("x")
+                calls.append("writer")
 
             def items():  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a generator
                 raise AssertionError
                 yield "x"
 
-            await ctx.stream_writer(never)
-            results.append(None)
+            await ctx.stream_writer(writer, interval=1.0 if ctx.path == "/slow" else None)
+            calls.append("handler")
             with self.assertRaises(ResponseComplete):
                 await ctx.stream(items())
 
-        self.start(handler, "HEAD")
-        self.assertEqual(results, [None])
+        for path in ("/fast", "/slow"):
+            client = self.start(handler, "HEAD", path)
+            client.clock.advance(5)
+            response = client.receive()
+            self.assert_complete(response, b"")
+            self.assertEqual(response.header("X-A"), "1")
+        self.assertEqual(calls, ["writer", "handler"] * 2)
+
+    def test_a_writer_is_cancelled_where_it_waits(self) -> None:
+        waits_for: Deferred[None] = Deferred()
+        ends: list[type[BaseException]] = []
+
+        async def writer(w: Context) -> None:
+            w.content_type("text/csv")
+            try:
+                await waits_for
+            except BaseException as err:
+                ends.append(type(err))
+                raise
+
+        response = self.answer(lambda ctx: ctx.stream_writer(writer), "HEAD")
+        self.assert_complete(response, b"")
+        self.assertEqual(response.header("Content-Type"), "text/csv; charset=utf-8")
+        self.assertEqual(ends, [CancelledError])
+
+    def test_the_end_or_the_error_of_a_writer_is_that_of_get(self) -> None:
+        def stops(w: Context) -> None:
+            raise StopStream
+
+        def fails(w: Context) -> None:
+            raise HTTPError(404)
+
+        def wrong(w: Context) -> int:
+            return 1
+
+        async def handler(ctx: Context) -> None:
+            writer: Any = {"/stops": stops, "/fails": fails, "/wrong": wrong}[ctx.path]
+            await ctx.stream_writer(writer)
+            ctx.status_code(201)
+
+        for path, status in (("/stops", 201), ("/fails", 404), ("/wrong", 500)):
+            for method in ("GET", "HEAD"):
+                response = self.answer(handler, method, path=path)
+                self.assertEqual((response.status, response.complete), (status, True))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 2)
 
     def test_a_handler_that_waits_for_something_else_is_cancelled(self) -> None:
         waits_for: Deferred[None] = Deferred()
@@ -937,4 +983,7 @@ class AfterTheEndTests(StreamTest):
         for _ in range(2):
             client.request()
             self.assert_complete(client.receive(), b"x")
-        self.assertEqual({type(request) for request in requests}, {OwnRequest})
+        for request in requests:
+            self.assertIsInstance(request, OwnRequest)
+            for name in ("write", "finish", "registerProducer"):
+                self.assertIs(getattr(type(request), name), getattr(OwnRequest, name))

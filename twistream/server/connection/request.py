@@ -12,12 +12,13 @@ Layer: connection. It imports nothing of the server but the hang-up watch.
 from collections.abc import Callable
 from functools import cache
 from types import MethodType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import HTTPChannel
-from twisted.web.server import Request
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request, Session, Site
 
 from twistream.errors import HeadersSent
 from twistream.scheduling.wheel import TimerWheel
@@ -52,14 +53,15 @@ class BorrowedRequest:
         request: The request.
     """
 
-    __slots__ = ("_hangup", "_head_sent", "_kind", "request")
+    __slots__ = ("_hangup", "_kinds", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self._hangup: HangupWatch | None = None
         # Sealed already, if a handler has passed it to another StreamResource.
-        self._kind: type[Request] = getattr(request, "unsealed", type(request))
-        request.__class__, self._head_sent = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
+        own: Any = getattr(request, "unsealed", type(request))
+        kinds = self._kinds = _kinds(own)
+        request.__class__ = kinds.owned
 
     def write_head(self) -> None:
         """
@@ -67,7 +69,7 @@ class BorrowedRequest:
         """
         request = self.request
         try:
-            self._kind.write(request, b"")
+            self._kinds.own.write(request, b"")
         except BaseException:
             # Nothing was sent: another head can be written in its place.
             request.startedWriting = request.chunked = 0
@@ -75,7 +77,9 @@ class BorrowedRequest:
         # Where no body is allowed, Twisted sets a `write` of its own on the request, which
         # would break the seal.
         vars(request).pop("write", None)
-        request.__class__ = self._head_sent
+        request.__class__ = self._kinds.head_sent
+        if type(request.responseHeaders) is Headers:
+            request.responseHeaders.__class__ = _SentHeaders
 
     def record_head(self) -> bytes:
         """
@@ -94,7 +98,7 @@ class BorrowedRequest:
         """
         Register the producer of the body. Returns whether the connection is full already.
         """
-        self._kind.registerProducer(self.request, producer, True)  # noqa: FBT003 - Twisted's signature
+        self._kinds.own.registerProducer(self.request, producer, True)  # noqa: FBT003 - Twisted's signature
         channel = self.request.channel
         # Full with earlier responses. Twisted reports only what happens from now on.
         return isinstance(channel, HTTPChannel) and bool(channel._waitingForTransport)  # noqa: SLF001 - no public name
@@ -103,7 +107,7 @@ class BorrowedRequest:
         """
         Unregister the producer of the body.
         """
-        self._kind.unregisterProducer(self.request)
+        self._kinds.own.unregisterProducer(self.request)
 
     def lose_connection(self) -> None:
         """
@@ -156,9 +160,12 @@ class BorrowedRequest:
         This may run the handler of the next request on the connection.
         """
         request = self.request
-        request.__class__ = self._kind
+        request.__class__ = self._kinds.own
         request.unregisterProducer()
-        request.finish()
+        try:
+            request.finish()
+        finally:
+            request.__class__ = self._kinds.finished
 
     def release(self) -> None:
         """
@@ -219,6 +226,49 @@ def refuse_head(*_args: object, **_options: object) -> None:
     raise HeadersSent
 
 
+def get_known_session(request: Any, *args: Any, **options: Any) -> object:
+    """
+    Replaces ``request.getSession`` once the head has been sent.
+
+    Raises:
+        HeadersSent: The client has no session yet. It could not learn the id of a new one.
+    """
+    site = request.site
+    request.site = _KnownSessions(site)
+    try:
+        return request.unsealed.getSession(request, *args, **options)
+    finally:
+        request.site = site
+
+
+class _KnownSessions:
+    """
+    Replaces the site of a request while Twisted looks for its session.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.getSession = site.getSession
+
+    def makeSession(self) -> Session:  # noqa: N802 - as in Site
+        raise HeadersSent
+
+
+class _SentHeaders(Headers):
+    """
+    The headers of a head that has been sent.
+    """
+
+    __slots__ = ()
+
+    setRawHeaders = addRawHeader = removeHeader = refuse_head  # noqa: N815 - as in Headers
+
+    def copy(self) -> Headers:
+        """
+        Return a copy that can change.
+        """
+        return Headers(dict(self.getAllRawHeaders()))
+
+
 _OWNED = {
     "write": refuse_write,
     "finish": refuse_write,
@@ -226,26 +276,38 @@ _OWNED = {
     "unregisterProducer": refuse_producer,
 }
 
-_HEAD_SENT = dict.fromkeys(
-    ("setHeader", "setResponseCode", "addCookie", "redirect", "setETag", "setLastModified"),
-    refuse_head,
-)
-"""
-``getSession`` is among them by way of ``addCookie``, which it needs for a new session.
-"""
+_HEAD_SENT = {
+    **dict.fromkeys(
+        ("setHeader", "setResponseCode", "addCookie", "redirect", "setETag", "setLastModified"),
+        refuse_head,
+    ),
+    "getSession": get_known_session,
+}
 
 
-@cache
-def _sealed(kind: type[Request]) -> tuple[type[Request], type[Request]]:
+class _Kinds(NamedTuple):
     """
-    Two subclasses of `kind` that refuse what would break a stream: before and after the head.
+    The classes that a request has while a stream owns it, and after.
 
     Classes, because two more attributes on one request may cost a kilobyte: its attributes
     could no longer share their names with those of other requests.
+
+    Attributes:
+        own: The class of the request itself.
+        owned: Refuses what would break a stream.
+        head_sent: Refuses changes of the head, too: they would be lost in silence.
+        finished: Refuses changes of the head.
     """
-    before = {**_OWNED, "unsealed": kind}
-    after = {**before, **_HEAD_SENT}
-    return (
-        cast("type[Request]", type(kind.__name__, (kind,), before)),
-        cast("type[Request]", type(kind.__name__, (kind,), after)),
-    )
+
+    own: type[Request]
+    owned: type[Request]
+    head_sent: type[Request]
+    finished: type[Request]
+
+
+@cache
+def _kinds(own: Any) -> _Kinds:
+    def subclass(refused: dict[str, Any]) -> type[Request]:
+        return cast("type[Request]", type(own.__name__, (own,), {**refused, "unsealed": own}))
+
+    return _Kinds(own, subclass(_OWNED), subclass(_OWNED | _HEAD_SENT), subclass(_HEAD_SENT))

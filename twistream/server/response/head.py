@@ -200,9 +200,13 @@ class Head:
             if length is None:
                 _default(headers, b"X-Accel-Buffering", b"no")
                 _default(headers, b"X-Content-Type-Options", b"nosniff")
-            else:
+            elif length:
                 _default(headers, b"Content-Length", b"%d" % length)
-            _default(headers, b"Content-Type", _PLAIN_TEXT)
+            if length == 0:
+                # Without a length: a handler may write nothing because it has seen the method.
+                self.request.defaultContentType = None
+            else:
+                _default(headers, b"Content-Type", _PLAIN_TEXT)
         self._complete_framing()
 
     def _complete_framing(self) -> None:

@@ -238,7 +238,7 @@ class Response:
 
     def _end_without_body(self, err: StreamClosed | None) -> None:
         # Once the handler has returned, the length of the body that is not sent is known.
-        length = self.room.written if err is None and self.room.written else None
+        length = self.room.written if err is None else None
         self.head.complete_without_body(length)
         self.writer.drop()
         self._out.start()
