@@ -62,6 +62,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "bad.py").write_text("import nowhere\n")
     (tmp_path / "torn.py").write_text('async def hello(ctx):\n    print("hello"\n')
+    (tmp_path / "runs.py").write_text("from twisted.internet import reactor\nreactor.run()\n")
     (tmp_path / "called.py").write_text("async def hello(ctx): pass\nroot = hello(None)\n")
     return tmp_path
 
@@ -224,6 +225,7 @@ def test_tls_speaks_http_2(serve: Callable[..., Running], folder: Path) -> None:
                 r'  File "app.py", line \d+, in load\n    return json.loads\("{"\)'
             ),
         ),
+        (["--app", "runs:hello"], "(?s).*: RuntimeError: twistd runs the reactor; put this .*"),
         (["--app", "app"], "--app must have the form .* not 'app'; did you mean app:Page, .*"),
         (["app.py"], "unexpected argument app.py; .*; did you mean app:Page, .*"),
         (["--access-log", "no/where.log"], "--access-log no/where.log: no such file or directory"),

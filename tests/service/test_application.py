@@ -12,6 +12,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted import internet
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 from twisted.web.resource import IResource, Resource
 
@@ -331,7 +333,8 @@ class LoadTests(StreamTest):
         for name, missing, meant in (
             ("nowhere:page", "nowhere", ""),
             ("nowhere.at.all:page", "nowhere", ""),
-            ("email.nowhere:page", "email.nowhere", ""),
+            ("email.zzz:page", "email.zzz", ""),
+            ("email.mesage:page", "email.mesage", "email.message:page"),
             ("app.py:page", "app.py", "app:page"),
             ("ap:page", "ap", "app:page"),
             ("App:page", "App", "app:page"),
@@ -465,6 +468,47 @@ class LoadTests(StreamTest):
     def test_ctrl_c_during_import_ends_the_program(self) -> None:
         self.module("bad", "raise KeyboardInterrupt")
         self.assertRaises(KeyboardInterrupt, load_application, "bad:page")
+
+    def test_a_module_that_is_cancelled(self) -> None:
+        self.module("bad", "import asyncio\nraise asyncio.CancelledError")
+        self.assertIn("cannot import module bad: CancelledError\n", self.error("bad:page"))
+        self.module("late", "import asyncio\ndef make():\n    raise asyncio.CancelledError")
+        self.assertIn("the factory raised CancelledError\n", self.error("late:make"))
+
+    def test_an_application_that_runs_the_reactor(self) -> None:
+        reactor = MemoryReactorClock()
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": reactor})
+        self.patch(internet, "reactor", reactor)
+        run = "from twisted.internet import reactor\nreactor.run()"
+        why = (
+            "RuntimeError: twistd runs the reactor; put this call below if __name__ == '__main__':"
+        )
+        for source, name, start in (
+            (run, "page", "cannot import module runs:"),
+            (f"def make():\n  {run.replace(chr(10), '; ')}", "make", "the factory raised"),
+        ):
+            self.module("runs", source)
+            invalidate_caches()
+            sys.modules.pop("runs", None)
+            error = self.error(f"runs:{name}")
+            self.assertTrue(error.startswith(f"--app runs:{name}: {start} {why}\n"), error)
+            self.assertFalse(reactor.hasRun)
+        reactor.run()
+        self.assertTrue(reactor.hasRun)
+
+    def test_an_application_that_installs_a_reactor(self) -> None:
+        self.module(
+            "bad",
+            "from twisted.internet.error import ReactorAlreadyInstalledError as Installed\n"
+            "raise Installed('reactor already installed')",
+        )
+        error = self.error("bad:page")
+        self.assertIn("ReactorAlreadyInstalledError: reactor already installed\n", error)
+        self.assertTrue(
+            error.endswith(
+                "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
+            )
+        )
 
     def test_an_attribute_that_fails(self) -> None:
         self.module("bad", "def __getattr__(name):\n    raise RuntimeError(name)")

@@ -3,10 +3,14 @@ Load the application that ``--app package.module:name`` names.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from twisted.internet.error import ReactorAlreadyInstalledError
 from twisted.python.usage import UsageError
 from twisted.web.resource import IResource
 
@@ -41,10 +45,35 @@ def load_application(name: str) -> IResource:
         msg = f"--app must have {form}{hint_for_form(name)}"
         raise UsageError(msg)
     try:
-        return resource_of(_find(module, attribute))
+        with _reactor_not_run():
+            return resource_of(_find(module, attribute))
     except UsageError as err:
         msg = f"--app {name}: {err}"
         raise UsageError(msg) from err
+
+
+@contextmanager
+def _reactor_not_run() -> Iterator[None]:
+    """
+    Raise an error if the application runs the reactor, as programs without twistd do.
+
+    Otherwise the command would hang, and fail when twistd runs the reactor.
+    """
+    reactor: Any = sys.modules.get("twisted.internet.reactor")
+    if reactor is None:
+        yield
+        return
+
+    def refuse(**_: object) -> None:
+        msg = "twistd runs the reactor; put this call below if __name__ == '__main__':"
+        raise RuntimeError(msg)
+
+    run = reactor.run
+    reactor.run = refuse
+    try:
+        yield
+    finally:
+        reactor.run = run
 
 
 def hint_for_form(name: str) -> str:
@@ -77,7 +106,8 @@ def hint_for_form(name: str) -> str:
 
 def _names_in(module: str) -> list[str]:
     try:
-        return naming.names_in(_import(module))
+        with _reactor_not_run():
+            return naming.names_in(_import(module))
     except UsageError:
         # It fails. The message about that comes when its name is right.
         return []
@@ -108,13 +138,17 @@ def _import(module: str) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         return import_module(module)
-    except (Exception, SystemExit) as err:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as err:
         # Distinguish a missing module from one that fails to import another module.
         missing = err.name if isinstance(err, ModuleNotFoundError) else None
         if missing and f"{module}.".startswith(f"{missing}."):
             msg = f"no module {missing} in the current folder or on the Python path"
             raise _CannotImport(msg, missing) from err
         msg = f"cannot import module {module}: {failure_in_code(err)}"
+        if isinstance(err, ReactorAlreadyInstalledError):
+            msg += "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
         raise _CannotImport(msg, None) from err
 
 

@@ -5,6 +5,7 @@ Find what somebody meant who misspelt ``package.module:name``.
 import ast
 import inspect
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -131,6 +132,9 @@ def hint_for_module(module: str, attribute: str, folder: Path) -> str:
     if meant is not None:
         return did_you_mean(f"{meant}:{attribute}")
     package, _, last = plain.rpartition(".")
+    for entry in getattr(sys.modules.get(package), "__path__", ()):
+        if found := closest(last, _modules(Path(entry))):
+            return did_you_mean(f"{package}.{found}:{attribute}")
     if last in _names_of(folder.joinpath(*package.split(".")).with_suffix(".py")):
         return did_you_mean(f"{package}:{last}.{attribute}")
     # The two names may be in the wrong order.

@@ -105,7 +105,9 @@ def _has_resource(found: object) -> bool:
 def _made_by(factory: Callable[[], object], name: str) -> IResource:
     try:
         made = factory()
-    except (Exception, SystemExit) as err:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as err:
         msg = f"{name} raised {failure_in_code(err)}"
         raise UsageError(msg) from err
     if _is_resource(made):
