@@ -225,7 +225,10 @@ def test_tls_speaks_http_2(serve: Callable[..., Running], folder: Path) -> None:
                 r'  File "app.py", line \d+, in load\n    return json.loads\("{"\)'
             ),
         ),
-        (["--app", "runs:hello"], "(?s).*: RuntimeError: twistd runs the reactor; put this .*"),
+        (
+            ["--app", "runs:hello"],
+            r"[\s\S]*: RuntimeError: twistd runs the reactor; put this [\s\S]*",
+        ),
         (["--app", "app"], "--app must have the form .* not 'app'; did you mean app:Page, .*"),
         (["app.py"], "unexpected argument app.py; .*; did you mean app:Page, .*"),
         (["--access-log", "no/where.log"], "--access-log no/where.log: no such file or directory"),
