@@ -2,10 +2,14 @@
 Who follows a channel, and who is told of that.
 """
 
+from contextvars import ContextVar, copy_context
+
 from twisted.internet.defer import Deferred
 
 from tests.channels.case import ChannelTest
 from twistream import Channel
+
+NAME: ContextVar[str] = ContextVar("name", default="none")
 
 
 class PresenceTests(ChannelTest):
@@ -73,6 +77,37 @@ class PresenceTests(ChannelTest):
         reader = self.join(news)
         self.settle()
         self.assertEqual(reader.read().numbers, [1])
+
+    def test_it_runs_in_the_context_in_which_it_was_registered(self) -> None:
+        news = self.hub.channel("news")
+        seen: list[str] = []
+
+        def plain(channel: Channel, count: int) -> None:
+            seen.append(f"plain {NAME.get()}")
+            NAME.set("of a callback")
+
+        async def later(channel: Channel, count: int) -> None:
+            token = NAME.set("of a coroutine")
+            await pause
+            seen.append(f"later {NAME.get()}")
+            NAME.reset(token)
+            seen.append(f"reset {NAME.get()}")
+
+        pause: Deferred[None] = Deferred()
+        for callback in (plain, later):
+            context = copy_context()
+            context.run(NAME.set, "of the registration")
+            context.run(news.on_presence, callback)
+        NAME.set("of the test")
+        self.follow(news)
+        self.clock.advance(0)
+        pause.callback(None)
+        self.assertEqual(
+            seen,
+            ["plain of the registration", "later of a coroutine", "reset of the registration"],
+        )
+        self.assertEqual(NAME.get(), "of the test")
+        self.assertEqual(context.run(NAME.get), "of the registration")
 
     def test_it_must_be_callable(self) -> None:
         with self.assertRaises(TypeError):

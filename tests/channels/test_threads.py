@@ -2,11 +2,15 @@
 Channels and threads, without a reactor that runs.
 """
 
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 
 from twisted.python import threadable
 
 from tests.channels.case import ChannelTest
+from twistream import Context
 
 
 class HubTests(ChannelTest):
@@ -25,18 +29,34 @@ class HubTests(ChannelTest):
         self.assertIsNone(self.hub.get("news"))
         self.assertNotIn(5, self.hub)
 
+    def test_threads_that_ask_at_once_get_one_channel(self) -> None:
+        found: list[object] = []
+        barrier = threading.Barrier(8)
+
+        def look() -> None:
+            for n in range(200):
+                barrier.wait(60)
+                found.append(self.hub.channel(str(n)))
+
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((len(found), len(set(map(id, found)))), (1600, 200))
+
 
 class WrongThreadTests(ChannelTest):
     """
     Calls from a thread that is not the reactor's.
     """
 
-    def in_thread(self, call: object) -> BaseException | None:
+    def in_thread(self, call: Callable[[], object]) -> BaseException | None:
         errors: list[BaseException] = []
 
         def run() -> None:
             try:
-                call()  # type: ignore[operator]  # a function
+                call()
             except RuntimeError as err:
                 errors.append(err)
 
@@ -58,3 +78,70 @@ class WrongThreadTests(ChannelTest):
         for thread in (threading.get_ident(), None):
             self.patch(threadable, "ioThread", thread)
             self.assertRaises(RuntimeError, news.publish_from_thread, "x")
+
+    def test_close_is_refused_and_changes_nothing(self) -> None:
+        news = self.hub.channel("news")
+        for close in (news.close, self.hub.close):
+            self.assertIn("callFromThread", str(self.in_thread(close)))
+        self.assertFalse(news.closed)
+        self.assertIn("news", self.hub)
+
+    def test_events_and_lines_are_refused_before_anything_is_written(self) -> None:
+        contexts: list[Context] = []
+
+        async def handler(ctx: Context) -> None:
+            contexts.append(ctx)
+            events = ctx.sse()
+            for call in (
+                lambda: events.send("x"),
+                lambda: events.comment("x"),
+                lambda: ctx.json_line("x"),
+            ):
+                self.assertIn("callFromThread", str(self.in_thread(call)))
+
+        self.client(handler).receive()
+        self.assertIn("0 bytes written", repr(contexts[0]))
+
+    def test_a_thread_does_not_wait_for_a_reactor_that_has_stopped(self) -> None:
+        program = subprocess.run(
+            [sys.executable, "-c", STOPPING],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        printed = program.stdout.split()
+        self.assertEqual(printed, ["RuntimeError"] * 2, program.stderr)
+
+
+STOPPING = """
+from threading import Event, Thread
+from twisted.internet import reactor
+from twistream import Hub
+
+news = Hub().channel("news")
+stopping = Event()
+errors = []
+
+def publish():
+    stopping.wait()
+    try:
+        news.publish_from_thread("x")
+    except RuntimeError as err:
+        errors.append(type(err).__name__)
+
+def start():
+    reactor.callInThread(publish)
+    own.start()
+    reactor.addSystemEventTrigger("before", "shutdown", stopping.set)
+    reactor.callLater(0, reactor.stop)
+
+own = Thread(target=publish)
+reactor.callWhenRunning(start)
+reactor.run()
+own.join()
+print(*errors)
+"""
+"""
+A thread of the pool, and one of its own, publish while the reactor stops.
+"""

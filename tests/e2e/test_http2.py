@@ -120,6 +120,24 @@ async def test_an_error_before_the_head_is_a_page(log: Log) -> None:
 
 
 @ensureDeferred
+async def test_a_head_that_cannot_be_written_is_a_plain_500(log: Log) -> None:
+    async def handler(ctx: Context) -> str:
+        ctx.request.lastModified = "yesterday"
+        if ctx.path == "/flush":
+            await ctx.flush()
+        return "x"
+
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server)
+        streams = [client.request(path) for path in ("/return", "/flush")]
+        await client.over(*streams)
+        for stream in streams:
+            assert stream.head[":status"] == "500"
+            assert (stream.body, stream.ended) == (b"500 Internal Server Error\n", True)
+    assert log.failures(TypeError)
+
+
+@ensureDeferred
 async def test_a_reset_stream_ends_its_handler_and_no_other() -> None:
     seen: dict[str, type[BaseException]] = {}
 

@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 from tests.e2e.net import serving
 from twistream import ChannelClosed, Context, EventDecoder, Hub
 
-THREADS, MESSAGES = 4, 500
+THREADS, MESSAGES = 6, 1000
 
 
 @ensureDeferred

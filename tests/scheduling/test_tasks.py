@@ -1,5 +1,5 @@
 """
-Task: a coroutine that runs as any other, and what is known of it.
+Task: a coroutine that runs like any other, and records whether it was notified.
 """
 
 import gc
@@ -19,7 +19,7 @@ variable: ContextVar[str] = ContextVar("variable")
 
 class Scope(ExecutionContext):
     """
-    What a task looks at.
+    The end of a response, as a task sees it.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,50 @@ class TaskTests(SynchronousTestCase):
 
     def task(self, coroutine: Any) -> Task:
         return Task(coroutine, self.scope)
+
+    def test_one_that_goes_on_from_a_part_of_its_request_is_notified_by_its_own_code(self) -> None:
+        first: Deferred[None] = Deferred()
+        gate: Deferred[None] = Deferred()
+
+        async def part() -> None:
+            await first
+            gate.callback(None)
+            notify_running_task()  # Not the code of a task.
+
+        async def handler(*, notifies: bool) -> None:
+            await gate
+            if notifies:
+                notify_running_task()
+
+        async def step() -> None:
+            first.callback(None)
+
+        for notifies in (True, False):
+            with self.subTest(notifies):
+                first, gate = Deferred(), Deferred()
+                self.scope.run(Deferred.fromCoroutine, part())
+                task = self.task(handler(notifies=notifies))
+                self.task(step())
+                self.successResultOf(task)
+                self.assertEqual(task.notified, notifies)
+
+    def test_one_that_goes_on_below_another_request_is_notified_by_its_own_code(self) -> None:
+        gate: Deferred[None] = Deferred()
+
+        async def waits() -> None:
+            await gate
+            notify_running_task()
+
+        async def other() -> None:
+            gate.callback(None)
+
+        async def starts_another() -> None:
+            Task(other(), Scope())
+
+        task = self.task(waits())
+        self.task(starts_another())
+        self.successResultOf(task)
+        self.assertTrue(task.notified)
 
     def test_results_and_errors_pass_both_ways(self) -> None:
         first: Deferred[str] = Deferred()
@@ -116,7 +160,7 @@ class TaskTests(SynchronousTestCase):
             gate.callback(None)
         self.assertEqual(seen, [False, False])
 
-    def test_it_is_told_by_what_a_wait_fails_with(self) -> None:
+    def test_a_wait_that_fails_with_err_notifies_it(self) -> None:
         for error, told in ((self.scope.err, True), (StreamAborted("another"), False)):
             wait: Deferred[None] = Deferred()
 
@@ -130,7 +174,7 @@ class TaskTests(SynchronousTestCase):
             wait.errback(error)
             self.assertEqual(task.notified, told)
 
-    def test_it_is_told_by_a_wait_that_has_failed_if_it_awaits_it(self) -> None:
+    def test_awaiting_a_failed_wait_notifies_it(self) -> None:
         for awaits in (True, False):
 
             async def waits(awaits: bool = awaits) -> None:
@@ -142,7 +186,7 @@ class TaskTests(SynchronousTestCase):
             self.assertEqual(task.notified, awaits)
             task.addErrback(lambda _: None)
 
-    def test_it_is_told_by_what_is_raised_in_its_own_code_only(self) -> None:
+    def test_only_an_error_raised_in_its_own_code_notifies_it(self) -> None:
         async def tells() -> None:
             notify_running_task()
 
@@ -159,7 +203,7 @@ class TaskTests(SynchronousTestCase):
         self.assertEqual(told, [True, True, False, False])
         notify_running_task()  # Nobody is.
 
-    def test_it_is_told_by_whatever_it_waited_for_when_all_are_told(self) -> None:
+    def test_anything_it_awaits_that_fires_at_the_end_notifies_it(self) -> None:
         for telling in (True, False):
             wait: Deferred[None] = Deferred()
 
@@ -183,7 +227,7 @@ class TaskTests(SynchronousTestCase):
         self.failureResultOf(task, CancelledError)
         self.assertEqual(len(cancelled), 1)
 
-    def test_cancelling_one_that_runs_or_has_ended_does_nothing(self) -> None:
+    def test_cancelling_a_running_or_ended_task_does_nothing(self) -> None:
         async def cancels() -> str:
             await gate
             task.cancel()
@@ -195,7 +239,7 @@ class TaskTests(SynchronousTestCase):
         task.cancel()
         self.assertEqual(self.successResultOf(task), "went on")
 
-    def test_one_that_cleans_up_after_a_cancel_is_waited_for(self) -> None:
+    def test_a_cancelled_task_ends_only_after_its_cleanup(self) -> None:
         async def cleans_up() -> str:
             try:
                 await Deferred()
@@ -210,7 +254,7 @@ class TaskTests(SynchronousTestCase):
         gate.callback(None)
         self.assertEqual(self.successResultOf(task), "clean")
 
-    def test_many_waits_that_are_over_need_no_stack(self) -> None:
+    def test_many_fired_waits_do_not_deepen_the_stack(self) -> None:
         class Given:
             def __await__(self) -> Any:
                 return (yield succeed(1))
@@ -220,7 +264,7 @@ class TaskTests(SynchronousTestCase):
 
         self.assertEqual(self.successResultOf(self.task(waits())), 20_000)
 
-    def test_what_is_no_deferred_comes_back_as_it_does_in_twisted(self) -> None:
+    def test_an_awaited_value_that_is_no_deferred_is_sent_back_as_in_twisted(self) -> None:
         class Given:
             def __await__(self) -> Any:
                 return (yield "x")
@@ -230,7 +274,7 @@ class TaskTests(SynchronousTestCase):
 
         self.assertEqual(self.successResultOf(self.task(waits())), "x")
 
-    def test_one_that_is_given_up_is_closed(self) -> None:
+    def test_the_coroutine_of_an_abandoned_task_is_closed(self) -> None:
         closed: list[str] = []
 
         async def waits() -> None:
@@ -247,10 +291,10 @@ class TaskTests(SynchronousTestCase):
 
 class CallTests(SynchronousTestCase):
     """
-    Code of others.
+    Code that is not ours.
     """
 
-    def test_whatever_it_does_becomes_a_deferred(self) -> None:
+    def test_any_kind_of_function_becomes_a_deferred(self) -> None:
         async def coroutine() -> str:
             return "x"
 
@@ -265,7 +309,7 @@ class CallTests(SynchronousTestCase):
             self.assertEqual(self.successResultOf(call(function)), "x")
         self.failureResultOf(call(fails), KeyError)
 
-    def test_a_canceller_that_fails_is_logged(self) -> None:
+    def test_an_error_of_a_canceller_is_logged(self) -> None:
         def canceller(_: object) -> None:
             raise KeyError("made to fail")
 

@@ -1,5 +1,5 @@
 """
-Turns: one slice for all, in order, also on a clock that stands still.
+Turns: one slice for all streams, in order, also on a clock that stands still.
 """
 
 import gc
@@ -13,7 +13,7 @@ from twistream.scheduling.turn import SLICE, Turn
 
 class TurnTests(SynchronousTestCase):
     """
-    Each test has a clock of its own, and so a turn.
+    Each test has its own clock, and so its own turn.
     """
 
     def setUp(self) -> None:
@@ -24,7 +24,7 @@ class TurnTests(SynchronousTestCase):
         self.assertIs(Turn.of(self.clock), self.turn)
         self.assertIsNot(Turn.of(Clock()), self.turn)
 
-    def test_turns_of_clocks_that_are_gone_are_gone(self) -> None:
+    def test_a_turn_is_collected_with_its_clock(self) -> None:
         gc.collect()
         before = len(Turn._turns)
         other = Turn.of(Clock())
@@ -66,7 +66,7 @@ class TurnTests(SynchronousTestCase):
         self.turn.enter()
         self.assertEqual(self.turn.began, 8.0)
 
-    def test_what_is_due_at_the_end_of_a_turn_is_called_once_then_in_order(self) -> None:
+    def test_calls_for_the_end_of_a_turn_run_once_in_order(self) -> None:
         made: list[object] = []
         number = self.turn.enter()
         for name in "ab":
@@ -79,7 +79,7 @@ class TurnTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(len(made), 4)
 
-    def test_what_a_slice_makes_due_is_called_when_the_slices_are_over(self) -> None:
+    def test_at_end_calls_from_a_slice_run_after_the_slice(self) -> None:
         made: list[str] = []
 
         def work() -> None:
@@ -92,7 +92,7 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual(made, ["work", "more work", "end"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_what_is_asked_for_at_the_end_waits_for_another_end(self) -> None:
+    def test_at_end_calls_from_the_end_wait_for_the_next_end(self) -> None:
         made: list[float] = []
 
         def again() -> None:
@@ -106,7 +106,7 @@ class TurnTests(SynchronousTestCase):
         self.assertLessEqual(max(map(made.count, made)), 2)
         self.assertEqual(len(set(made)), 10)
 
-    def test_calls_are_made_in_the_next_turn_in_order(self) -> None:
+    def test_soon_calls_run_in_the_next_turn_in_order(self) -> None:
         made: list[int] = []
         for number in range(3):
             self.turn.soon(partial(made.append, number))
@@ -114,7 +114,7 @@ class TurnTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(made, [0, 1, 2])
 
-    def test_what_has_no_time_left_is_first_in_the_next_turn(self) -> None:
+    def test_soon_calls_without_time_run_first_in_the_next_turn(self) -> None:
         made: list[str] = []
 
         def long(name: str) -> None:
@@ -130,7 +130,7 @@ class TurnTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(made, ["a", "b", "c"])
 
-    def test_a_call_that_asks_again_waits_for_time_to_pass(self) -> None:
+    def test_a_call_that_schedules_itself_waits_for_time_to_pass(self) -> None:
         made: list[int] = []
 
         def again() -> None:
@@ -143,7 +143,7 @@ class TurnTests(SynchronousTestCase):
         self.clock.advance(0.001)
         self.assertEqual(len(made), 2)
 
-    def test_a_call_that_fails_is_logged_and_stops_no_other(self) -> None:
+    def test_a_failing_call_is_logged_and_the_others_run(self) -> None:
         made: list[int] = []
 
         def fails() -> None:
@@ -155,7 +155,7 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual(made, [1])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
-    def test_nothing_is_scheduled_when_nothing_is_to_do(self) -> None:
+    def test_an_idle_turn_schedules_nothing(self) -> None:
         self.turn.soon(lambda: None)
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,5 +1,5 @@
 """
-Waits: every Deferred fires, once, with what it should.
+Waits: every Deferred fires once, with the right result.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from twistream.scheduling.waits import FailedWait, Waits
 
 class WaitsTests(SynchronousTestCase):
     """
-    A set, and what ends its members.
+    A set of waits, and what makes them fire.
     """
 
     def setUp(self) -> None:
@@ -23,7 +23,7 @@ class WaitsTests(SynchronousTestCase):
     def add(self, name: str = "") -> Deferred[None]:
         return self.waits.add(lambda _: self.released.append(name))
 
-    def test_firing_is_once_and_releases_nothing(self) -> None:
+    def test_a_wait_fires_once_without_release(self) -> None:
         wait = self.add()
         self.waits.fire(wait)
         self.waits.fire(wait)
@@ -36,7 +36,7 @@ class WaitsTests(SynchronousTestCase):
         self.failureResultOf(wait, CancelledError)
         self.assertEqual((len(self.waits._open or ()), self.released), (0, ["a"]))
 
-    def test_cancelling_fails_with_the_reason_once_there_is_one(self) -> None:
+    def test_after_will_fail_with_cancelling_fails_with_the_reason(self) -> None:
         wait, reason = self.add("a"), StreamAborted()
         self.waits.will_fail_with(reason)
         self.assertNoResult(wait)
@@ -44,7 +44,7 @@ class WaitsTests(SynchronousTestCase):
         self.assertIs(self.failureResultOf(wait).value, reason)
         self.assertEqual(self.released, ["a"])
 
-    def test_failing_all_takes_in_those_that_are_added_meanwhile(self) -> None:
+    def test_fail_all_also_fails_waits_that_are_added_meanwhile(self) -> None:
         first, reason = self.add("a"), StreamAborted()
         later: list[Deferred[None]] = []
         first.addErrback(lambda _: later.append(self.add("b")))
@@ -52,7 +52,7 @@ class WaitsTests(SynchronousTestCase):
         self.assertIs(self.failureResultOf(later[0]).value, reason)
         self.assertEqual(self.released, ["a", "b"])
 
-    def test_one_that_is_made_failed_can_be_handled_or_left(self) -> None:
+    def test_a_failed_wait_may_be_handled_or_dropped(self) -> None:
         handled: list[Any] = []
         FailedWait(StreamAborted("x"), list).addErrback(handled.append)
         FailedWait(StreamAborted("y"), list)

@@ -1,5 +1,5 @@
 """
-TimerWheel: never early, a little late at most, and few delayed calls.
+TimerWheel: timers are never early, at most a little late, and share delayed calls.
 """
 
 from hypothesis import given
@@ -35,7 +35,7 @@ class TimerWheelTests(SynchronousTestCase):
         grain = 1e-6
         assert delay - grain <= call.getTime() - start <= delay * 1.125 + grain
 
-    def test_those_that_are_due_at_about_the_same_time_share_a_delayed_call(self) -> None:
+    def test_timers_due_at_about_the_same_time_share_a_delayed_call(self) -> None:
         for number in range(1000):
             self.clock.rightNow = number / 1000
             self.wheel.later(15, lambda: self.made.append(1))
@@ -44,14 +44,14 @@ class TimerWheelTests(SynchronousTestCase):
         self.assertEqual(len(self.made), 1000)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_timer_that_was_cancelled_is_not_called(self) -> None:
+    def test_a_cancelled_timer_does_not_run(self) -> None:
         kept = self.wheel.later(1, lambda: self.made.append("kept"))
         self.wheel.later(1, lambda: self.made.append("cancelled")).cancel()
         self.clock.advance(2)
         self.assertEqual(self.made, ["kept"])
         kept.cancel()  # Too late, and no harm.
 
-    def test_the_last_that_is_cancelled_leaves_no_delayed_call(self) -> None:
+    def test_cancelling_the_last_timer_cancels_the_delayed_call(self) -> None:
         timers = [self.wheel.later(1, list) for _ in range(3)]
         for timer in timers:
             timer.cancel()
@@ -73,7 +73,7 @@ class TimerWheelTests(SynchronousTestCase):
         self.assertEqual(self.made[1:], ["next"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_one_that_fails_stops_no_other(self) -> None:
+    def test_a_failing_timer_does_not_stop_the_others(self) -> None:
         def fails() -> None:
             raise ZeroDivisionError
 

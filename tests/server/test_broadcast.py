@@ -1,5 +1,5 @@
 """
-The same messages to many responses: in order, once, and no member at another's cost.
+The same messages to many responses: in order, once, and independently of slow members.
 """
 
 import gc
@@ -27,7 +27,7 @@ from twistream.wire.frames import Frame
 
 class BroadcastTest(StreamTest):
     """
-    The base: one broadcast, and members that join it when they are asked for.
+    The base: one broadcast, and members that join it with their request.
     """
 
     def setUp(self) -> None:
@@ -55,7 +55,7 @@ class BroadcastTest(StreamTest):
 
 class DeliveryTests(BroadcastTest):
     """
-    What members get, and when.
+    What members receive, and when.
     """
 
     def test_each_message_is_a_chunk_for_every_member(self) -> None:
@@ -67,7 +67,7 @@ class DeliveryTests(BroadcastTest):
             self.assertEqual(client.read_raw(), b"3\r\none\r\n3\r\ntwo\r\n")
             self.assertEqual(client.response.chunks, [b"one", b"two"])
 
-    def test_the_head_leaves_at_the_end_of_the_turn(self) -> None:
+    def test_the_head_is_sent_at_the_end_of_the_turn(self) -> None:
         async def handler(ctx: Context) -> None:
             self.broadcast.add(response_of(ctx))
             ctx.header("X-After", "joining")
@@ -77,7 +77,7 @@ class DeliveryTests(BroadcastTest):
         self.assertEqual(client.take(), b"")
         self.assertEqual(client.receive().header("X-After"), "joining")
 
-    def test_what_was_sent_before_one_joined_is_not_for_it(self) -> None:
+    def test_a_member_does_not_receive_messages_from_before_it_joined(self) -> None:
         first = self.join()
         self.send(b"before")
         second = self.join()
@@ -92,7 +92,7 @@ class DeliveryTests(BroadcastTest):
         self.send(b"!")
         self.assertEqual([c.read() for c in (first, second, third, fourth)], [b"!"] * 4)
 
-    def test_one_that_has_left_or_was_discarded_gets_nothing(self) -> None:
+    def test_a_disconnected_or_discarded_member_receives_nothing(self) -> None:
         stays, leaves, discarded = (self.join() for _ in range(3))
         for client in (stays, leaves, discarded):
             client.receive()
@@ -104,13 +104,13 @@ class DeliveryTests(BroadcastTest):
         self.assertEqual(len(self.broadcast), 1)
         self.assertEqual([c.read() for c in (stays, leaves, discarded)], [b"x", b"", b""])
 
-    def test_without_members_nothing_is_kept_and_no_timer_runs(self) -> None:
+    def test_without_members_messages_are_dropped(self) -> None:
         self.send(b"x")
         self.assertEqual(self.clock.getDelayedCalls(), [])
         client = self.join()
         self.assertEqual(client.read(), b"")
 
-    def test_a_member_leaves_nothing_behind(self) -> None:
+    def test_a_member_that_ended_leaves_no_references(self) -> None:
         client = self.join()
         self.send(b"x")
         client.disconnect()
@@ -141,7 +141,7 @@ class DeliveryTests(BroadcastTest):
         self.send(b"one", b"two")
         self.assertEqual(client.read_raw(), b"onetwo")
 
-    def test_where_no_body_may_be_the_response_is_complete(self) -> None:
+    def test_a_response_without_a_body_is_complete(self) -> None:
         client = self.join(method="HEAD")
         self.assertEqual(len(self.broadcast), 0)
         self.assert_complete(client.receive(), b"")
@@ -216,10 +216,10 @@ class DeliveryTests(BroadcastTest):
 
 class SlowMemberTests(BroadcastTest):
     """
-    One that takes nothing costs the others nothing, and is cut at its bound.
+    A member that reads nothing does not delay the others, and is cut at its limit.
     """
 
-    def test_it_is_cut_at_its_bound_and_the_others_get_everything(self) -> None:
+    def test_it_is_cut_at_the_limit_and_the_others_receive_everything(self) -> None:
         fast, slow = self.join(), self.join(max_buffered=1000)
         fast.receive()
         slow.pause()
@@ -234,7 +234,7 @@ class SlowMemberTests(BroadcastTest):
         self.assertGreater(err.queued, 1000)
         self.assertEqual(len(self.broadcast), 1)
 
-    def test_who_is_cut_counts_as_one_that_left(self) -> None:
+    def test_being_cut_counts_as_a_disconnect(self) -> None:
         seen: list[str] = []
 
         async def handler(ctx: Context) -> None:
@@ -247,7 +247,7 @@ class SlowMemberTests(BroadcastTest):
             self.clock.advance(0)
         self.assertEqual(seen, ["left"])
 
-    def test_what_was_buffered_comes_when_it_reads_again(self) -> None:
+    def test_queued_messages_are_sent_when_it_reads_again(self) -> None:
         slow = self.join()
         slow.receive()
         slow.pause()
@@ -257,7 +257,7 @@ class SlowMemberTests(BroadcastTest):
         slow.resume()
         self.assertEqual(slow.read(), b"0123456789")
 
-    def test_a_member_may_have_its_messages_kept_elsewhere_while_it_is_full(self) -> None:
+    def test_on_full_gets_the_messages_while_the_member_is_full(self) -> None:
         kept: list[bytes] = []
 
         def keep(frames: Any) -> None:
@@ -279,7 +279,7 @@ class SlowMemberTests(BroadcastTest):
         self.send(b"sent again")
         self.assertEqual(client.read(), b"sent again")
 
-    def test_a_keeper_that_fails_costs_its_own_stream_only(self) -> None:
+    def test_an_on_full_that_fails_aborts_only_its_own_member(self) -> None:
         def keep(frames: Any) -> None:
             raise GeneratorExit
 
@@ -318,12 +318,12 @@ class SlowMemberTests(BroadcastTest):
 
 class KeepingTest(BroadcastTest):
     """
-    The base: a member whose messages can be kept elsewhere.
+    The base: a member with an `on_full`.
     """
 
     def keeping(self) -> Client:
         """
-        A member whose messages are kept here while its connection is full or it is held.
+        A member with an `on_full` that collects its messages.
         """
         self.kept: list[bytes] = []
 
@@ -345,10 +345,10 @@ class KeepingTest(BroadcastTest):
 
 class LargeBatchTests(KeepingTest):
     """
-    A round that is more than what a connection takes before it is full.
+    A round that is larger than what a connection accepts before it is full.
     """
 
-    def test_it_goes_out_in_parts_where_there_is_a_place_for_the_rest(self) -> None:
+    def test_with_on_full_it_is_sent_in_parts(self) -> None:
         client = self.keeping()
         before = len(client.writes)
         self.send(*self.messages(5))
@@ -356,7 +356,7 @@ class LargeBatchTests(KeepingTest):
         self.assertEqual([len(data) // 30_000 for data in client.writes[before:]], [2, 2, 1])
         self.assertEqual(self.kept, [])
 
-    def test_when_the_connection_is_full_the_rest_is_kept(self) -> None:
+    def test_when_the_connection_is_full_on_full_gets_the_rest(self) -> None:
         for writes, sent in ((1, 2), (2, 4), (3, 5)):
             client = self.keeping()
             client.pause(after=writes)
@@ -365,14 +365,14 @@ class LargeBatchTests(KeepingTest):
             self.assertEqual(self.kept, self.messages(5)[sent:])
             client.disconnect()
 
-    def test_one_that_was_full_before_gets_nothing_of_it(self) -> None:
+    def test_a_member_that_was_already_full_receives_none_of_it(self) -> None:
         client = self.keeping()
         client.pause()
         self.send(*self.messages(5))
         self.assertEqual(client.read(), b"")
         self.assertEqual(self.kept, self.messages(5))
 
-    def test_without_a_place_for_the_rest_it_goes_out_whole(self) -> None:
+    def test_without_on_full_it_is_sent_whole(self) -> None:
         client = self.join()
         client.receive()
         before = len(client.writes)
@@ -381,14 +381,14 @@ class LargeBatchTests(KeepingTest):
         self.assertEqual(client.read(), b"".join(self.messages(5)))
         self.assertEqual(len(client.writes), before + 1)
 
-    def test_up_to_that_size_it_goes_out_whole_as_well(self) -> None:
+    def test_up_to_that_size_it_is_sent_whole(self) -> None:
         client = self.keeping()
         before = len(client.writes)
         self.send(b"x" * 60_000, b"y" * 5536)
         client.receive()
         self.assertEqual(len(client.writes), before + 1)
 
-    def test_who_leaves_in_the_midst_of_it_ends_it(self) -> None:
+    def test_a_disconnect_within_the_batch_ends_it(self) -> None:
         client = self.keeping()
 
         def leaves(data: bytes) -> None:
@@ -401,12 +401,12 @@ class LargeBatchTests(KeepingTest):
         self.assertEqual((len(self.broadcast), self.kept), (0, []))
 
 
-class HeldTests(KeepingTest):
+class PauseTests(KeepingTest):
     """
-    A member may have its messages kept elsewhere though its client would take them.
+    The messages of a paused member go to its `on_full`.
     """
 
-    def test_while_it_is_held_all_its_messages_are_kept(self) -> None:
+    def test_while_it_is_paused_on_full_gets_all_its_messages(self) -> None:
         client = self.keeping()
         (ctx,) = self.contexts
         self.send(b"sent ")
@@ -422,7 +422,7 @@ class HeldTests(KeepingTest):
         self.send(b"sent again")
         self.assertEqual(client.read(), b"sent again")
 
-    def test_what_counts_is_the_time_of_the_round(self) -> None:
+    def test_it_must_be_paused_at_the_time_of_the_round(self) -> None:
         client = self.keeping()
         (ctx,) = self.contexts
         self.send(b"kept")
@@ -433,7 +433,7 @@ class HeldTests(KeepingTest):
         self.assertEqual(client.read(), b"sent")
         self.assertEqual(self.kept, [b"kept"])
 
-    def test_others_are_not(self) -> None:
+    def test_other_members_are_not_paused(self) -> None:
         self.keeping()
         other = self.join()
         other.receive()
@@ -442,7 +442,7 @@ class HeldTests(KeepingTest):
         self.assertEqual(other.read(), b"x")
         self.assertEqual(self.kept, [b"x"])
 
-    def test_one_that_was_discarded_is_held_no_more(self) -> None:
+    def test_discarding_a_member_ends_its_pause(self) -> None:
         client = self.keeping()
         (ctx,) = self.contexts
         self.broadcast.pause(response_of(ctx))
@@ -455,12 +455,12 @@ class HeldTests(KeepingTest):
         self.assertEqual(self.broadcast._paused, set())
 
 
-class GatherTests(BroadcastTest):
+class FlushTests(BroadcastTest):
     """
-    What was sent can go round before its time.
+    `flush` sends before the end of the turn.
     """
 
-    def test_it_goes_round_at_once_and_only_once(self) -> None:
+    def test_flush_sends_at_once_and_only_once(self) -> None:
         client = self.join()
         client.receive()
         self.send(b"early")
@@ -470,14 +470,14 @@ class GatherTests(BroadcastTest):
         self.clock.advance(1)
         self.assertEqual(client.read(), b"")
 
-    def test_where_nothing_was_sent_nothing_happens(self) -> None:
+    def test_flush_without_messages_does_nothing(self) -> None:
         client = self.join()
         client.receive()
         self.broadcast.flush()
         self.assertEqual(client.take(), b"")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_what_is_sent_after_it_comes_in_its_turn(self) -> None:
+    def test_messages_after_a_flush_are_sent_at_the_end_of_the_turn(self) -> None:
         client = self.join()
         client.receive()
         self.send(b"one ")
@@ -487,7 +487,7 @@ class GatherTests(BroadcastTest):
         self.assertFalse(client.take().endswith(b"three\r\n"))
         self.assertEqual(client.read(), b"one two three")
 
-    def test_each_gets_what_was_sent_since_it_joined(self) -> None:
+    def test_each_member_receives_the_messages_since_it_joined(self) -> None:
         first = self.join()
         self.send(b"a")
         second = self.join()
@@ -498,10 +498,10 @@ class GatherTests(BroadcastTest):
 
 class OddOrderTests(BroadcastTest):
     """
-    Members that come, go and change while it goes round.
+    Members that join, end and change during a round.
     """
 
-    def test_one_that_joined_after_the_last_message_is_told_of_nothing(self) -> None:
+    def test_on_full_of_a_member_that_joined_last_is_not_called(self) -> None:
         kept: list[Any] = []
         gate: Deferred[None] = Deferred()
 
@@ -520,7 +520,7 @@ class OddOrderTests(BroadcastTest):
         self.clock.advance(0)
         self.assertEqual(kept, [])
 
-    def test_one_that_another_discards_in_the_round_gets_nothing_more(self) -> None:
+    def test_a_member_discarded_within_the_round_receives_nothing_more(self) -> None:
         async def discards(ctx: Context) -> None:
             await ctx.flush()
             self.contexts.append(ctx)
@@ -535,7 +535,7 @@ class OddOrderTests(BroadcastTest):
         self.send(b"x")
         self.assertEqual(second.read_raw(), b"")
 
-    def test_coming_and_going_leaves_nothing(self) -> None:
+    def test_joining_and_leaving_in_one_turn_leaves_no_references(self) -> None:
         self.join()
         (ctx,) = self.contexts
         before = len(gc.get_referrers(self.broadcast))
@@ -544,7 +544,7 @@ class OddOrderTests(BroadcastTest):
             self.broadcast.add(response_of(ctx))
         self.assertEqual(len(gc.get_referrers(self.broadcast)), before)
 
-    def test_a_status_without_a_body_that_comes_after_joining(self) -> None:
+    def test_a_bodyless_status_that_is_set_after_joining(self) -> None:
         async def handler(ctx: Context) -> None:
             self.broadcast.add(response_of(ctx))
             ctx.status_code(204)
@@ -576,10 +576,10 @@ class OddOrderTests(BroadcastTest):
 
 class BurstTests(BroadcastTest):
     """
-    Several messages in flight go round together.
+    Several messages in flight are sent in one round.
     """
 
-    def test_after_a_round_of_several_the_next_waits_for_an_eighth_of_its_time(self) -> None:
+    def test_after_a_round_of_several_messages_the_next_waits_an_eighth_of_its_time(self) -> None:
         sent: list[int] = []
 
         def slow(frames: Any) -> None:
@@ -614,7 +614,7 @@ class BurstTests(BroadcastTest):
         self.clock.advance(0)
         self.assertEqual(sent, [1, 1, 2, 2, 1])
 
-    def test_one_that_waited_is_a_turn_of_its_own(self) -> None:
+    def test_a_delayed_round_is_a_turn_of_its_own(self) -> None:
         # It counts as the time when something was sent, which a ping comes after.
         async def pings(ctx: Context) -> None:
             ctx.sse(ping=1.0)
@@ -644,10 +644,10 @@ class BurstTests(BroadcastTest):
 
 class ClockTests(BroadcastTest):
     """
-    Clocks may be put back.
+    Clocks may be set back.
     """
 
-    def test_a_clock_that_is_put_back_holds_nothing_back(self) -> None:
+    def test_a_clock_that_is_set_back_does_not_delay_messages(self) -> None:
         client = self.join()
         client.receive()
         self.clock.rightNow = 1000.0
@@ -663,11 +663,11 @@ class MisuseTests(BroadcastTest):
     Errors at the call.
     """
 
-    def test_one_cannot_join_twice(self) -> None:
+    def test_a_response_cannot_join_twice(self) -> None:
         self.join()
         self.assertRaises(ValueError, self.broadcast.add, response_of(self.contexts[0]))
 
-    def test_one_that_has_ended_cannot_join(self) -> None:
+    def test_an_ended_response_cannot_join(self) -> None:
         client = self.join()
         client.disconnect()
         self.assertRaises(ClientDisconnected, self.broadcast.add, response_of(self.contexts[0]))

@@ -14,7 +14,7 @@ from twistream import (
 
 class WriteTests(StreamTest):
     """
-    What may be written, and what comes out.
+    What may be written, and what is sent.
     """
 
     def test_text_and_everything_bytes_like(self) -> None:
@@ -37,13 +37,13 @@ class WriteTests(StreamTest):
         self.assertEqual(self.get(handler).read(), "zażółć bytes array-iwAA".encode())
         self.assertEqual(counts, [11, 6, 5, 3, 2, 0])
 
-    def test_text_that_utf_8_cannot_hold_is_an_encode_error(self) -> None:
+    def test_text_that_utf_8_cannot_encode_is_an_encode_error(self) -> None:
         def handler(ctx: Context) -> None:
             self.assertRaises(EncodeError, ctx.write, "\ud800")
 
         self.assertEqual(self.get(handler).read(), b"")
 
-    def test_what_is_neither_is_a_type_error_at_the_call(self) -> None:
+    def test_any_other_type_is_a_type_error(self) -> None:
         def handler(ctx: Context) -> None:
             for wrong in ({}, None, 1, 1.5, ["x"], object()):
                 with self.assertRaises(TypeError) as caught:
@@ -61,7 +61,7 @@ class WriteTests(StreamTest):
 
         self.assertEqual(self.get(handler).read(), b"1 of two, 100%")
 
-    def test_print_and_csv_take_it_for_a_file(self) -> None:
+    def test_print_and_csv_accept_it_as_a_file(self) -> None:
         def handler(ctx: Context) -> None:
             print("a", 1, file=ctx, flush=True)
             csv.writer(ctx).writerow(["b", 2])
@@ -103,7 +103,7 @@ class WriteTests(StreamTest):
         client.clock.advance(1)
         self.assertEqual(client.read(), b'{"number":2}\n')
 
-    def test_what_json_cannot_hold_leaves_no_trace(self) -> None:
+    def test_a_value_that_json_cannot_represent_writes_nothing(self) -> None:
         def handler(ctx: Context) -> str:
             for wrong in (object(), {"a": float("nan")}, [float("inf")]):
                 with self.assertRaises(EncodeError):
@@ -139,7 +139,7 @@ class LogTests(StreamTest):
         (event,) = [event for event in events if event.get("name") == "x"]
         self.assertIs(event["log_source"], self.context)
 
-    def test_a_client_that_leaves_is_one_line_at_debug(self) -> None:
+    def test_a_disconnect_is_logged_once_at_debug(self) -> None:
         events = self.log_events()
 
         async def handler(ctx: Context) -> None:

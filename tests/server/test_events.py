@@ -53,7 +53,7 @@ class EventsTest(StreamTest):
         **options: Any,
     ) -> Client:
         """
-        A client of a handler that makes a stream with `options`, has it used, and waits.
+        A client of a handler that calls `sse` with `options`, then `use`, and waits.
         """
 
         async def handler(ctx: Context) -> None:
@@ -83,7 +83,7 @@ class EventsTest(StreamTest):
 
 class HeadTests(EventsTest):
     """
-    The head tells what it is, in time, and leaves the last word to the handler.
+    The headers of an event stream, when they are sent, and what the handler may change.
     """
 
     def test_the_headers_of_a_stream(self) -> None:
@@ -121,21 +121,21 @@ class HeadTests(EventsTest):
             for name, value in own.items():
                 self.assertEqual(response.values(name), [value])
 
-    def test_the_head_of_a_silent_stream_leaves_at_the_end_of_the_turn_and_not_before(self) -> None:
+    def test_the_head_of_a_silent_stream_is_sent_at_the_end_of_the_turn(self) -> None:
         client = self.open(ping=None)
         self.assertEqual(client.take(), b"")
         self.assertTrue(client.read_raw().endswith(b"\r\n\r\n"))
         client.clock.advance(100)
         self.assertEqual(client.read_raw(), b"")
 
-    def test_an_event_of_the_same_turn_takes_the_head_with_it(self) -> None:
+    def test_an_event_in_the_same_turn_sends_the_head(self) -> None:
         client = self.open(lambda events: events.send("now"))
         data = client.take()
         self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
         self.assertTrue(data.endswith(b"\r\n\r\nb\r\ndata: now\n\n\r\n"), data)
         self.assertEqual(client.read_raw(), b"")
 
-    def test_the_time_to_wait_before_a_reconnection_leaves_with_the_head(self) -> None:
+    def test_retry_is_sent_with_the_head(self) -> None:
         for retry, expected in (
             (2.5, b"retry: 2500\n"),
             (0, b"retry: 0\n"),
@@ -146,7 +146,7 @@ class HeadTests(EventsTest):
             self.assertEqual(client.take(), b"")
             self.assertEqual(client.read(), expected)
 
-    def test_it_goes_ahead_of_an_event_of_the_same_turn(self) -> None:
+    def test_retry_is_sent_before_an_event_of_the_same_turn(self) -> None:
         client = self.open(lambda events: events.send("x"), retry=1)
         self.assertEqual(client.read(), b"retry: 1000\ndata: x\n\n")
 
@@ -155,13 +155,13 @@ class HeadTests(EventsTest):
 
         self.assertEqual(self.get(ends).read(), b"retry: 1000\ndata: x\n\n")
 
-    def test_it_goes_ahead_of_what_is_replayed(self) -> None:
+    def test_retry_is_sent_before_replayed_messages(self) -> None:
         channel = Hub().channel("news", history=1)
         channel.publish("x")
         client = self.open(lambda events: events.subscribe(channel, after=channel.oldest), retry=1)
         self.assertTrue(client.read().startswith(b"retry: 1000\nid: "))
 
-    def test_the_context_stays_at_hand(self) -> None:
+    def test_the_context_is_an_attribute(self) -> None:
         self.open()
         self.assertIs(self.events.context, self.context)
 
@@ -171,7 +171,7 @@ class HeadTests(EventsTest):
         )
         self.assertEqual(client.read(), b"data: x\n\n")
 
-    def test_head_is_answered_with_the_headers_and_no_more(self) -> None:
+    def test_head_is_answered_with_only_the_headers(self) -> None:
         errors: list[object] = []
         for retry in (None, 3):
             client = self.open(
@@ -193,7 +193,7 @@ class HeadTests(EventsTest):
         client.clock.advance(16)
         self.assertEqual(client.read_raw(), b": ping\n")
 
-    def test_it_is_made_once(self) -> None:
+    def test_sse_raises_when_called_twice(self) -> None:
         def again(events: EventStream) -> None:
             with self.assertRaises(RuntimeError):
                 events.context.sse()  # type: ignore[attr-defined]  # the type says so too
@@ -201,7 +201,7 @@ class HeadTests(EventsTest):
 
         self.assertEqual(self.open(again).read(), b"data: x\n\n")
 
-    def test_one_that_was_refused_leaves_no_trace(self) -> None:
+    def test_sse_with_invalid_arguments_changes_nothing(self) -> None:
         def handler(ctx: Context) -> str:
             with self.assertRaises(ValueError):
                 ctx.sse(allow_origin="nowhere")
@@ -221,14 +221,14 @@ class HeadTests(EventsTest):
         media_type = self.answer(second).header("Content-Type")
         self.assertEqual(media_type, "text/event-stream; charset=utf-8")
 
-    def test_it_is_too_late_when_the_head_has_left(self) -> None:
+    def test_sse_raises_after_the_head(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.flush()
             self.assertRaises(HeadersSent, ctx.sse)
 
         self.assertNotIn(b"event-stream", self.get(handler).read_raw())
 
-    def test_it_is_too_late_after_the_end(self) -> None:
+    def test_sse_raises_after_the_end(self) -> None:
         contexts: list[Context] = []
         self.get(contexts.append)
         self.assertRaises(HeadersSent, contexts[0].sse)
@@ -265,10 +265,10 @@ class HeadTests(EventsTest):
 
 class StopTests(EventsTest):
     """
-    Browsers can be told to stay away.
+    Browsers can be told not to reconnect.
     """
 
-    def test_a_browser_that_is_not_to_come_again_gets_204(self) -> None:
+    def test_stop_reconnecting_answers_204(self) -> None:
         for retry in (None, 3):
             client = self.open(EventStream.stop_reconnecting, retry=retry)
             response = client.receive()
@@ -277,7 +277,7 @@ class StopTests(EventsTest):
                 self.assertEqual(response.values(name), [])
             self.assert_no_timer(client)
 
-    def test_so_does_one_whose_handler_returns_at_once(self) -> None:
+    def test_stop_reconnecting_when_the_handler_returns_at_once(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.sse().stop_reconnecting()
 
@@ -285,21 +285,21 @@ class StopTests(EventsTest):
         self.assert_complete(client.receive(), b"", 204)
         self.assert_no_timer(client)
 
-    def test_it_cannot_be_told_when_the_head_has_left(self) -> None:
+    def test_stop_reconnecting_raises_after_the_head(self) -> None:
         client = self.open()
         client.receive()
         self.assertRaises(HeadersSent, self.events.stop_reconnecting)
         client.disconnect()
         self.assertRaises(HeadersSent, self.events.stop_reconnecting)
 
-    def test_it_cannot_be_told_to_a_client_that_has_left(self) -> None:
+    def test_stop_reconnecting_raises_after_a_disconnect(self) -> None:
         self.open().disconnect()
         self.assertRaises(ClientDisconnected, self.events.stop_reconnecting)
 
 
 class SendTests(EventsTest):
     """
-    What an event may say, and how it is written.
+    What an event may contain, and how it is encoded.
     """
 
     def sent(self, *events: tuple[Any, dict[str, Any]]) -> bytes:
@@ -313,7 +313,7 @@ class SendTests(EventsTest):
 
         return self.open(use).read()
 
-    def test_the_lines_of_what_is_sent(self) -> None:
+    def test_the_lines_of_an_event(self) -> None:
         for data, fields, expected in (
             ("text", {}, b"data: text\n\n"),
             ("", {}, b"data: \n\n"),
@@ -344,7 +344,7 @@ class SendTests(EventsTest):
         client = self.open(lambda e: (e.send("a"), e.send("b"), e.comment("c")))
         self.assertEqual(client.read_chunks(), [b"data: a\n\n", b"data: b\n\n", b": c\n"])
 
-    def test_what_cannot_be_sent_is_refused_and_nothing_of_it_is_written(self) -> None:
+    def test_an_invalid_event_raises_and_writes_nothing(self) -> None:
         refused: tuple[tuple[type[Exception], Any, dict[str, Any]], ...] = (
             (EncodeError, "\ud800", {}),
             (EncodeError, object(), {}),
@@ -368,7 +368,7 @@ class SendTests(EventsTest):
 
         self.assertEqual(self.open(use).read(), b"data: fine\n\n")
 
-    def test_a_comment_is_lines_that_are_passed_over(self) -> None:
+    def test_a_comment_is_lines_that_start_with_a_colon(self) -> None:
         for text, expected in (
             ("ping", b": ping\n"),
             ("", b": \n"),
@@ -376,7 +376,7 @@ class SendTests(EventsTest):
         ):
             self.assertEqual(self.open(lambda e, text=text: e.comment(text)).read(), expected)  # type: ignore[misc]  # of this round
 
-    def test_a_comment_that_is_none_is_refused(self) -> None:
+    def test_a_comment_must_be_a_str(self) -> None:
         def use(events: EventStream) -> None:
             for wrong in (b"a", None, 1):
                 with self.assertRaises(TypeError):
@@ -397,7 +397,7 @@ class SendTests(EventsTest):
         for wait in waits:
             self.successResultOf(wait)
 
-    def test_after_the_end_it_is_told(self) -> None:
+    def test_send_raises_after_the_end(self) -> None:
         self.open().disconnect()
         self.assertRaises(ClientDisconnected, self.events.send, "a")
         self.assertRaises(ClientDisconnected, self.events.comment, "a")
@@ -412,7 +412,7 @@ class SendTests(EventsTest):
 
 class LastEventIdTests(EventsTest):
     """
-    What the client has, as it says.
+    The id of the last event, as the client sends it.
     """
 
     def told(self, path: str = "/x", header: bytes | None = None) -> str | None:
@@ -455,12 +455,12 @@ class LastEventIdTests(EventsTest):
         ):
             self.assertEqual(self.told(path, header), expected, (path, header))
 
-    def test_it_may_be_as_long_as_a_request_allows(self) -> None:
+    def test_the_id_may_be_as_long_as_a_request_allows(self) -> None:
         long = "x" * 15_000
         self.assertEqual(self.told(header=long.encode()), long)
         self.assertEqual(self.told(f"/x?last_event_id={long}"), long)
 
-    def test_the_body_of_a_request_does_not_say_it(self) -> None:
+    def test_the_body_of_a_request_is_ignored(self) -> None:
         self.open(
             method="POST",
             headers={"Content-Type": "application/x-www-form-urlencoded"},
@@ -473,7 +473,7 @@ class LastEventIdTests(EventsTest):
 
 class PingTests(EventsTest):
     """
-    A stream on which nothing is sent says now and then that it is there.
+    Pings keep an idle stream alive.
     """
 
     def test_a_ping_is_a_comment(self) -> None:
@@ -494,7 +494,7 @@ class PingTests(EventsTest):
             max_size=6,
         ),
     )
-    def test_it_comes_after_so_much_silence_and_at_most_an_eighth_late(
+    def test_it_is_sent_after_that_much_silence_and_at_most_an_eighth_late(
         self, start: int, ping: float, others: list[tuple[float, str]]
     ) -> None:
         clock = Clock()
@@ -545,7 +545,7 @@ class PingTests(EventsTest):
             client.clock.advance(1000)
             self.assertEqual(client.read_raw(), b"")
 
-    def test_it_does_not_add_to_what_waits_for_a_full_connection(self) -> None:
+    def test_it_is_skipped_while_the_connection_is_full(self) -> None:
         client = self.open(resource={"send_timeout": 1000.0})
         client.receive()
         client.pause()
@@ -556,7 +556,7 @@ class PingTests(EventsTest):
         client.clock.advance(17)
         self.assertEqual(client.read(), b": ping\n")
 
-    def test_it_does_not_add_to_what_is_over_the_bound(self) -> None:
+    def test_it_is_skipped_while_the_limit_is_exceeded(self) -> None:
         client = self.open(
             lambda events: events.context.write("x" * 98 + "\n\n"), resource={"max_buffered": 1}
         )
@@ -569,7 +569,7 @@ class PingTests(EventsTest):
         client.clock.advance(32)
         self.assertEqual(client.read(), b": ping\n")
 
-    def test_a_client_that_takes_nothing_is_cut_though_only_pings_were_sent(self) -> None:
+    def test_a_stalled_client_is_cut_even_if_only_pings_were_sent(self) -> None:
         client = self.open(resource={"send_timeout": 20.0})
         client.receive()
         client.pause(after=1)
@@ -582,7 +582,7 @@ class PingTests(EventsTest):
         self.assertIsInstance(self.context.err, SendTimeout)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    def test_it_tells_an_id_that_messages_have_moved_which_were_not_sent(self) -> None:
+    def test_it_has_the_id_that_skipped_messages_have_moved(self) -> None:
         source = MadeUp()
         client = self.open(lambda events: events.subscribe(source))
         client.receive()
@@ -626,7 +626,7 @@ class PingTests(EventsTest):
                 self.assertEqual(client.clock.getDelayedCalls(), [], end)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
 
-    def test_it_does_not_begin_where_all_is_over_in_one_turn(self) -> None:
+    def test_it_does_not_start_if_the_response_ends_in_its_first_turn(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.sse()
 
@@ -638,7 +638,7 @@ class PingTests(EventsTest):
         client.clock.advance(0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    def test_what_is_no_time_is_refused(self) -> None:
+    def test_an_invalid_time_raises(self) -> None:
         no_numbers: tuple[Any, ...] = ("15", "", b"15", [], True, False)
         no_times: tuple[Any, ...] = (-1, float("nan"), float("inf"), 1e10)
 
@@ -660,10 +660,10 @@ class PingTests(EventsTest):
 
 class OriginTests(EventsTest):
     """
-    Whose pages may read it.
+    The origins that may read a stream.
     """
 
-    def test_who_is_allowed_is_told_so(self) -> None:
+    def test_an_allowed_origin_is_in_the_headers(self) -> None:
         one = "https://example.org"
         for allowed, headers, allow, vary in (
             (None, ORIGIN, [], []),
@@ -687,7 +687,7 @@ class OriginTests(EventsTest):
             self.assertEqual(response.values("Access-Control-Allow-Origin"), allow, case)
             self.assertEqual(response.values("Vary"), vary, case)
 
-    def test_what_else_the_answer_differs_by_stays(self) -> None:
+    def test_an_existing_vary_header_is_kept(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.header("Vary", "Cookie")
             ctx.sse(allow_origin="https://example.org")
@@ -695,7 +695,7 @@ class OriginTests(EventsTest):
 
         self.assertEqual(self.answer(handler).values("Vary"), ["Cookie", "Origin"])
 
-    def test_what_is_no_origin_is_refused(self) -> None:
+    def test_an_invalid_origin_raises(self) -> None:
         def handler(ctx: Context) -> None:
             for wrong in (
                 *("", "example.org", "https://", "https://a/", "https://a/b", "https://a?b"),

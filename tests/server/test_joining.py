@@ -1,5 +1,5 @@
 """
-What is flushed in one turn and leaves in one send, and what does not wait for that.
+Which flushes of one turn are joined in one send, and which are not.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class JoiningTest(StreamTest):
 
     def chunks(self, client: Client) -> list[bytes]:
         """
-        The chunks that have arrived since the last call, though the turn goes on.
+        The chunks that have arrived since the last call, within the same turn.
         """
         client.take()
         return client.response.new_chunks()
@@ -34,7 +34,7 @@ class JoiningTest(StreamTest):
 
 class WholeResponseTests(JoiningTest):
     """
-    A response that ends in the turn of its head is one send at the turn's end.
+    A response that ends in the turn of its head is one send, at the end of that turn.
     """
 
     def send_at_once(self, client: Client, count: int) -> None:
@@ -42,7 +42,7 @@ class WholeResponseTests(JoiningTest):
             client.expect()
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * count)
 
-    def test_it_leaves_whole_with_its_chunks(self) -> None:
+    def test_it_is_sent_whole_with_its_chunks(self) -> None:
         def handler(ctx: Context) -> Iterator[str]:
             for number in range(3):
                 yield f"message {number}"
@@ -64,14 +64,14 @@ class WholeResponseTests(JoiningTest):
         client.take()
         self.assertEqual([each.body for each in client.responses], [b"answer"] * 3)
 
-    def test_requests_that_came_at_once_are_answered_before_the_next_poll(self) -> None:
+    def test_pipelined_requests_are_answered_before_the_next_poll(self) -> None:
         client = self.open(lambda ctx: "answer")
         self.send_at_once(client, 4)
         client.clock.advance(0)
         client.take()
         self.assertEqual([each.body for each in client.responses], [b"answer"] * 5)
 
-    def test_on_a_clock_that_is_not_the_reactors_nothing_waits(self) -> None:
+    def test_on_another_clock_than_the_reactors_nothing_is_delayed(self) -> None:
         async def handler(ctx: Context) -> None:
             for word in ("one", "two"):
                 ctx.write(word)
@@ -82,7 +82,7 @@ class WholeResponseTests(JoiningTest):
         self.assertEqual(self.chunks(client), [b"one", b"two"])
         self.assertTrue(client.response.complete)
 
-    def test_a_client_that_is_lost_before_the_end_of_the_turn_did_not_get_it(self) -> None:
+    def test_a_disconnect_before_the_end_of_the_turn_is_an_early_end(self) -> None:
         ends: list[object] = []
 
         def handler(ctx: Context) -> str:
@@ -95,7 +95,7 @@ class WholeResponseTests(JoiningTest):
         client.clock.advance(0)
         self.assertEqual(len(ends), 1)
 
-    def test_it_ends_there_also_for_those_who_wait_for_the_end(self) -> None:
+    def test_done_fires_at_the_end_of_the_turn(self) -> None:
         ends: list[object] = []
 
         def handler(ctx: Context) -> str:
@@ -107,7 +107,7 @@ class WholeResponseTests(JoiningTest):
         client.clock.advance(0)
         self.assertEqual(ends, [None])
 
-    def test_one_that_had_a_message_sent_ends_at_once(self) -> None:
+    def test_a_response_that_has_sent_a_message_ends_at_once(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("first")
             await ctx.flush()
@@ -118,7 +118,7 @@ class WholeResponseTests(JoiningTest):
         self.assertEqual(self.chunks(client), [b"first", b"second"])
         self.assertTrue(client.response.complete)
 
-    def test_one_that_closes_the_connection_is_whole_too(self) -> None:
+    def test_a_response_that_closes_the_connection_is_sent_whole(self) -> None:
         client = self.open(lambda ctx: "answer", version="1.0")
         client.clock.advance(0)
         client.poll()
@@ -128,10 +128,10 @@ class WholeResponseTests(JoiningTest):
 
 class LoopTests(JoiningTest):
     """
-    What a loop flushes waits for more, half a millisecond at most.
+    Messages of a loop wait to be joined, for at most half a millisecond.
     """
 
-    def test_frames_leave_when_the_first_has_waited_half_a_millisecond(self) -> None:
+    def test_messages_are_sent_when_the_first_has_waited_half_a_millisecond(self) -> None:
         def items() -> Iterator[str]:
             for _ in range(9):
                 yield "x"
@@ -149,7 +149,7 @@ class LoopTests(JoiningTest):
         # With the frame that comes after that time, and so on.
         self.assertEqual(seen, [0, 0, 0, 4, 0, 0, 0, 4, 0])
 
-    def test_what_a_loop_waits_for_does_not_hold_back_what_it_has_flushed(self) -> None:
+    def test_a_waiting_loop_does_not_delay_what_it_has_flushed(self) -> None:
         async def ticks() -> Any:
             yield "first"
             await Deferred()
@@ -166,7 +166,7 @@ class LoopTests(JoiningTest):
         client.clock.advance(1)
         self.assertEqual(self.chunks(client), [b"tick"])
 
-    def test_what_a_loop_that_has_ended_left_leaves_at_the_end_of_the_turn(self) -> None:
+    def test_messages_of_an_ended_loop_are_sent_at_the_end_of_the_turn(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.stream(["a", "b"])
             await Deferred()
@@ -176,7 +176,7 @@ class LoopTests(JoiningTest):
         client.clock.advance(0)
         self.assertEqual(self.chunks(client), [b"a", b"b"])
 
-    def test_what_is_held_goes_out_past_64_kib(self) -> None:
+    def test_pending_messages_are_sent_past_64_kib(self) -> None:
         def items() -> Iterator[bytes]:
             for _ in range(9):
                 yield b"x" * 10_000
@@ -192,7 +192,7 @@ class LoopTests(JoiningTest):
         gate.callback(None)
         self.assertEqual(seen.index(True), 6)
 
-    def test_what_was_flushed_before_an_abort_is_let_through(self) -> None:
+    def test_messages_flushed_before_an_abort_are_sent(self) -> None:
         def handler(ctx: Context) -> Any:
             def step(w: Context) -> None:
                 w.write("flushed")
@@ -211,10 +211,10 @@ class LoopTests(JoiningTest):
 
 class CrowdedTurnTests(JoiningTest):
     """
-    Everybody has a little time in a turn, however much others have taken.
+    Every stream has a little time in a turn, even if others have used it up.
     """
 
-    def test_a_short_loop_ends_in_a_turn_whose_slice_is_over(self) -> None:
+    def test_a_short_loop_ends_in_a_turn_with_a_used_up_slice(self) -> None:
         def handler(ctx: Context) -> Any:
             Turn.of(ctx.clock).enter()
             cast("Clock", ctx.clock).rightNow += 1
@@ -225,7 +225,7 @@ class CrowdedTurnTests(JoiningTest):
         self.assertEqual(self.chunks(client), [b"a", b"b", b"c"])
         self.assertTrue(client.response.complete)
 
-    def test_a_long_one_gives_way_after_a_moment(self) -> None:
+    def test_a_long_loop_yields_after_its_minimum_share(self) -> None:
         def handler(ctx: Context) -> Iterator[str]:
             Turn.of(ctx.clock).enter()
             clock = cast("Clock", ctx.clock)

@@ -1,5 +1,5 @@
 """
-A response that is subscribed to sources: what it hands on to them, and its end.
+A response that is subscribed to sources: what it passes to them, and how it ends.
 """
 
 import gc
@@ -41,7 +41,7 @@ class OutletTest(StreamTest):
         **options: Any,
     ) -> Client:
         """
-        A client of a handler that has its context used, and waits.
+        A client of a handler that calls `use` with its context, and waits.
         """
 
         async def handler(ctx: Context) -> None:
@@ -74,7 +74,7 @@ class OutletTest(StreamTest):
 
 class OptionsTests(OutletTest):
     """
-    What was asked for reaches the first source.
+    The options are passed to the first source.
     """
 
     def test_without_any_options(self) -> None:
@@ -107,7 +107,7 @@ class OptionsTests(OutletTest):
             self.assertEqual(self.source.sources, (self.source, other))
             self.assertEqual(other.outlets, [])
 
-    def test_without_an_id_it_goes_on_from_what_the_client_has(self) -> None:
+    def test_without_after_it_starts_from_the_last_event_id(self) -> None:
         for after in (None, ""):
             for plain in (True, False):
 
@@ -126,7 +126,7 @@ class OptionsTests(OutletTest):
         self.assertIs(self.source.outlet.format, JSON_LINES)
         self.assertEqual(client.receive().header("Content-Type"), "application/jsonl")
 
-    def test_a_type_that_is_set_stays(self) -> None:
+    def test_a_media_type_that_is_set_is_kept(self) -> None:
         def before(ctx: Context) -> None:
             ctx.content_type("x/y")
             ctx.subscribe(self.source)
@@ -141,10 +141,10 @@ class OptionsTests(OutletTest):
 
 class ArgumentTests(OutletTest):
     """
-    What is wrong with the call is told at the call, and changes nothing.
+    A wrong call raises at once, and changes nothing.
     """
 
-    def test_wrong_arguments_are_refused(self) -> None:
+    def test_wrong_arguments_raise(self) -> None:
         source = self.source
         wrong: tuple[tuple[type[Exception], tuple[Any, ...], dict[str, Any]], ...] = (
             (TypeError, (), {}),
@@ -177,7 +177,7 @@ class ArgumentTests(OutletTest):
             self.open(use)
             self.assertEqual(len(self.source.outlets), 1)
 
-    def test_one_that_was_refused_leaves_the_response_as_it_was(self) -> None:
+    def test_a_failed_subscribe_changes_nothing(self) -> None:
         def handler(ctx: Context) -> str:
             with self.assertRaises(TypeError):
                 ctx.subscribe()
@@ -206,7 +206,7 @@ class ArgumentTests(OutletTest):
             self.assertEqual(client.read(), b"goes on")
             self.source.outlets.clear()
 
-    def test_one_that_has_ended_makes_no_room_for_another(self) -> None:
+    def test_an_ended_subscription_cannot_be_replaced(self) -> None:
         def cancels(first: Deferred[None]) -> None:
             first.cancel()
             self.failureResultOf(first, CancelledError)
@@ -240,7 +240,7 @@ class ArgumentTests(OutletTest):
         self.assertEqual(media_type, "text/event-stream; charset=utf-8")
         self.assertEqual(self.source.outlets, [])
 
-    def test_what_a_source_refuses_is_told_at_the_call(self) -> None:
+    def test_an_error_of_the_source_is_raised_at_the_call(self) -> None:
         def use(ctx: Context) -> None:
             with self.assertRaises(ValueError):
                 ctx.subscribe(MadeUp(refusal=ValueError("made to fail")))
@@ -254,16 +254,16 @@ class ArgumentTests(OutletTest):
 
 class HeadTests(OutletTest):
     """
-    The head leaves in time, and a response without a body needs no source.
+    The head is sent in time, and a response without a body needs no source.
     """
 
-    def test_the_head_leaves_at_the_end_of_the_turn(self) -> None:
+    def test_the_head_is_sent_at_the_end_of_the_turn(self) -> None:
         client = self.open(lambda ctx: ctx.subscribe(self.source))
         self.assertEqual(client.take(), b"")
         self.assertTrue(client.read_raw().endswith(b"\r\n\r\n"))
         self.assertEqual((client.response.status, client.response.body), (200, b""))
 
-    def test_where_no_body_may_be_it_succeeds_and_the_response_is_complete(self) -> None:
+    def test_without_a_body_it_succeeds_and_the_response_is_complete(self) -> None:
         results: list[None] = []
 
         def head(ctx: Context) -> None:
@@ -285,7 +285,7 @@ class HeadTests(OutletTest):
         self.assertEqual(results, [None] * 3)
         self.assertEqual(self.source.outlets, [])
 
-    def test_after_the_end_it_fails_with_why(self) -> None:
+    def test_after_the_end_it_fails_with_err(self) -> None:
         self.open().disconnect()
         failure = self.failureResultOf(self.context.subscribe(self.source))
         self.assertIs(failure.value, self.context.err)
@@ -304,7 +304,7 @@ class HeadTests(OutletTest):
 
 class DeliveryTests(OutletTest):
     """
-    What a source sends, and what it can tell of the client.
+    What a source sends, and what it can see of the client.
     """
 
     def test_each_message_of_a_batch_is_a_chunk(self) -> None:
@@ -312,7 +312,7 @@ class DeliveryTests(OutletTest):
         self.source.send(b"one", b"two")
         self.assertEqual(client.read_chunks(), [b"one", b"two"])
 
-    def test_there_is_nothing_to_wait_for_while_the_client_takes_what_comes(self) -> None:
+    def test_a_source_does_not_wait_while_the_client_keeps_up(self) -> None:
         self.subscribed()
         self.assertFalse(self.source.outlet.full)
         self.assertIsNone(self.source.outlet.wait())
@@ -339,7 +339,7 @@ class DeliveryTests(OutletTest):
             assert wait is not None
             self.failureResultOf(wait, ClientDisconnected)
 
-    def test_a_source_that_never_stops_has_to_give_way(self) -> None:
+    def test_an_endless_source_yields_to_the_reactor(self) -> None:
         self.subscribed()
         count = 0
         while (wait := self.source.outlet.wait()) is None:
@@ -349,7 +349,7 @@ class DeliveryTests(OutletTest):
         self.context.clock.advance(0)  # type: ignore[attr-defined]  # of a test
         self.successResultOf(wait)
 
-    def test_the_backlog_is_what_waits_for_the_client(self) -> None:
+    def test_the_backlog_is_the_bytes_queued_for_the_client(self) -> None:
         client = self.subscribed()
         outlet = self.source.outlet
         self.assertEqual(outlet.backlog, 0)
@@ -363,7 +363,7 @@ class DeliveryTests(OutletTest):
         client.clock.advance(0)
         self.assertEqual(outlet.backlog, 0)
 
-    def test_who_does_not_wait_is_stopped_at_the_bound(self) -> None:
+    def test_a_source_that_does_not_wait_overflows_at_the_limit(self) -> None:
         client = self.subscribed(max_buffered=1000)
         client.pause()
         batch = Batch([Frame(b"x" * 600)])
@@ -380,10 +380,10 @@ class DeliveryTests(OutletTest):
 
 class EndTests(OutletTest):
     """
-    A subscription ends once: by its sources, by the client, or by whoever cancels it.
+    A subscription ends once: by its sources, by the client, or by being cancelled.
     """
 
-    def test_sources_that_have_ended_end_it_well(self) -> None:
+    def test_it_succeeds_when_its_sources_end(self) -> None:
         client = self.subscribed()
         self.source.send(b"last")
         self.source.outlet.finish()
@@ -392,7 +392,7 @@ class EndTests(OutletTest):
         response = client.receive()
         self.assertEqual((response.chunks, response.complete), ([b"last"], True))
 
-    def test_sources_that_cannot_go_on_fail_it(self) -> None:
+    def test_it_fails_when_its_sources_fail(self) -> None:
         client = self.subscribed()
         self.source.outlet.stop(KeyError("made to fail"))
         self.assertIsInstance(self.ends[0], KeyError)
@@ -400,7 +400,7 @@ class EndTests(OutletTest):
         self.assertTrue(client.receive().truncated)
         self.logged(KeyError)
 
-    def test_it_ends_but_once(self) -> None:
+    def test_it_ends_only_once(self) -> None:
         self.subscribed()
         outlet = self.source.outlet
         outlet.finish()
@@ -409,7 +409,7 @@ class EndTests(OutletTest):
         self.assertEqual(self.ends, [None])
         self.assertEqual(self.source.detached, 1)
 
-    def test_sources_that_end_at_once_are_detached_too(self) -> None:
+    def test_sources_that_end_at_once_are_detached(self) -> None:
         for end in (Outlet.finish, lambda outlet: outlet.stop(StreamFinished())):
             source = MadeUp(end)
             results: list[object] = []
@@ -421,7 +421,7 @@ class EndTests(OutletTest):
             self.assertEqual(len(results), 1)
             self.assertEqual(source.detached, 1)
 
-    def test_a_client_that_comes_for_nothing_is_told_not_to_come_again(self) -> None:
+    def test_ended_sources_without_messages_answer_204(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.sse(retry=3).subscribe(MadeUp(Outlet.finish))
 
@@ -433,7 +433,7 @@ class EndTests(OutletTest):
             self.assertEqual((response.status, response.reason), (204, "No Content"))
             self.assertIsNone(response.header("Content-Type"))
 
-    def test_one_that_got_anything_is_not(self) -> None:
+    def test_ended_sources_do_not_answer_204_if_anything_is_sent(self) -> None:
         async def late(ctx: Context) -> None:
             events = ctx.sse()
             await ctx.sleep(1)
@@ -453,20 +453,20 @@ class EndTests(OutletTest):
             client.clock.advance(1)
             self.assertEqual(client.receive().status, 200)
 
-    def test_a_client_that_leaves_ends_it(self) -> None:
+    def test_a_disconnect_ends_it(self) -> None:
         client = self.subscribed()
         client.disconnect()
         self.assertIs(self.ends[0], self.context.err)
         self.assertIsInstance(self.ends[0], ClientDisconnected)
         self.assertEqual(self.source.detached, 1)
 
-    def test_so_it_does_where_the_handler_goes_on(self) -> None:
+    def test_a_disconnect_ends_it_with_continue(self) -> None:
         client = self.subscribed(on_disconnect="continue")
         client.disconnect()
         self.assertIsInstance(self.ends[0], ClientDisconnected)
         self.assertEqual(self.source.detached, 1)
 
-    def test_nobody_needs_to_look_at_how_it_ends(self) -> None:
+    def test_an_unhandled_end_is_not_logged(self) -> None:
         for end in (ClientDisconnected(), StreamFinished()):
             self.open(lambda ctx: ctx.subscribe(self.source))
             self.source.outlet.stop(end)
@@ -483,7 +483,7 @@ class EndTests(OutletTest):
         self.assertIsInstance(results[0].value, StreamFinished)
         self.assertEqual(self.source.detached, 1)
 
-    def test_cancelling_it_leaves_the_response_alone(self) -> None:
+    def test_cancelling_it_does_not_end_the_response(self) -> None:
         client = self.open()
         deferred = self.context.subscribe(self.source)
         client.receive()
@@ -515,7 +515,7 @@ class EndTests(OutletTest):
         self.assertIsInstance(self.ends[0], StreamAborted)
         self.assertEqual(self.source.detached, 1)
 
-    def test_nothing_of_it_is_left_when_it_has_ended(self) -> None:
+    def test_an_ended_subscription_is_detached_from_the_response(self) -> None:
         def finishes(deferred: Deferred[None]) -> None:
             self.source.outlet.finish()
 
@@ -526,7 +526,7 @@ class EndTests(OutletTest):
             end(deferred)
             self.assertEqual(response_of(self.context).observers._attached, ())
 
-    def test_what_is_left_when_it_has_ended_needs_no_collecting(self) -> None:
+    def test_it_is_freed_without_the_garbage_collector(self) -> None:
         def outlets() -> int:
             return sum(isinstance(each, Outlet) for each in gc.get_objects())
 

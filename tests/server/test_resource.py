@@ -2,6 +2,7 @@
 Handlers of every kind, what they return, how they fail, and how they are cancelled.
 """
 
+import contextlib
 import html
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -38,7 +39,7 @@ class RequestTests(StreamTest):
     What a handler may do with the request itself.
     """
 
-    def test_who_asked_the_request_for_its_end_learns_it_from_the_context(self) -> None:
+    def test_notify_finish_callbacks_find_err_on_the_context(self) -> None:
         seen: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -53,7 +54,7 @@ class RequestTests(StreamTest):
         self.get(handler).disconnect()
         self.assertEqual(seen, [CancelledError, ClientDisconnected])
 
-    def test_a_request_may_be_handed_to_another_resource(self) -> None:
+    def test_a_handler_may_pass_its_request_to_another_resource(self) -> None:
         other = StreamResource(lambda ctx: "from the other")
 
         async def handler(ctx: Context) -> None:
@@ -63,7 +64,7 @@ class RequestTests(StreamTest):
         client = self.get(handler)
         self.assert_complete(client.receive(), b"from the other")
 
-    def test_a_client_that_left_before_its_request_was_rendered_is_not_answered(self) -> None:
+    def test_a_request_of_a_disconnected_client_is_not_answered(self) -> None:
         called: list[Context] = []
         requests: list[Request] = []
 
@@ -79,7 +80,7 @@ class RequestTests(StreamTest):
         self.assertEqual(StreamResource(called.append).render(requests[0]), NOT_DONE_YET)
         self.assertEqual(called, [])
 
-    def test_a_length_that_is_none_is_an_error_page(self) -> None:
+    def test_an_invalid_content_length_is_an_error_page(self) -> None:
         class Odd(Resource):
             isLeaf = True  # noqa: N815 - IResource
 
@@ -94,7 +95,7 @@ class RequestTests(StreamTest):
 
 class HeadThatFailsTests(StreamTest):
     """
-    The head is Twisted's to write, with whatever somebody has put on the request.
+    Twisted writes the head, which other code may have broken.
     """
 
     def test_one_that_cannot_be_written_is_a_plain_500_and_is_logged(self) -> None:
@@ -107,6 +108,26 @@ class HeadThatFailsTests(StreamTest):
         client.clock.advance(1)
         self.assert_complete(client.receive(), b"500 Internal Server Error\n", 500)
         self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+    def test_one_that_a_flush_cannot_write_is_a_plain_500_even_if_the_handler_goes_on(self) -> None:
+        async def raises(ctx: Context) -> None:
+            ctx.request.lastModified = "yesterday"
+            ctx.write("some")
+            await ctx.flush()
+
+        async def goes_on(ctx: Context) -> str:
+            with contextlib.suppress(TypeError):
+                await raises(ctx)
+            ctx.write("more")
+            await ctx.sleep(1)
+            return "x"
+
+        for handler in (raises, goes_on):
+            with self.subTest(handler.__name__):
+                client = self.get(handler)
+                client.clock.advance(1)
+                self.assert_complete(client.receive(), b"500 Internal Server Error\n", 500)
+                self.assertTrue(self.flushLoggedErrors())
 
 
 class KindTests(StreamTest):
@@ -172,7 +193,7 @@ class KindTests(StreamTest):
             self.assertEqual(client.receive().status, 500)
             self.logged(TypeError)
 
-    def test_options_that_cannot_be(self) -> None:
+    def test_invalid_options_raise(self) -> None:
         def handler(ctx: Context) -> None:
             pass
 
@@ -181,13 +202,16 @@ class KindTests(StreamTest):
             (ValueError, {"send_timeout": 0}),
             (ValueError, {"send_timeout": float("nan")}),
             (ValueError, {"max_buffered": 0}),
+            (TypeError, {"max_buffered": "1M"}),
+            (TypeError, {"max_buffered": 1e6}),
+            (TypeError, {"max_buffered": True}),
             (ValueError, {"methods": ("GET POST",)}),
             (TypeError, {"methods": "GET"}),
         ):
             self.assertRaises(error, StreamResource, handler, **options)
         self.assertRaises(TypeError, StreamResource, "handler")
 
-    def test_other_methods_are_refused_with_allow(self) -> None:
+    def test_other_methods_get_405_with_allow(self) -> None:
         response = self.answer(lambda ctx: "x", methods=("POST",))
         self.assertEqual((response.status, response.reason), (405, "Method Not Allowed"))
         self.assertEqual(response.header("Allow"), "POST")
@@ -196,7 +220,7 @@ class KindTests(StreamTest):
         response = self.answer(lambda ctx: ctx.method, "BREW", methods=("BREW",))
         self.assert_complete(response, b"BREW")
 
-    def test_an_encoder_that_would_hold_the_stream_back_is_taken_off_with_one_warning(
+    def test_an_encoder_is_removed_with_one_warning(
         self,
     ) -> None:
         events = self.log_events()
@@ -214,7 +238,7 @@ class KindTests(StreamTest):
         warnings = [e for e in events if e["log_level"].name == "warn"]
         self.assertEqual(len(warnings), 1)
 
-    def test_it_lives_by_the_clock_of_its_site_or_by_its_own(self) -> None:
+    def test_it_uses_the_clock_of_its_site_or_its_own(self) -> None:
         clocks = []
 
         def handler(ctx: Context) -> None:
@@ -329,12 +353,12 @@ class FailureTests(StreamTest):
 
 class CancellationTests(StreamTest):
     """
-    A client that leaves ends its handler, which sees exactly one exception.
+    A disconnect cancels the handler, which gets exactly one exception.
     """
 
     def leave_at(self, wait: Any, **options: Any) -> list[Any]:
         """
-        What a handler that awaits `wait(ctx)` saw when the client left.
+        The exceptions of a handler that awaits `wait(ctx)` when the client disconnects.
         """
         seen: list[Any] = []
 
@@ -355,7 +379,7 @@ class CancellationTests(StreamTest):
         client.clock.advance(0)
         return seen
 
-    def test_in_a_wait_of_ours_it_is_client_disconnected(self) -> None:
+    def test_a_twistream_deferred_fails_with_client_disconnected(self) -> None:
         async def items() -> AsyncIterator[str]:
             yield "x"
             await Deferred()
@@ -372,10 +396,10 @@ class CancellationTests(StreamTest):
             self.assertEqual(self.leave_at(wait, on_disconnect="continue"), [ClientDisconnected])
         self.assertEqual(self.leave_at(lambda ctx: ctx.sleep(1)), [ClientDisconnected])
 
-    def test_in_a_foreign_deferred_it_is_cancelled_error(self) -> None:
+    def test_another_deferred_fails_with_cancelled_error(self) -> None:
         self.assertEqual(self.leave_at(lambda ctx: Deferred()), [CancelledError])
 
-    def test_continue_lets_it_run_on_and_only_sending_fails(self) -> None:
+    def test_with_continue_it_keeps_running_and_only_sending_fails(self) -> None:
         seen: list[Any] = []
         foreign: Deferred[None] = Deferred()
 
@@ -398,7 +422,7 @@ class CancellationTests(StreamTest):
         client.clock.advance(1)
         self.assertEqual(seen, ["foreign", "slept", "flush failed", "end"])
 
-    def test_what_it_awaits_to_clean_up_is_not_cancelled_again(self) -> None:
+    def test_its_cleanup_is_not_cancelled_again(self) -> None:
         seen: list[Any] = []
         cleaning: Deferred[None] = Deferred()
 
@@ -426,7 +450,7 @@ class CancellationTests(StreamTest):
         self.get(handler).disconnect()
         self.logged(KeyError)
 
-    def test_handlers_of_other_kinds_are_cancelled_as_well(self) -> None:
+    def test_handlers_of_other_kinds_are_cancelled(self) -> None:
         cancelled: list[Any] = []
 
         @inlineCallbacks
@@ -457,7 +481,7 @@ class CancellationTests(StreamTest):
         self.assertEqual(cancelled, ["inline", "async generator", "deferred"])
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_a_handler_that_aborts_itself_is_ended_at_its_next_wait(self) -> None:
+    def test_a_handler_that_aborts_ends_at_its_next_wait(self) -> None:
         for wait, kind in (
             (lambda ctx: ctx.sleep(1), StreamAborted),
             (lambda ctx: ctx.flush(), StreamAborted),
@@ -486,7 +510,7 @@ class CancellationTests(StreamTest):
                 client.disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_where_no_body_may_be_a_flush_that_nobody_awaits_ends_the_handler_too(self) -> None:
+    def test_without_a_body_a_flush_that_nobody_awaits_ends_the_handler(self) -> None:
         pending: list[Deferred[None]] = []
 
         def wait() -> Deferred[None]:
@@ -506,7 +530,7 @@ class CancellationTests(StreamTest):
             self.assertEqual(self.answer(handler, "HEAD").status, 200)
             self.assertTrue(pending[-1].called, handler)
 
-    def test_what_a_callback_is_told_the_handler_is_not(self) -> None:
+    def test_an_error_in_a_callback_does_not_notify_the_handler(self) -> None:
         pending: Deferred[None] = Deferred()
 
         def callback(ctx: Context) -> None:
@@ -521,7 +545,7 @@ class CancellationTests(StreamTest):
         self.answer(handler)
         self.assertTrue(pending.called)
 
-    def test_cleaning_up_after_the_end_from_within_is_not_cancelled(self) -> None:
+    def test_cleanup_after_an_abort_of_its_own_is_not_cancelled(self) -> None:
         for method in ("HEAD", "GET"):
             cleaning: Deferred[None] = Deferred()
 
@@ -538,7 +562,7 @@ class CancellationTests(StreamTest):
             self.assertFalse(cleaning.called)
             cleaning.callback(None)
 
-    def test_an_abort_from_a_part_of_a_handler_ends_the_whole(self) -> None:
+    def test_an_abort_in_a_part_of_a_handler_ends_the_whole(self) -> None:
         pending: Deferred[None] = Deferred()
 
         async def part(ctx: Context) -> None:
@@ -562,7 +586,7 @@ class CancellationTests(StreamTest):
             self.assertTrue(pending.called, handler)
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_a_canceller_that_fails_stops_nothing(self) -> None:
+    def test_an_error_of_a_canceller_is_logged(self) -> None:
         def canceller(_: Deferred[None]) -> None:
             raise KeyError("in cancelling")
 
@@ -577,7 +601,7 @@ class CancellationTests(StreamTest):
         self.assertEqual(len(called), 2)
         self.logged(KeyError)
 
-    def test_waiting_for_several_things_ends_without_a_word_too(self) -> None:
+    def test_a_handler_that_gathers_waits_ends_without_a_log_entry(self) -> None:
         async def gathers(ctx: Context) -> None:
             await gatherResults([ctx.sleep(5), Deferred()], consumeErrors=True)
 
@@ -588,7 +612,7 @@ class CancellationTests(StreamTest):
             self.get(handler).disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_somebody_else_can_abort_a_waiting_handler(self) -> None:
+    def test_other_code_can_abort_a_waiting_handler(self) -> None:
         seen: list[Any] = []
 
         async def handler(ctx: Context) -> None:
@@ -603,7 +627,7 @@ class CancellationTests(StreamTest):
         self.context.abort("kicked")
         self.assertEqual(seen, ["kicked"])
 
-    def test_who_is_told_by_whatever_it_awaits_is_not_cancelled_while_cleaning_up(self) -> None:
+    def test_a_notified_handler_is_not_cancelled_while_cleaning_up(self) -> None:
         waits: tuple[Any, ...] = (
             lambda ctx: ctx.sleep(10),
             lambda ctx: ctx.done(),
@@ -631,7 +655,7 @@ class CancellationTests(StreamTest):
             cleaning.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_what_a_part_of_a_handler_was_told_the_whole_was_not(self) -> None:
+    def test_an_error_in_a_part_of_a_handler_does_not_notify_the_whole(self) -> None:
         async def produces(ctx: Context) -> None:
             ctx.write("x")
             await ctx.flush()
@@ -647,7 +671,7 @@ class CancellationTests(StreamTest):
         self.answer(handler, "HEAD")
         self.assertTrue(pending.called)
 
-    def test_a_generator_that_waits_for_several_things_ends_without_a_word(self) -> None:
+    def test_a_generator_that_gathers_waits_ends_without_a_log_entry(self) -> None:
         async def handler(ctx: Context) -> AsyncIterator[str]:
             yield "x"
             await gatherResults([ctx.sleep(5), Deferred()], consumeErrors=True)
@@ -657,7 +681,7 @@ class CancellationTests(StreamTest):
         client.disconnect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_a_client_that_is_cut_counts_as_one_that_left(self) -> None:
+    def test_being_cut_counts_as_a_disconnect(self) -> None:
         called: list[Any] = []
 
         async def handler(ctx: Context) -> None:
@@ -672,7 +696,7 @@ class CancellationTests(StreamTest):
         client.clock.pump([1] * 8)
         self.assertEqual([type(err) for err in called], [SendTimeout])
 
-    def test_the_frames_that_err_passed_are_let_go(self) -> None:
+    def test_the_traceback_of_err_is_dropped(self) -> None:
         async def handler(ctx: Context) -> None:
             self.context = ctx
             await ctx.sleep(1)

@@ -6,12 +6,11 @@ Layer: channels, at the top.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.threads import blockingCallFromThread
 from twisted.python import threadable
 
 from twistream.channels.engine import Bounds, Engine
@@ -21,7 +20,9 @@ from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_count, check_timer
 from twistream.errors import ChannelClosed
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.execution import ExecutionContext
+from twistream.scheduling.tasks import call
+from twistream.scheduling.threads import call_in_reactor, refuse_thread
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.render import encode_text
@@ -52,6 +53,7 @@ class Hub:
         self._engine: Engine = engine or MemoryEngine()
         self._clock = clock
         self._channels: dict[str, Channel] = {}
+        self._creating = Lock()  # Threads look for channels to publish to.
         # The counters of closed channels, so that those of the hub never decrease.
         self._closed = dict.fromkeys(_COUNTERS, 0)
 
@@ -87,21 +89,20 @@ class Hub:
                 `history_ttl` is less than a millisecond. Another limit is given without
                 `history`. The channel exists and has other limits.
         """
-        if not isinstance(name, str):
-            msg = f"name must be a str, not {type(name).__name__}"
-            raise TypeError(msg)
+        _check_name(name)
         if not name:
             msg = "name must not be empty"
             raise ValueError(msg)
         encode_text(name)
         bounds = _checked_bounds(history, history_ttl, history_bytes)
-        channel = self._channels.get(name)
-        if channel is None:
-            topic: Topic[Subscription] = Topic(
-                name, bounds or Bounds(), self._engine, self._get_clock
-            )
-            channel = self._channels[name] = Channel(topic, on_close=self._forget)
-        elif bounds not in (None, channel.bounds):
+        with self._creating:
+            channel = self._channels.get(name)
+            if channel is None:
+                topic: Topic[Subscription] = Topic(
+                    name, bounds or Bounds(), self._engine, self._get_clock
+                )
+                channel = self._channels[name] = Channel(topic, on_close=self._forget)
+        if bounds not in (None, channel.bounds):
             msg = (
                 f"the channel {name!r} exists with {channel.bounds}; "
                 "pass the same limits, or only the name"
@@ -112,7 +113,11 @@ class Hub:
     def get(self, name: str) -> "Channel | None":
         """
         The channel of this name, or None. Unlike `channel`, this never makes one.
+
+        Raises:
+            TypeError: The name is not a str.
         """
+        _check_name(name)
         return self._channels.get(name)
 
     def __contains__(self, name: object) -> bool:
@@ -245,18 +250,12 @@ class Channel:
         Raises:
             ChannelClosed: The channel is closed.
             EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
-            RuntimeError: The calling thread is the reactor's, or no reactor runs: this would
-                wait for ever.
+            RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
+                reactor runs, or it stops meanwhile.
             TypeError: The data is bytes-like. The event is not a str.
             ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
-        from twisted.internet import reactor  # noqa: PLC0415 - not before it is needed
-
-        if threadable.ioThread in (None, get_ident()):
-            msg = "publish_from_thread() needs a running reactor in another thread; call publish()"
-            raise RuntimeError(msg)
-        message_id: str = blockingCallFromThread(reactor, self.publish, data, event)
-        return message_id
+        return call_in_reactor("publish_from_thread()", self.publish, data, event)
 
     @property
     def last(self) -> str:
@@ -298,7 +297,8 @@ class Channel:
         Call `callback` with this channel and the number of its subscribers when it changes.
 
         It is called at most once in a turn of the reactor, at its end. It may return a Deferred
-        or a coroutine. Exceptions are logged.
+        or a coroutine. Exceptions are logged. It runs with the context variables that are set
+        now, and what it sets there is visible to nobody else.
 
         Raises:
             TypeError: `callback` is not callable.
@@ -306,7 +306,7 @@ class Channel:
         if not callable(callback):
             msg = f"callback must be callable, not {type(callback).__name__}"
             raise TypeError(msg)
-        self._topic.on_presence(partial(callback, self))
+        self._topic.on_presence(partial(ExecutionContext().run, call, callback, self))
 
     def statistics(self) -> ChannelStatistics:
         """
@@ -331,7 +331,12 @@ class Channel:
         A browser then reconnects. If there is nothing to replay, the response is a 204, and
         the browser stops. The hub forgets the channel, and creates a new one when asked for
         the same name.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("close()", "use reactor.callFromThread")
         if not self._topic.closed:
             self._topic.close()
             self._on_close(self)
@@ -354,6 +359,12 @@ class Channel:
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
         return Subscription(outlet, tuple(topics), options, _policy(topics, options.on_slow))
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        msg = f"name must be a str, not {type(name).__name__}"
+        raise TypeError(msg)
 
 
 def _queued(subscriptions: Iterable[Subscription]) -> int:

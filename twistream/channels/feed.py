@@ -9,14 +9,14 @@ Layer: channels, above `engine`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
-from twistream.scheduling.tasks import call
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
@@ -70,7 +70,7 @@ class Topic(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.followers: dict[F, None] = {}
-        self._on_presence: tuple[Callable[[int], object], ...] = ()
+        self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
         self._report_is_due = False
         self.log: Log = engine.open(name, bounds, clock, self._received)
@@ -98,9 +98,11 @@ class Topic(Generic[F]):
         del self.followers[follower]
         self._presence_changed(follower.turn)
 
-    def on_presence(self, callback: Callable[[int], object]) -> None:
+    def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """
         Call `callback` when the number of followers has changed. See ``Channel.on_presence``.
+
+        Its failures are logged.
         """
         if not self._on_presence:
             self._reported_count = len(self.followers)
@@ -121,7 +123,7 @@ class Topic(Generic[F]):
         if count != self._reported_count:
             self._reported_count = count
             for callback in self._on_presence:
-                call(callback, count).addErrback(self._log_failure)
+                callback(count).addErrback(self._log_failure)
 
     def _log_failure(self, failure: Failure) -> None:
         self._log.failure("a presence callback of {name!r} failed", failure, name=self.name)

@@ -63,6 +63,11 @@ class Scope(Protocol):
         See `twistream.scheduling.execution.ExecutionContext.run`.
         """
 
+    def run_from_anywhere(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """
+        See `twistream.scheduling.execution.ExecutionContext.run_from_anywhere`.
+        """
+
     def is_current(self) -> bool:
         """
         See `twistream.scheduling.execution.ExecutionContext.is_current`.
@@ -132,7 +137,7 @@ class Task(Deferred[Any]):
             except StopIteration as stop:
                 finish, result = self._returned, stop.value
                 break
-            except BaseException as err:  # noqa: BLE001 - a Deferred takes any exception, so does a Task
+            except BaseException as err:  # noqa: BLE001 - a Deferred catches everything, so does a Task
                 finish, result = self.callback, Failure(_explained(err))
                 break
             finally:
@@ -154,7 +159,7 @@ class Task(Deferred[Any]):
             self._result = result
         else:
             self._awaited = None
-            self._scope.run(self._resume, result)
+            self._scope.run_from_anywhere(self._resume, result)
 
     def _returned(self, value: object) -> None:
         """
@@ -173,7 +178,7 @@ class Task(Deferred[Any]):
 
     def runs_its_own_code(self) -> bool:
         """
-        Whether the task calls this itself, and not a coroutine that it has started beside it.
+        Whether the caller is the task's own code, and not a coroutine that it has started separately.
         """
         return self._scope.is_current()
 
@@ -204,7 +209,7 @@ def _adopted(awaited: object) -> object:
 
 def _explained(error: BaseException) -> BaseException:
     """
-    The error that leaves a coroutine; where asyncio found no loop, one that says what to do.
+    Replace the error with which asyncio reports a missing event loop by one that says what to do.
     """
     if isinstance(error, RuntimeError) and "event loop" in str(error):
         explained = TypeError(f"{error}: {_NEEDS_ASYNCIO}")
@@ -225,9 +230,9 @@ def notify_running_task() -> None:
 
 def is_end(failure: Failure) -> bool:
     """
-    Whether the failure is the end of a response, or a cancellation.
+    Whether the failure is the end of a response or a cancellation, directly or wrapped.
 
-    As such, or inside of the errors that `gatherResults`, task groups and the like make.
+    `gatherResults`, task groups and the like wrap the errors of their members.
     """
     return _is_end(failure.value)
 
@@ -250,7 +255,7 @@ def call(
     Call a function that may raise, return a Deferred, or be ``async``.
 
     Args:
-        scope: The scope in whose execution context it runs; None for that of the caller.
+        scope: It runs in the execution context of this scope. None for that of the caller.
     """
     global _running  # noqa: PLW0603 - a callback is not the code of the task that caused it
     outer, _running = _running, None

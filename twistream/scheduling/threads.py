@@ -1,5 +1,6 @@
 """
-The error for calls from a thread that is not the reactor's.
+Calls from threads that are not the reactor's: the error for those that would race, and a way to
+make them in the reactor's thread.
 
 The check itself stands where it is needed, because a call would cost more than the check:
 ``threadable.ioThread not in (None, get_ident())``.
@@ -7,7 +8,23 @@ The check itself stands where it is needed, because a call would cost more than 
 Layer: scheduling, at the bottom.
 """
 
-from typing import NoReturn
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import get_ident
+from typing import Any, NoReturn, TypeVar, cast
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorCore, IReactorFromThreads
+from twisted.python import threadable
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+_LOOK = 0.1
+"""
+Seconds after which a waiting thread looks whether the reactor still runs. It is woken at once by
+the result.
+"""
 
 
 def refuse_thread(call: str, remedy: str) -> NoReturn:
@@ -19,4 +36,51 @@ def refuse_thread(call: str, remedy: str) -> NoReturn:
         remedy: What to call instead.
     """
     msg = f"{call} was called in a thread that is not the reactor's; {remedy}"
+    raise RuntimeError(msg)
+
+
+def call_in_reactor(call: str, function: Callable[..., Deferred[T]], *args: Any) -> T:
+    """
+    Call a function in the reactor's thread, and wait for its result.
+
+    `twisted.internet.threads.blockingCallFromThread` waits forever if the reactor stops first.
+    The reactor then waits for the threads of its pool, so the process would never end.
+
+    Args:
+        call: The method that this is for.
+
+    Raises:
+        RuntimeError: This is the reactor's thread, no reactor runs, or it stops before there is
+            a result. In the last case, the function may have been called.
+        BaseException: The function failed with it.
+    """
+    if threadable.ioThread == get_ident():
+        msg = f"{call} was called in the reactor's thread, where it would wait forever"
+        raise RuntimeError(msg)
+    if threadable.ioThread is None:
+        msg = f"{call} needs a running reactor in another thread"
+        raise RuntimeError(msg)
+    from twisted.internet import reactor  # noqa: PLC0415 - one runs, so this installs none
+
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        if outcome.set_running_or_notify_cancel():
+            deferred = maybeDeferred(function, *args)
+            deferred.addCallbacks(outcome.set_result, fail).addErrback(lambda _: None)
+
+    def fail(failure: Failure) -> None:
+        outcome.set_exception(failure.value)
+
+    cast("IReactorFromThreads", reactor).callFromThread(run)
+    try:
+        while IReactorCore(reactor).running or outcome.done():
+            try:
+                return outcome.result(_LOOK)
+            except TimeoutError:
+                if outcome.done():
+                    raise  # The error of the function.
+    finally:
+        outcome.cancel()
+    msg = f"{call} cannot wait for a reactor that has stopped"
     raise RuntimeError(msg)

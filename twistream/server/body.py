@@ -4,13 +4,16 @@ Body: the methods with which a handler sets the head and writes the body.
 Layer: server, below the contexts.
 """
 
+from threading import get_ident
 from typing import Literal, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python import threadable
 from twisted.web.server import Request
 
+from twistream.scheduling.threads import refuse_thread
 from twistream.server.file import WritableFile
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
@@ -326,6 +329,8 @@ class Body(WritableFile):
             StreamFinished: The response ended normally.
             TypeError: The value is bytes-like. Nothing is written.
         """
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("json_line()", "use reactor.callFromThread")
         self._write_rendered(render.json_line(value))
         return self._writer.flush()
 

@@ -9,13 +9,16 @@ Layer: server, above `base`.
 
 import re
 from collections.abc import Collection, Sequence
+from threading import get_ident
 from typing import cast
 
 from twisted.internet.defer import Deferred
+from twisted.python import threadable
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
+from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
@@ -156,6 +159,8 @@ class EventStream:
         if not isinstance(text, str):
             msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("comment()", "use reactor.callFromThread")
         if self._response.life.ended:
             self._response.life.raise_error()
         # Not as an event: a comment belongs to no event, and may stand before any.
@@ -247,6 +252,8 @@ class EventStream:
     # Inside.
 
     def _send(self, event: ServerSentEvent) -> Deferred[None]:
+        if threadable.ioThread not in (None, get_ident()):
+            refuse_thread("send()", "use reactor.callFromThread")
         self._writer.write(self._opening + event.encode())
         self._opening = b""
         return self._writer.flush()

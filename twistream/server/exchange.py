@@ -70,7 +70,7 @@ class Exchange:
                 result = context.stream(result)
             elif result is not None and isawaitable(result):
                 result = deferred_of(result, life)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does this
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does this
             result = Failure()
         if isinstance(result, Deferred):
             self.pending = result
@@ -110,7 +110,7 @@ class Exchange:
 
     def _ended(self, result: object) -> None:
         """
-        The handler has ended: end the response. Whatever goes wrong here, it ends.
+        The handler has ended: end the response, even if that raises an error.
         """
         # There is nothing to cancel any more.
         self.pending = None
@@ -165,7 +165,7 @@ class Exchange:
 
     def _give_up(self, error: BaseException) -> None:
         """
-        End the response in the plainest way: a bare 500 before the head, an abort after it.
+        End the response after an error in its end: a bare 500 before the head, an abort after it.
         """
         response = self._response
         try:

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_timer
+from twistream.checks import check_count, check_timer
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
@@ -63,8 +63,8 @@ class StreamResource(Resource):
             clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
-            TypeError: The handler is not callable, `methods` is a single str, or the timeout
-                is not a number.
+            TypeError: The handler is not callable, `methods` is a single str, the timeout is
+                not a number, or `max_buffered` is not an int.
             ValueError: An option has a value that is not allowed; `methods` is empty.
         """
         super().__init__()
@@ -75,9 +75,7 @@ class StreamResource(Resource):
             msg = f'on_disconnect must be "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
         check_timer("send_timeout", send_timeout)
-        if max_buffered <= 0:
-            msg = f"max_buffered must be at least 1 byte, not {max_buffered}"
-            raise ValueError(msg)
+        check_count("max_buffered", max_buffered, 1)
         self._handler = handler
         self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
         self._follows_router = methods is None

@@ -1,5 +1,5 @@
 """
-HangupWatch: a timer only while nothing is read, and a look at the socket each time.
+HangupWatch: checks the socket by a timer, but only while nothing is read.
 """
 
 import socket
@@ -17,7 +17,7 @@ from twistream.server.connection.hangup import HangupWatch
 
 class Producer:
     """
-    Remembers what it was told.
+    Records its calls.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Producer:
 
 class Channel:
     """
-    What has a producer.
+    A channel with a producer.
     """
 
     def __init__(self) -> None:
@@ -72,13 +72,13 @@ class HangupWatchTests(SynchronousTestCase):
             self.channel, Descriptor(self.server.fileno()), TimerWheel(self.clock)
         )
 
-    def test_while_it_is_read_there_is_no_timer(self) -> None:
+    def test_no_timer_runs_while_the_connection_is_read(self) -> None:
         self.channel._networkProducer.resumeProducing()
         self.channel._networkProducer.unregisterProducer()
         self.assertEqual(self.producer.told, ["resume", "unregister"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_connection_that_is_full_already_is_looked_at(self) -> None:
+    def test_a_connection_that_is_already_full_is_checked(self) -> None:
         self.watch.stop()
         self.channel._waitingForTransport = True
         HangupWatch(self.channel, Descriptor(self.server.fileno()), TimerWheel(self.clock))
@@ -86,7 +86,7 @@ class HangupWatchTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertEqual(self.producer.told, ["resume"])
 
-    def test_a_client_that_is_there_is_looked_at_again_and_again(self) -> None:
+    def test_a_connected_client_is_checked_repeatedly(self) -> None:
         self.client.sendall(b"more requests")
         self.channel._networkProducer.pauseProducing()
         self.channel._networkProducer.pauseProducing()
@@ -94,7 +94,7 @@ class HangupWatchTests(SynchronousTestCase):
         self.assertEqual(self.producer.told, ["pause", "pause"])
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
-    def test_a_client_that_has_left_is_read_to_the_end(self) -> None:
+    def test_a_disconnected_client_is_read_to_the_end(self) -> None:
         self.client.sendall(b"more requests")
         self.channel._networkProducer.pauseProducing()
         self.client.close()
@@ -103,12 +103,12 @@ class HangupWatchTests(SynchronousTestCase):
         self.assertEqual(self.producer.told, ["pause", "resume"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_reading_on_stops_the_timer(self) -> None:
+    def test_resuming_stops_the_timer(self) -> None:
         self.channel._networkProducer.pauseProducing()
         self.channel._networkProducer.resumeProducing()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_standing_aside_leaves_nothing_behind(self) -> None:
+    def test_stop_restores_the_channel(self) -> None:
         self.channel._networkProducer.pauseProducing()
         self.watch.stop()
         self.assertIs(self.channel._networkProducer, self.producer)

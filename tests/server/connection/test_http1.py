@@ -1,5 +1,5 @@
 """
-The two ways of HTTP/1 bytes to a socket, and that no byte overtakes another.
+HTTP/1: bytes are sent directly or through the transport, and never overtake others.
 
 A real TCP connection, whose server side is stepped by hand instead of by a reactor.
 """
@@ -34,10 +34,10 @@ class Other(TCPServer):
 
 class DirectSendTests(StreamTest):
     """
-    A flush is on the wire when it returns, where nothing can be overtaken.
+    A flush is on the wire when it returns, unless it would overtake queued bytes.
     """
 
-    def test_a_flush_is_at_the_client_before_the_reactor_has_its_turn(self) -> None:
+    def test_a_flush_reaches_the_client_before_the_next_poll(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("first")
             await ctx.flush()
@@ -58,7 +58,7 @@ class DirectSendTests(StreamTest):
         client.take()
         self.assert_complete(client.response, b"all of it")
 
-    def test_later_flushes_of_a_turn_leave_together(self) -> None:
+    def test_later_flushes_of_a_turn_are_sent_together(self) -> None:
         async def handler(ctx: Context) -> None:
             for word in ("one", "two", "three"):
                 ctx.write(word)
@@ -71,7 +71,7 @@ class DirectSendTests(StreamTest):
         self.assertEqual(client.take(), b"3\r\ntwo\r\n5\r\nthree\r\n")
         self.assertEqual(client.unsent, 0)
 
-    def test_what_is_queued_is_not_overtaken(self) -> None:
+    def test_a_flush_does_not_overtake_queued_bytes(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.request.channel.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
             ctx.write("x")
@@ -85,7 +85,7 @@ class DirectSendTests(StreamTest):
         self.assertEqual(client.response.informational, [103])
         self.assertEqual((client.response.status, client.response.chunks), (200, [b"x"]))
 
-    def test_a_connection_that_breaks_in_the_call_is_reported_by_the_reactor(self) -> None:
+    def test_a_send_error_is_reported_by_the_reactor(self) -> None:
         contexts: list[Context] = []
 
         async def handler(ctx: Context) -> None:
@@ -121,14 +121,14 @@ class DirectSendTests(StreamTest):
         else:
             assert (response.chunks, response.complete) == (sent, True)
 
-    def test_what_twisted_holds_is_not_overtaken_when_the_socket_has_room_again(self) -> None:
+    def test_a_flush_does_not_overtake_twisteds_buffer_when_the_socket_has_room_again(self) -> None:
         talk = Talk(direct=True)
         for step in (300_000, "write", "read", "turn", 100, "turn", "write"):
             talk.take(step)
         sent, response = talk.end()
         self.assertEqual((response.chunks, response.complete), (sent, True))
 
-    def test_what_is_written_when_a_full_connection_drains_comes_after_what_waited(self) -> None:
+    def test_a_write_at_the_drain_follows_the_queued_bytes(self) -> None:
         # The case that the property above finds seldom: a write from within the call by
         # which Twisted says that the connection takes more.
         for direct in (True, False):
@@ -149,7 +149,7 @@ class Talk:
     A response that is written, sent and read in any order of steps.
 
     Attributes:
-        answers: How many messages were written as soon as the connection took more.
+        answers: The number of messages that were written when the connection drained.
         disconnected: The client has closed the connection.
     """
 

@@ -1,7 +1,7 @@
 """
-The private names of Twisted that this library uses are there, and are what it takes them for.
+The private names of Twisted that this library uses exist, and are of the expected kind.
 
-A new Twisted that renames one fails here, and not in somebody's stream.
+If a new Twisted renames one, a test fails here, and no stream of a user.
 """
 
 import ast
@@ -128,7 +128,7 @@ class PrivateNameTests(SynchronousTestCase):
     The table of names, against Twisted and against the code.
     """
 
-    def test_each_is_there_and_of_its_kind(self) -> None:
+    def test_each_name_exists_and_is_of_the_expected_kind(self) -> None:
         for name, (where, kind) in NAMES.items():
             holder = where()
             self.assertTrue(hasattr(holder, name), name)
@@ -138,7 +138,7 @@ class PrivateNameTests(SynchronousTestCase):
             else:
                 self.assertTrue(kind(found), (name, found))
 
-    def test_the_code_uses_no_others_and_these_in_few_places(self) -> None:
+    def test_the_code_uses_only_these_names_in_few_places(self) -> None:
         used: dict[str, set[str]] = {}
         for path, tree in source():
             for name in foreign_private_names(tree):
@@ -148,7 +148,7 @@ class PrivateNameTests(SynchronousTestCase):
         folders = {folder for name in used for folder in used[name]}
         self.assertEqual(folders, {"server/connection", "scheduling", "service"})
 
-    def test_none_of_them_is_looked_up_with_a_silent_default(self) -> None:
+    def test_no_name_is_looked_up_with_a_default(self) -> None:
         for path, tree in source():
             for node in ast.walk(tree):
                 match node:

@@ -1,5 +1,5 @@
 """
-What can be seen of bytes that wait, on real connections.
+The number of queued bytes, on real connections.
 """
 
 import socket
@@ -29,7 +29,7 @@ class SocketTests(StreamTest):
         assert isinstance(wire, TCPWire)
         self.wire, self.transport = wire, wire.transport
 
-    def test_what_is_queued_is_counted_until_it_is_sent(self) -> None:
+    def test_queued_bytes_are_counted_until_they_are_sent(self) -> None:
         self.assertEqual(queued(self.transport), 0)
         self.transport.write(b"x" * 100)
         self.transport.writeSequence([b"y" * 50, b"z"])
@@ -37,7 +37,7 @@ class SocketTests(StreamTest):
         self.wire.poll()
         self.assertEqual(queued(self.transport), 0)
 
-    def test_what_is_sent_in_part_is_counted_in_part(self) -> None:
+    def test_after_a_partial_send_the_rest_is_counted(self) -> None:
         self.transport.write(b"x" * 3_000_000)
         self.wire.poll()
         left = queued(self.transport)
@@ -47,14 +47,14 @@ class SocketTests(StreamTest):
             self.wire.poll()
             self.assertLessEqual(queued(self.transport), left)
 
-    def test_the_kernel_holds_what_the_client_does_not_take(self) -> None:
+    def test_bytes_that_the_client_does_not_read_are_in_the_kernel(self) -> None:
         self.assertEqual(in_kernel(self.transport), 0)
         self.transport.write(b"x" * 3_000_000)
         for _ in range(100):
             self.wire.poll()
         self.assertGreater(in_kernel(self.transport), 0)
 
-    def test_a_socket_that_is_closed_holds_nothing(self) -> None:
+    def test_a_closed_socket_holds_nothing(self) -> None:
         closed = FileDescriptor(cast("Any", object()))
         self.assertEqual(in_kernel(closed), 0)
         pipe = socket.socket()
@@ -63,7 +63,7 @@ class SocketTests(StreamTest):
         closed.fileno = lambda: number  # type: ignore[method-assign]  # of this one
         self.assertEqual(in_kernel(closed), 0)
 
-    def test_wrappers_are_seen_through(self) -> None:
+    def test_the_socket_below_wrappers_is_found(self) -> None:
         factory: Any = WrappingFactory(Factory.forProtocol(Protocol))
         wrapper: Any = ProtocolWrapper(factory, Protocol())
         wrapper.transport = self.transport
@@ -71,7 +71,7 @@ class SocketTests(StreamTest):
         self.transport.write(b"x")
         self.assertEqual(queued(wrapper), 1)
 
-    def test_other_transports_cannot_be_seen_into(self) -> None:
+    def test_other_transports_show_nothing(self) -> None:
         transport = StringTransport()
         transport.write(b"x")
         self.assertIsNone(descriptor(transport))

@@ -1,5 +1,5 @@
 """
-StallWatch: cuts who takes nothing, and nobody else.
+StallWatch: times out for clients that accept nothing, and for no others.
 """
 
 from twisted.internet.task import Clock
@@ -11,7 +11,7 @@ from twistream.server.connection.stall import StallWatch
 
 class StallWatchTests(SynchronousTestCase):
     """
-    A client as a number that grows when it takes something.
+    The client is a number that grows when it accepts something.
     """
 
     def setUp(self) -> None:
@@ -26,7 +26,7 @@ class StallWatchTests(SynchronousTestCase):
             lambda: self.timeouts.append(self.clock.seconds()),
         )
 
-    def test_it_times_out_when_nothing_moves(self) -> None:
+    def test_it_times_out_without_progress(self) -> None:
         self.watch.start(lambda: self.waiting)
         self.clock.pump([0.5] * 15)
         self.assertEqual(self.timeouts, [])
@@ -34,7 +34,7 @@ class StallWatchTests(SynchronousTestCase):
         self.assertEqual(self.timeouts, [8.0])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_it_starts_again_whenever_something_moves(self) -> None:
+    def test_progress_restarts_the_timeout(self) -> None:
         self.watch.start(lambda: self.waiting)
         for _ in range(10):
             self.clock.pump([0.5] * 12)
@@ -45,19 +45,19 @@ class StallWatchTests(SynchronousTestCase):
         # No sooner than the timeout after the last, and an eighth of it late at most.
         self.assertTrue(68.0 <= self.timeouts[0] <= 69.0, self.timeouts)
 
-    def test_what_was_taken_before_does_not_count(self) -> None:
+    def test_progress_before_the_start_does_not_count(self) -> None:
         self.taken = 1000
         self.watch.start(lambda: self.waiting)
         self.clock.pump([0.5] * 17)
         self.assertEqual(self.timeouts, [8.0])
 
-    def test_it_stops_by_itself_when_nothing_waits(self) -> None:
+    def test_it_stops_by_itself_when_nothing_is_queued(self) -> None:
         self.watch.start(lambda: self.waiting)
         self.waiting = False
         self.clock.pump([0.5] * 20)
         self.assertEqual((self.timeouts, self.clock.getDelayedCalls()), ([], []))
 
-    def test_starting_it_again_while_it_runs_buys_no_time(self) -> None:
+    def test_starting_it_again_does_not_extend_the_timeout(self) -> None:
         self.watch.start(lambda: self.waiting)
         for _ in range(17):
             self.clock.advance(0.5)
@@ -65,7 +65,7 @@ class StallWatchTests(SynchronousTestCase):
                 self.watch.start(lambda: self.waiting)
         self.assertEqual(self.timeouts, [8.0])
 
-    def test_a_clock_that_jumps_is_enough(self) -> None:
+    def test_it_times_out_after_a_jump_of_the_clock(self) -> None:
         self.watch.start(lambda: self.waiting)
         self.clock.advance(60)
         self.assertEqual(self.timeouts, [60.0])

@@ -30,7 +30,7 @@ class HeadTests(StreamTest):
         self.assertEqual(response.values("Set-Cookie"), ["a=1", "b=2"])
         self.assertIn(("X-One", "2"), response.headers)  # spelled as it was given
 
-    def test_what_would_break_the_head_is_refused_at_the_call(self) -> None:
+    def test_invalid_names_and_values_raise(self) -> None:
         def handler(ctx: Context) -> None:
             for value in ("a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", b"a\r\nb"):
                 with self.assertRaises(ValueError):
@@ -48,7 +48,7 @@ class HeadTests(StreamTest):
         response = self.answer(handler)
         self.assertEqual([name for name, _ in response.headers if name.startswith("X")], [])
 
-    def test_framing_is_the_protocols(self) -> None:
+    def test_framing_headers_cannot_be_set(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.header("Transfer-Encoding", "chunked")
             ctx.header("Connection", "Keep-Alive")
@@ -79,14 +79,14 @@ class HeadTests(StreamTest):
         self.assert_complete(client.response, b"all")
         self.assertTrue(client.closed)
 
-    def test_a_transfer_encoding_put_on_the_request_is_not_sent_beside_a_length(self) -> None:
+    def test_a_transfer_encoding_set_on_the_request_is_removed(self) -> None:
         def handler(ctx: Context) -> str:
             ctx.request.setHeader(b"Transfer-Encoding", b"chunked")
             return "all"
 
         self.assertIsNone(self.answer(handler).header("Transfer-Encoding"))
 
-    def test_statuses_that_end_no_response_are_refused(self) -> None:
+    def test_a_status_that_is_not_final_raises(self) -> None:
         def handler(ctx: Context) -> None:
             for code in (100, 199, 600, 0, -1):
                 with self.assertRaises(ValueError):
@@ -113,7 +113,7 @@ class HeadTests(StreamTest):
 
             self.assertEqual(self.answer(handler).header("Content-Type"), sent)
 
-    def test_what_is_no_media_type_is_refused(self) -> None:
+    def test_an_invalid_media_type_raises(self) -> None:
         def handler(ctx: Context) -> None:
             for wrong in (
                 "",
@@ -136,12 +136,12 @@ class HeadTests(StreamTest):
         response = self.answer(lambda ctx: "<b>")
         self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
 
-    def test_a_stream_tells_proxies_not_to_buffer_and_browsers_not_to_guess(self) -> None:
+    def test_a_stream_has_headers_against_buffering_and_sniffing(self) -> None:
         response = self.answer(lambda ctx: ctx.stream(["x"]))
         self.assertEqual(response.header("X-Accel-Buffering"), "no")
         self.assertEqual(response.header("X-Content-Type-Options"), "nosniff")
 
-    def test_what_is_set_is_kept(self) -> None:
+    def test_defaults_do_not_replace_headers(self) -> None:
         def handler(ctx: Context) -> Deferred[None]:
             ctx.header("X-Accel-Buffering", "yes")
             ctx.request.addCookie("session", "1")
@@ -153,7 +153,7 @@ class HeadTests(StreamTest):
         self.assertEqual(response.header("Set-Cookie"), "session=1")
         self.assertEqual(response.header("Content-Type"), "x/y")
 
-    def test_after_the_head_nothing_of_it_changes(self) -> None:
+    def test_setters_raise_once_the_head_is_sent(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.flush()
             self.assertRaises(HeadersSent, ctx.header, "X-Late", "1")

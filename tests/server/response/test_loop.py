@@ -1,5 +1,5 @@
 """
-stream_writer and stream: what drives them, and what ends them.
+stream_writer and stream: when they call, and how they end.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,7 +50,7 @@ class IntervalTests(LoopTest):
 
     def times(self, cost: list[float], until: float, interval: float = 1.0) -> list[float]:
         """
-        When the calls were made, if they take as long as `cost` says.
+        The times of the calls, if each of them takes `cost` seconds.
         """
         clock, called = Clock(), []
 
@@ -72,19 +72,19 @@ class IntervalTests(LoopTest):
         client.disconnect()
         return called
 
-    def test_the_first_call_is_at_once_and_each_further_one_an_interval_later(self) -> None:
+    def test_the_first_call_is_immediate_and_the_others_are_an_interval_apart(self) -> None:
         self.assertEqual(self.times([], until=3.5), [0, 1, 2, 3])
 
     def test_the_interval_is_from_start_to_start(self) -> None:
         self.assertEqual(self.times([0.5, 0.75, 0.25], until=3.5), [0, 1, 2, 3])
 
-    def test_late_ticks_are_skipped_and_not_bunched(self) -> None:
+    def test_late_ticks_are_skipped(self) -> None:
         self.assertEqual(self.times([2.5], until=5.5), [0, 3, 4, 5])
 
-    def test_a_call_as_long_as_the_interval_skips_the_tick_it_ends_at(self) -> None:
+    def test_a_call_as_long_as_the_interval_skips_a_tick(self) -> None:
         self.assertEqual(self.times([1.0], until=3.5), [0, 2, 3])
 
-    def test_intervals_that_no_float_holds_keep_their_pace(self) -> None:
+    def test_inexact_intervals_do_not_drift(self) -> None:
         clock, called = Clock(), []
         client = self.get(
             lambda ctx: ctx.stream_writer(lambda w: called.append(clock.seconds()), 0.1).addErrback(
@@ -97,7 +97,7 @@ class IntervalTests(LoopTest):
         client.disconnect()
         self.assertEqual(len(called), 101)
 
-    def test_the_smallest_interval_is_none(self) -> None:
+    def test_a_tiny_interval_counts_as_none(self) -> None:
         calls: list[int] = []
 
         def writer(w: Context) -> None:
@@ -108,7 +108,7 @@ class IntervalTests(LoopTest):
         self.loop(writer, 5e-324)
         self.assertEqual((len(calls), self.results), (10, [None]))
 
-    def test_what_is_no_interval_is_refused_at_the_call(self) -> None:
+    def test_an_invalid_interval_raises(self) -> None:
         def handler(ctx: Context) -> None:
             for bad in (-1, float("nan"), float("inf"), float("-inf")):
                 with self.assertRaises(ValueError):
@@ -148,7 +148,7 @@ class EndTests(LoopTest):
         self.assertEqual(response.chunks, [b"message 1", b"message 2", b"message 3"])
         self.assertTrue(response.complete)
 
-    def test_stopping_with_nothing_written_leaves_the_head_open(self) -> None:
+    def test_stop_stream_with_nothing_written_does_not_send_the_head(self) -> None:
         async def handler(ctx: Context) -> None:
             def writer(w: Context) -> None:
                 raise StopStream
@@ -158,7 +158,7 @@ class EndTests(LoopTest):
 
         self.assertEqual(self.answer(handler).status, 404)
 
-    def test_stop_stream_out_of_a_deferred_or_a_coroutine_ends_it_too(self) -> None:
+    def test_stop_stream_from_a_deferred_or_a_coroutine_ends_it(self) -> None:
         async def later(w: Context) -> None:
             w.write("last")
             await w.sleep(1)
@@ -194,12 +194,12 @@ class EndTests(LoopTest):
         self.assertIn("StopStream", str(self.error()))
         self.assertIsInstance(self.error().__cause__, StopIteration)
 
-    def test_a_result_that_is_none_of_the_three_is_a_type_error(self) -> None:
+    def test_any_other_result_is_a_type_error(self) -> None:
         self.loop(lambda w: w.write("x"))
         self.assertIsInstance(self.error(), TypeError)
         self.assertIn("int", str(self.error()))
 
-    def test_the_client_leaving_ends_it_between_two_ticks(self) -> None:
+    def test_a_disconnect_between_two_ticks_ends_it(self) -> None:
         calls = []
         client = self.loop(lambda w: calls.append(1), 1)
         client.disconnect()
@@ -208,7 +208,7 @@ class EndTests(LoopTest):
         self.assertEqual(calls, [1])
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    def test_the_client_leaving_cancels_the_deferred_it_waits_for(self) -> None:
+    def test_a_disconnect_cancels_the_deferred_it_waits_for(self) -> None:
         cancelled: list[object] = []
         pending: Deferred[None] = Deferred(cancelled.append)
         client = self.loop(lambda w: pending)
@@ -216,7 +216,7 @@ class EndTests(LoopTest):
         self.assertEqual(cancelled, [pending])
         self.assertIsInstance(self.error(), ClientDisconnected)
 
-    def test_it_ends_also_when_what_it_waits_for_cannot_be_cancelled(self) -> None:
+    def test_it_ends_even_if_the_pending_deferred_cannot_be_cancelled(self) -> None:
         never: Deferred[None] = Deferred()
 
         async def stubborn(w: Context) -> None:
@@ -242,12 +242,12 @@ class EndTests(LoopTest):
         self.assertIsInstance(self.error(), ClientDisconnected)
         self.logged(KeyError)
 
-    def test_it_ends_with_err_where_the_handler_is_let_run_on(self) -> None:
+    def test_with_continue_it_ends_with_err(self) -> None:
         client = self.loop(lambda w: Deferred(), on_disconnect="continue")
         client.disconnect()
         self.assertIsInstance(self.error(), ClientDisconnected)
 
-    def test_whoever_cancels_it_stops_it(self) -> None:
+    def test_cancelling_its_deferred_stops_it(self) -> None:
         calls = []
         client = self.loop(lambda w: calls.append(1), 1)
         self.loop_deferred.cancel()
@@ -283,7 +283,7 @@ class FailingFlushTests(LoopTest):
     A flush that fails ends the loop.
     """
 
-    def test_in_a_step_of_any_kind(self) -> None:
+    def test_after_a_step_of_any_kind(self) -> None:
         def falls(w: Context) -> None:
             w.write("hello")
             w.header("Content-Length", "3")
@@ -306,10 +306,10 @@ class FailingFlushTests(LoopTest):
 
 class EndFromWithinTests(LoopTest):
     """
-    A step that ends the response is ended itself, in the next turn at the latest.
+    A step that ends the response is cancelled, in the next turn at the latest.
     """
 
-    def test_it_is_cancelled_where_it_waits_for_something_else(self) -> None:
+    def test_it_is_cancelled_if_it_waits_for_something_else(self) -> None:
         for later in (False, True):
             ended: list[str] = []
 
@@ -328,7 +328,7 @@ class EndFromWithinTests(LoopTest):
             self.assertIsInstance(self.error(), StreamAborted)
             self.assertEqual(ended, ["cancelled"], later)
 
-    def test_it_is_not_cancelled_on_top_of_what_it_was_told(self) -> None:
+    def test_it_is_not_cancelled_if_it_has_been_notified(self) -> None:
         cleaning: Deferred[None] = Deferred()
 
         async def writer(w: Context) -> None:
@@ -344,7 +344,7 @@ class EndFromWithinTests(LoopTest):
         self.assertFalse(cleaning.called)
         cleaning.callback(None)
 
-    def test_a_step_that_returns_a_deferred_after_it_aborted_has_that_cancelled(self) -> None:
+    def test_a_deferred_returned_after_an_abort_is_cancelled(self) -> None:
         pending: Deferred[None] = Deferred()
 
         def writer(w: Context) -> Deferred[None]:
@@ -354,7 +354,7 @@ class EndFromWithinTests(LoopTest):
         self.loop(writer)
         self.assertTrue(pending.called)
 
-    def test_a_canceller_that_fails_stops_nothing(self) -> None:
+    def test_an_error_of_a_canceller_is_logged(self) -> None:
         def canceller(_: Deferred[None]) -> None:
             raise KeyError("in cancelling")
 
@@ -385,10 +385,10 @@ class EndFromWithinTests(LoopTest):
 
 class PaceTests(LoopTest):
     """
-    Without an interval a loop is as fast as the client, and starves nobody.
+    Without an interval, a loop is as fast as the client and yields to others.
     """
 
-    def test_a_writer_that_never_stops_gives_way(self) -> None:
+    def test_an_endless_writer_yields_to_the_reactor(self) -> None:
         calls = []
         client = self.loop(lambda w: calls.append(w.write("x")))
         first = len(calls)
@@ -396,7 +396,7 @@ class PaceTests(LoopTest):
         client.clock.advance(0)
         self.assertTrue(first < len(calls) <= 3 * 256, len(calls))
 
-    def test_loops_take_turns_when_the_slice_is_short_for_them(self) -> None:
+    def test_loops_take_turns_when_the_slice_is_used_up(self) -> None:
         clock, calls = Clock(), []
 
         def handler(ctx: Context) -> Deferred[None]:
@@ -419,7 +419,7 @@ class PaceTests(LoopTest):
         runs = [len(list(run)) for _, run in groupby(calls)]
         self.assertLessEqual(max(runs), 6)  # two slices
 
-    def test_it_waits_while_the_client_takes_nothing(self) -> None:
+    def test_it_waits_while_the_connection_is_full(self) -> None:
         calls = []
         client = self.loop(lambda w: calls.append(w.write("x")), 1)
         client.pause()
@@ -429,7 +429,7 @@ class PaceTests(LoopTest):
         client.clock.advance(1)
         self.assertEqual(len(calls), 3)
 
-    def test_ready_results_are_no_reason_to_wait_or_to_recurse(self) -> None:
+    def test_ready_results_neither_wait_nor_recurse(self) -> None:
         calls = []
 
         def writer(w: Context) -> Deferred[None]:
@@ -445,7 +445,7 @@ class PaceTests(LoopTest):
 
 class StreamTests(StreamTest):
     """
-    stream() writes and flushes each item, and always closes what it was given.
+    stream() writes and flushes each item, and always closes its generator.
     """
 
     def closing(self) -> tuple[list[str], Iterator[str]]:
@@ -478,14 +478,14 @@ class StreamTests(StreamTest):
             bodies.append(client.read())
         self.assertEqual(bodies, [b"0;", b"1;", b"2;", b""])
 
-    def test_a_generator_is_closed_when_the_client_leaves(self) -> None:
+    def test_a_generator_is_closed_when_the_client_disconnects(self) -> None:
         closed, items = self.closing()
         client = self.get(lambda ctx: ctx.stream(items))
         client.disconnect()
         client.clock.advance(0)
         self.assertEqual(closed, ["closed"])
 
-    def test_a_generator_is_closed_where_no_body_may_be_and_after_the_end(self) -> None:
+    def test_a_generator_is_closed_without_a_body_and_after_the_end(self) -> None:
         for method in ("HEAD", "GET"):
             closed, items = self.closing()
             next(items)
@@ -498,7 +498,7 @@ class StreamTests(StreamTest):
             self.start(handler, method)
             self.assertEqual(closed, ["closed"])
 
-    def test_a_generator_is_closed_when_it_yields_what_cannot_be_sent(self) -> None:
+    def test_a_generator_that_yields_an_invalid_item_is_closed(self) -> None:
         wrong: tuple[Any, ...] = (1, None, {}, ["x"])
         for item in wrong:
             closed: list[int] = []
@@ -543,7 +543,7 @@ class StreamTests(StreamTest):
         client.disconnect()
         self.assertEqual(order, ["cancelled", "closed"])
 
-    def test_an_async_generator_that_stands_at_a_yield_is_closed(self) -> None:
+    def test_an_async_generator_suspended_at_a_yield_is_closed(self) -> None:
         order = []
 
         async def items() -> AsyncIterator[str]:
@@ -602,7 +602,7 @@ class StreamTests(StreamTest):
         client.disconnect()
         self.logged(KeyError)
 
-    def test_what_is_not_iterable_is_refused_at_the_call(self) -> None:
+    def test_an_argument_that_is_not_iterable_raises(self) -> None:
         def handler(ctx: Context) -> None:
             for wrong in ("text", b"bytes", 1, None):
                 with self.assertRaises(TypeError):
@@ -613,7 +613,7 @@ class StreamTests(StreamTest):
 
 class CancelledWithinTests(StreamTest):
     """
-    What is cancelled at the end of a loop may end the loop, or the response, again.
+    A step that is cancelled at the end of a loop may itself end the loop or the response.
     """
 
     def test_a_step_that_aborts_when_it_is_cancelled(self) -> None:

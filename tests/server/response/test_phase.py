@@ -1,5 +1,5 @@
 """
-The phases of a response, and the one table of the ways between them.
+The phases of a response, and the table of transitions.
 """
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -57,7 +57,7 @@ class TableTests(SynchronousTestCase):
             life.move(cause)
             self.assertIs(life.phase, goal)
 
-    def test_any_other_is_an_assertion_that_names_both_phases(self) -> None:
+    def test_any_other_transition_is_an_assertion_error_that_names_both_phases(self) -> None:
         goals = {cause: goal for (_, cause), goal in TRANSITIONS.items()}
         for phase in Phase:
             for cause in Cause:
@@ -77,7 +77,7 @@ class LifeTests(SynchronousTestCase):
         ended = [phase for phase in Phase if life_in(phase).ended]
         self.assertEqual(ended, [FINISHING, ABORTING, OVER])
 
-    def test_the_head_is_sent_by_the_body_and_by_a_good_end_only(self) -> None:
+    def test_only_the_body_and_a_normal_end_send_the_head(self) -> None:
         for cause, sent in {
             Cause.EMIT: True,
             Cause.END: True,
@@ -90,7 +90,7 @@ class LifeTests(SynchronousTestCase):
             life.move(cause)
             self.assertIs(life.head_sent, sent, cause)
 
-    def test_only_code_of_the_response_ends_it_from_within(self) -> None:
+    def test_only_its_own_code_ends_it_from_within(self) -> None:
         for err, within in (
             (None, False),
             (ClientDisconnected(), False),

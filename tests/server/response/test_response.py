@@ -1,5 +1,5 @@
 """
-Who learns of the end, in which order.
+What is notified of the end, in which order.
 """
 
 import gc
@@ -17,10 +17,10 @@ from twistream import (
 
 class EndTests(StreamTest):
     """
-    Who learns of the end, in which order.
+    What is notified of the end, in which order.
     """
 
-    def test_done_fires_with_none_after_a_good_end(self) -> None:
+    def test_done_fires_with_none_after_a_normal_end(self) -> None:
         fired: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -35,10 +35,12 @@ class EndTests(StreamTest):
         self.assertIsNone(self.successResultOf(self.context.done()))
         self.assertFalse(self.context.is_cancelled)
 
-    def test_an_access_log_that_fails_keeps_the_end_from_nobody(self) -> None:
+    def test_an_error_of_the_access_log_does_not_prevent_the_end(self) -> None:
         ends: list[object] = []
+        logged: list[object] = []
 
         def fail(request: object) -> None:
+            logged.append(request)
             raise ZeroDivisionError
 
         async def handler(ctx: Context) -> None:
@@ -51,8 +53,10 @@ class EndTests(StreamTest):
         self.assertTrue(client.receive().complete)
         self.assertEqual(ends, ["closed", None])
         self.logged(ZeroDivisionError)
+        client.disconnect()
+        self.assertEqual(len(logged), 1)
 
-    def test_done_fires_with_err_when_the_client_left(self) -> None:
+    def test_done_fires_with_err_after_a_disconnect(self) -> None:
         fired: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -66,7 +70,7 @@ class EndTests(StreamTest):
         self.assertEqual(fired[1:], ["second"])
         self.assertIs(self.successResultOf(self.context.done()), self.context.err)
 
-    def test_a_handler_that_waits_for_done_is_told_by_it(self) -> None:
+    def test_a_handler_that_awaits_done_gets_err(self) -> None:
         results = []
 
         async def handler(ctx: Context) -> None:
@@ -75,7 +79,7 @@ class EndTests(StreamTest):
         self.get(handler).disconnect()
         self.assertIsInstance(results[0], ClientDisconnected)
 
-    def test_the_order_when_the_client_leaves(self) -> None:
+    def test_the_order_of_notifications_after_a_disconnect(self) -> None:
         order: list[str] = []
 
         async def handler(ctx: Context) -> None:
@@ -104,7 +108,7 @@ class EndTests(StreamTest):
             ],
         )
 
-    def test_callbacks_at_a_good_end(self) -> None:
+    def test_callbacks_at_a_normal_end(self) -> None:
         order: list[str] = []
 
         def handler(ctx: Context) -> None:
@@ -116,7 +120,7 @@ class EndTests(StreamTest):
         self.get(handler).disconnect()
         self.assertEqual(order, ["first", "second"])
 
-    def test_callbacks_that_come_too_late_are_called_at_once(self) -> None:
+    def test_callbacks_registered_after_the_end_are_called_at_once(self) -> None:
         called: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -128,7 +132,7 @@ class EndTests(StreamTest):
         self.context.on_connection_close(called.append)
         self.assertEqual(called, [self.context] * 2)
 
-    def test_what_a_callback_raises_is_logged_and_stops_no_other(self) -> None:
+    def test_an_error_of_a_callback_is_logged_and_the_others_run(self) -> None:
         called: list[object] = []
 
         async def fails_later(ctx: Context) -> None:
@@ -147,7 +151,7 @@ class EndTests(StreamTest):
         self.assertEqual(len(called), 1)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
 
-    def test_waits_that_remain_at_a_good_end_fail_too(self) -> None:
+    def test_waits_that_are_open_at_a_normal_end_fail(self) -> None:
         failures: list[Any] = []
 
         def handler(ctx: Context) -> None:
@@ -158,7 +162,7 @@ class EndTests(StreamTest):
         self.assertIsInstance(failures[0].value, StreamFinished)
         self.assertEqual(len(client.clock.getDelayedCalls()), 1)  # the idle timeout
 
-    def test_that_the_response_is_over_is_no_failure_of_a_callback(self) -> None:
+    def test_a_callback_that_fails_with_the_end_is_not_logged(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.on_close(lambda c: c.flush())
             ctx.on_close(lambda c: c.write("x"))
@@ -168,7 +172,7 @@ class EndTests(StreamTest):
         self.get(lambda ctx: ctx.on_close(lambda c: c.flush()))
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_sleeping_on_when_the_client_has_left(self) -> None:
+    def test_with_continue_sleeps_go_on_after_a_disconnect(self) -> None:
         slept: list[str] = []
 
         async def handler(ctx: Context) -> None:
@@ -182,7 +186,7 @@ class EndTests(StreamTest):
         client.clock.pump([1, 1])
         self.assertEqual(slept, ["through the end", "after it"])
 
-    def test_a_wait_that_nobody_holds_logs_nothing(self) -> None:
+    def test_a_dropped_wait_logs_nothing(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.sleep(10)
             ctx.flush()
@@ -196,7 +200,7 @@ class EndTests(StreamTest):
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_an_error_of_ones_own_in_a_chain_is_still_reported(self) -> None:
+    def test_another_error_on_a_wait_is_still_logged(self) -> None:
         async def handler(ctx: Context) -> None:
             def breaks(_: object) -> None:
                 raise KeyError("mine")

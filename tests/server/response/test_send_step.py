@@ -1,5 +1,5 @@
 """
-The short way of a loop's message to the connection does what the long way does.
+`send_step` does the same as `write` and `flush_step`.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ steps = st.one_of(
 
 class Way:
     """
-    One response, and one of the two ways to send a message on it.
+    One response, on which messages are sent in one of the two ways.
     """
 
     def __init__(self, client: Client, response: Response, *, short: bool) -> None:

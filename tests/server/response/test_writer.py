@@ -1,5 +1,5 @@
 """
-What reaches the wire, and when.
+What is sent, and when.
 """
 
 import gc
@@ -48,7 +48,7 @@ class FlushTests(StreamTest):
         self.assertEqual(client.response.chunks, [b"one and", b"two"])
         self.assertTrue(client.response.complete)
 
-    def test_a_message_is_on_the_wire_while_the_handler_goes_on(self) -> None:
+    def test_a_message_is_sent_while_the_handler_runs(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("first")
             await ctx.flush()
@@ -60,7 +60,7 @@ class FlushTests(StreamTest):
         client.clock.advance(1)
         self.assertEqual(client.read(), b"second")
 
-    def test_a_flush_of_nothing_sends_the_head(self) -> None:
+    def test_an_empty_flush_sends_the_head(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.flush()
             await ctx.sleep(1)
@@ -73,7 +73,7 @@ class FlushTests(StreamTest):
         client.clock.advance(1)
         self.assertEqual(client.read_raw(), b"0\r\n\r\n")
 
-    def test_writes_gather_until_they_are_past_16_kib(self) -> None:
+    def test_writes_are_buffered_up_to_16_kib(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write(b"x" * 16384)
             await ctx.sleep(1)
@@ -85,7 +85,7 @@ class FlushTests(StreamTest):
         client.clock.advance(1)
         self.assertEqual(client.read_chunks(), [b"x" * 16384 + b"y"])
 
-    def test_a_handler_that_ends_before_anything_went_out_gets_a_content_length(self) -> None:
+    def test_a_response_that_was_never_flushed_has_a_content_length(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.write("all of it")
 
@@ -101,7 +101,7 @@ class FlushTests(StreamTest):
         self.assertIsNone(response.header("Content-Type"))
         self.assertTrue(response.complete)
 
-    def test_a_loop_that_awaits_flush_gives_way(self) -> None:
+    def test_a_loop_that_awaits_flush_yields_to_the_reactor(self) -> None:
         count = 0
 
         async def handler(ctx: Context) -> None:
@@ -139,7 +139,7 @@ class FlushTests(StreamTest):
 
 class BackpressureTests(StreamTest):
     """
-    A client that reads slowly holds back its handler, and is cut if it reads nothing.
+    A slow client makes its handler wait, and is cut if it reads nothing.
     """
 
     def test_flush_waits_while_the_connection_is_full(self) -> None:
@@ -159,7 +159,7 @@ class BackpressureTests(StreamTest):
         client.resume()
         self.assertEqual(steps, ["flushed"])
 
-    def test_flush_waits_when_the_connection_was_full_before_the_response(self) -> None:
+    def test_flush_waits_if_the_connection_was_already_full(self) -> None:
         steps: list[str] = []
 
         async def handler(ctx: Context) -> None:
@@ -195,7 +195,7 @@ class BackpressureTests(StreamTest):
         self.assertTrue(client.aborted)
         self.assertEqual([str(err) for err in errors], ["client accepted no data for 20 seconds"])
 
-    def test_a_client_that_takes_something_now_and_then_lives(self) -> None:
+    def test_a_slow_but_steady_client_is_not_cut(self) -> None:
         async def handler(ctx: Context) -> None:
             while True:
                 ctx.write("x")
@@ -209,7 +209,7 @@ class BackpressureTests(StreamTest):
             client.resume()
         self.assertFalse(client.aborted)
 
-    def test_an_idle_stream_keeps_no_timer(self) -> None:
+    def test_an_idle_stream_has_no_timer(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("x")
             await ctx.flush()
@@ -219,7 +219,7 @@ class BackpressureTests(StreamTest):
         client.clock.advance(100)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    def test_a_handler_that_never_awaits_gets_an_overflow_at_the_bound(self) -> None:
+    def test_a_handler_that_never_awaits_gets_an_overflow_at_the_limit(self) -> None:
         seen: list[BufferOverflow] = []
 
         def handler(ctx: Context) -> None:
@@ -238,7 +238,7 @@ class BackpressureTests(StreamTest):
         self.assertLess(seen[0].buffered, 100_000 + 20_000)
         self.logged(BufferOverflow)
 
-    def test_a_small_bound_does_not_stop_a_handler_that_awaits(self) -> None:
+    def test_a_small_limit_does_not_stop_a_handler_that_awaits(self) -> None:
         async def handler(ctx: Context) -> None:
             for _ in range(20):
                 ctx.write(b"x" * 15_000)
@@ -248,7 +248,7 @@ class BackpressureTests(StreamTest):
         client.clock.pump([0.01] * 30)
         self.assertEqual(len(client.read()), 300_000)
 
-    def test_a_wait_below_a_small_bound_leaves_no_timer(self) -> None:
+    def test_a_wait_below_a_small_limit_leaves_no_timer(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write(b"x" * 15_000)
             await ctx.flush()
@@ -258,7 +258,7 @@ class BackpressureTests(StreamTest):
         client.clock.advance(0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    def test_an_error_page_is_past_the_bound(self) -> None:
+    def test_an_error_page_may_exceed_the_limit(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.request.channel.pauseProducing()
             ctx.write(b"x" * 10_000)
@@ -267,7 +267,7 @@ class BackpressureTests(StreamTest):
         client = self.get(handler, max_buffered=1)
         self.assert_complete(client.receive(), b"404 Not Found\n", 404)
 
-    def test_flushes_that_nobody_awaits_are_bounded_too(self) -> None:
+    def test_flushes_that_nobody_awaits_are_limited(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.flush()
             ctx.request.channel.pauseProducing()
@@ -282,7 +282,7 @@ class BackpressureTests(StreamTest):
         self.logged(BufferOverflow)
         client.disconnect()
 
-    def test_a_flush_that_is_cancelled_is_forgotten(self) -> None:
+    def test_a_cancelled_flush_is_forgotten(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.flush()
             ctx.request.channel.pauseProducing()
@@ -300,7 +300,7 @@ class BackpressureTests(StreamTest):
         gc.collect()
         self.assertEqual([wait() for wait in waits], [None] * 10)
 
-    def test_an_overflow_loses_nothing_that_was_written_before(self) -> None:
+    def test_an_overflow_keeps_earlier_writes(self) -> None:
         async def handler(ctx: Context) -> None:
             client.pause()
             count = 0
@@ -334,7 +334,7 @@ class BackpressureTests(StreamTest):
         self.assertEqual(ended, [None])
         self.assertTrue(client.receive().complete)
 
-    def test_a_client_that_leaves_before_the_rest_has_drained_did_not_get_it(self) -> None:
+    def test_a_disconnect_before_the_drain_is_an_early_end(self) -> None:
         ended: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -348,7 +348,7 @@ class BackpressureTests(StreamTest):
         client.disconnect()
         self.assertIsInstance(ended[0], ClientDisconnected)
 
-    def test_flushes_that_nobody_awaits_are_bounded_while_the_client_reads_too(self) -> None:
+    def test_flushes_that_nobody_awaits_are_limited_while_the_client_reads(self) -> None:
         counts: list[int] = []
 
         def handler(ctx: Context) -> None:
@@ -361,7 +361,7 @@ class BackpressureTests(StreamTest):
         self.assertLess(len(counts), 3000)
         self.logged(BufferOverflow)
 
-    def test_writes_past_the_buffer_leave_no_deferred_behind(self) -> None:
+    def test_automatic_flushes_create_no_deferred(self) -> None:
         contexts: list[Context] = []
 
         async def handler(ctx: Context) -> None:
@@ -378,7 +378,7 @@ class BackpressureTests(StreamTest):
 
 class SourceTests(StreamTest):
     """
-    What a source of messages asks of the response, and tells it.
+    The methods for sources of messages.
     """
 
     def opened(self, use: Callable[[Response], object] | None = None, **options: Any) -> Client:
@@ -398,7 +398,7 @@ class SourceTests(StreamTest):
     def deliver(self, data: bytes) -> None:
         self.writer.deliver(Batch([Frame(data)]))
 
-    def test_the_head_can_be_had_leave_at_the_end_of_the_turn(self) -> None:
+    def test_open_soon_sends_the_head_at_the_end_of_the_turn(self) -> None:
         def use(response: Response) -> None:
             response.open_soon()
             response.open_soon()
@@ -411,7 +411,7 @@ class SourceTests(StreamTest):
         self.response.open_soon()
         self.assertEqual(client.read_raw(), b"")
 
-    def test_where_no_body_may_be_that_head_is_all(self) -> None:
+    def test_open_soon_completes_a_response_without_a_body(self) -> None:
         def use(response: Response) -> None:
             response.open_soon()
             self.context.status_code(204)
@@ -421,7 +421,7 @@ class SourceTests(StreamTest):
         self.assertEqual((response.status, response.complete), (204, True))
         self.assertIsInstance(self.context.err, ResponseComplete)
 
-    def test_a_response_that_has_ended_has_no_head_to_leave(self) -> None:
+    def test_open_soon_after_the_end_sends_nothing_or_raises(self) -> None:
         client = self.opened(Response.open_soon)
         client.disconnect()
         self.assertEqual(client.read_raw(), b"")
@@ -430,7 +430,7 @@ class SourceTests(StreamTest):
         self.get(lambda ctx: responses.append(response_of(ctx)))
         self.assertRaises(StreamFinished, responses[0].open_soon)
 
-    def test_who_delivers_waits_while_the_connection_is_full(self) -> None:
+    def test_wait_to_deliver_waits_while_the_connection_is_full(self) -> None:
         client = self.opened(Response.open_soon)
         client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
@@ -444,7 +444,7 @@ class SourceTests(StreamTest):
             assert wait is not None
             self.successResultOf(wait)
 
-    def test_who_delivers_gives_way_when_its_share_of_a_turn_is_used_up(self) -> None:
+    def test_wait_to_deliver_waits_for_the_next_turn_when_the_share_is_used_up(self) -> None:
         client = self.opened(Response.open_soon)
         client.receive()
         self.assertIsNone(self.writer.wait_to_deliver())
@@ -456,13 +456,13 @@ class SourceTests(StreamTest):
         self.successResultOf(wait)
         self.assertIsNone(self.writer.wait_to_deliver())
 
-    def test_who_delivers_is_told_of_the_end(self) -> None:
+    def test_wait_to_deliver_fails_after_the_end(self) -> None:
         self.opened().disconnect()
         wait = self.writer.wait_to_deliver()
         assert wait is not None
         self.assertIs(self.failureResultOf(wait).value, self.context.err)
 
-    def test_the_backlog_is_what_was_written_and_what_waits(self) -> None:
+    def test_the_backlog_counts_buffered_and_queued_bytes(self) -> None:
         client = self.opened(Response.open_soon)
         client.receive()
         self.assertEqual(self.writer.backlog, 0)
@@ -478,7 +478,7 @@ class SourceTests(StreamTest):
         client.clock.advance(0)
         self.assertEqual(self.writer.backlog, 50)
 
-    def test_it_knows_when_something_was_sent_last(self) -> None:
+    def test_last_sent_is_the_time_of_the_last_send(self) -> None:
         client = self.opened()
         clock = client.clock
         self.assertEqual(self.writer.last_sent, 0.0)
@@ -499,7 +499,7 @@ class SourceTests(StreamTest):
         self.assertEqual(len(client.read()), 20_002)
         self.assertEqual(self.writer.last_sent, 4.0)
 
-    def test_what_a_loop_sends_is_known_as_well(self) -> None:
+    def test_a_send_of_a_loop_updates_last_sent(self) -> None:
         def step(ctx: Context) -> None:
             ctx.write("x")
 
@@ -510,7 +510,7 @@ class SourceTests(StreamTest):
 
 class ContentLengthTests(StreamTest):
     """
-    A declared length is held to.
+    A declared length is enforced.
     """
 
     def test_the_right_length_is_sent_without_chunks(self) -> None:
@@ -524,7 +524,7 @@ class ContentLengthTests(StreamTest):
         self.assertEqual((response.body, response.complete), (b"abcd", True))
         self.assertIsNone(response.header("Transfer-Encoding"))
 
-    def test_too_much_raises_at_the_write(self) -> None:
+    def test_a_body_that_is_too_long_raises_at_the_write(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.header("Content-Length", "4")
             ctx.write("abc")
@@ -535,7 +535,7 @@ class ContentLengthTests(StreamTest):
 
         self.assert_complete(self.answer(handler), b"abcd")
 
-    def test_too_little_aborts_and_is_logged(self) -> None:
+    def test_a_body_that_is_too_short_aborts_and_is_logged(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.header("Content-Length", "4")
             ctx.write("abc")
@@ -555,7 +555,7 @@ class ContentLengthTests(StreamTest):
         self.assertEqual(self.answer(handler).status, 500)
         self.logged(ContentLengthMismatch)
 
-    def test_a_length_that_is_put_right_after_all_is_no_news(self) -> None:
+    def test_a_length_that_is_corrected_in_time_is_no_error(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("abc")
             ctx.header("Content-Length", "2")
@@ -566,7 +566,7 @@ class ContentLengthTests(StreamTest):
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_a_length_set_too_late_is_noticed_at_the_end_as_well(self) -> None:
+    def test_a_length_set_too_late_is_also_checked_at_the_end(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("abc")
             ctx.header("Content-Length", "2")
@@ -575,7 +575,7 @@ class ContentLengthTests(StreamTest):
         self.assert_complete(client.receive(), b"500 Internal Server Error\n", 500)
         self.logged(ContentLengthMismatch)
 
-    def test_two_equal_lengths_are_one(self) -> None:
+    def test_two_equal_lengths_are_sent_once(self) -> None:
         def handler(ctx: Context) -> str:
             ctx.header("Content-Length", "2")
             ctx.add_header("content-length", "2")
@@ -584,7 +584,7 @@ class ContentLengthTests(StreamTest):
 
         self.assertEqual(self.answer(handler).values("Content-Length"), ["2"])
 
-    def test_a_length_that_somebody_set_on_the_request_is_held_to_as_well(self) -> None:
+    def test_a_length_set_on_the_request_is_enforced(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.request.setHeader(b"Content-Length", b"2")
             ctx.flush()
@@ -594,7 +594,7 @@ class ContentLengthTests(StreamTest):
 
         self.assert_complete(self.answer(handler), b"ab")
 
-    def test_two_different_lengths_are_refused(self) -> None:
+    def test_two_different_lengths_raise(self) -> None:
         def handler(ctx: Context) -> str:
             ctx.header("Content-Length", "2")
             with self.assertRaises(ValueError):
@@ -606,7 +606,7 @@ class ContentLengthTests(StreamTest):
 
 class BodylessTests(StreamTest):
     """
-    Where no body may be, none is sent, and the head does not wait for one.
+    Where no body is allowed, none is sent, and the head is sent at once.
     """
 
     def test_head_on_an_endless_stream_is_answered_at_once(self) -> None:
@@ -640,7 +640,7 @@ class BodylessTests(StreamTest):
             client.clock.advance(1)
             self.assertEqual(client.clock.getDelayedCalls()[1:], [])  # the idle timeout
 
-    def test_head_tells_the_length_that_get_would_have(self) -> None:
+    def test_head_has_the_content_length_of_get(self) -> None:
         response = self.answer(lambda ctx: "four", "HEAD")
         self.assertEqual(response.header("Content-Length"), "4")
         self.assert_complete(response, b"")
@@ -673,7 +673,7 @@ class BodylessTests(StreamTest):
             self.assertIsNone(response.header("Transfer-Encoding"))
             self.assertEqual(response.header("Content-Length"), length)
 
-    def test_the_flush_fails_with_that_also_when_there_is_no_time_left(self) -> None:
+    def test_the_flush_fails_with_response_complete_even_without_time_left(self) -> None:
         errors: list[type[BaseException]] = []
 
         async def handler(ctx: Context) -> None:
@@ -708,7 +708,7 @@ class BodylessTests(StreamTest):
         self.start(handler, "HEAD")
         self.assertEqual(results, [None])
 
-    def test_a_handler_that_waits_for_something_else_is_ended(self) -> None:
+    def test_a_handler_that_waits_for_something_else_is_cancelled(self) -> None:
         waits_for: Deferred[None] = Deferred()
 
         async def handler(ctx: Context) -> None:
@@ -722,10 +722,10 @@ class BodylessTests(StreamTest):
 
 class AbortTests(StreamTest):
     """
-    An end that is none looks like none.
+    The client can see that an aborted response is incomplete.
     """
 
-    def test_what_was_flushed_is_let_through_and_no_terminator_follows(self) -> None:
+    def test_flushed_data_is_sent_without_the_last_chunk(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("sent")
             await ctx.flush()
@@ -758,7 +758,7 @@ class AbortTests(StreamTest):
         response = self.answer(handler, version="1.0")
         self.assertEqual((response.body, response.truncated), (b"sent", True))
 
-    def test_a_client_that_takes_nothing_cannot_hold_up_an_abort(self) -> None:
+    def test_a_stalled_client_cannot_delay_an_abort_forever(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("sent")
             await ctx.flush()
@@ -790,7 +790,7 @@ class AbortTests(StreamTest):
 
 class AccessLogTests(StreamTest):
     """
-    Every response whose head was sent is in the access log once.
+    Every response with a head is in the access log once.
     """
 
     def logged_requests(self, handler: Any, *, leave: bool) -> list[tuple[int, int]]:
@@ -805,10 +805,10 @@ class AccessLogTests(StreamTest):
             client.disconnect()
         return requests
 
-    def test_one_that_ended_well(self) -> None:
+    def test_a_normal_end(self) -> None:
         self.assertEqual(self.logged_requests(lambda ctx: "four", leave=False), [(200, 4)])
 
-    def test_one_that_the_client_left(self) -> None:
+    def test_a_disconnect(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.status_code(201)
             ctx.write("four")
@@ -817,7 +817,7 @@ class AccessLogTests(StreamTest):
 
         self.assertEqual(self.logged_requests(handler, leave=True), [(201, 4)])
 
-    def test_one_that_was_aborted(self) -> None:
+    def test_an_abort(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("four")
             await ctx.flush()
@@ -825,7 +825,7 @@ class AccessLogTests(StreamTest):
 
         self.assertEqual(self.logged_requests(handler, leave=True), [(200, 4)])
 
-    def test_a_log_that_fails_keeps_nobody_from_the_end(self) -> None:
+    def test_an_error_of_the_log_does_not_prevent_the_end(self) -> None:
         ends: list[object] = []
 
         async def handler(ctx: Context) -> None:
@@ -843,7 +843,7 @@ class AccessLogTests(StreamTest):
         gc.collect()
         self.logged(OSError)
 
-    def test_one_that_never_began_is_not(self) -> None:
+    def test_a_response_that_never_began_is_not_logged(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.sleep(60)
 
@@ -852,10 +852,10 @@ class AccessLogTests(StreamTest):
 
 class AfterTheEndTests(StreamTest):
     """
-    Nothing that comes too late is dropped in silence.
+    Every use after the end raises or fails.
     """
 
-    def test_use_after_a_good_end_is_a_bug_that_is_told(self) -> None:
+    def test_use_after_a_normal_end_raises_stream_finished(self) -> None:
         contexts = []
 
         def handler(ctx: Context) -> str:
@@ -876,7 +876,7 @@ class AfterTheEndTests(StreamTest):
         self.assertRaises(HeadersSent, ctx.status_code, 404)
         self.assertRaises(HeadersSent, ctx.content_type, "text/html")
 
-    def test_a_loop_that_swallows_the_end_gives_way(self) -> None:
+    def test_a_loop_that_ignores_the_end_yields_to_the_reactor(self) -> None:
         rounds: list[int] = []
 
         async def handler(ctx: Context) -> None:
@@ -894,7 +894,7 @@ class AfterTheEndTests(StreamTest):
         client.clock.advance(0)
         self.assertLess(len(rounds), first + 1000)
 
-    def test_after_the_client_left_everything_fails_with_that(self) -> None:
+    def test_after_a_disconnect_everything_fails_with_err(self) -> None:
         contexts = []
 
         async def handler(ctx: Context) -> None:
@@ -909,7 +909,7 @@ class AfterTheEndTests(StreamTest):
         for result in (ctx.flush(), ctx.sleep(1), ctx.stream(["x"])):
             self.assertIs(self.failureResultOf(result).value, ctx.err)
 
-    def test_the_request_is_not_the_handlers_to_write_to(self) -> None:
+    def test_write_and_finish_of_the_request_raise(self) -> None:
         def handler(ctx: Context) -> str:
             for head_sent in (False, True):
                 self.assertRaises(RuntimeError, ctx.request.write, b"x")
@@ -920,7 +920,7 @@ class AfterTheEndTests(StreamTest):
 
         self.assertEqual(self.answer(handler).chunks, [b"x"])
 
-    def test_the_request_is_as_it_was_when_it_ends_well(self) -> None:
+    def test_the_request_is_restored_after_a_normal_end(self) -> None:
         class OwnRequest(Request):
             pass
 

@@ -69,11 +69,11 @@ class HTTP2Outbound(Outbound):
         self._aborting = False
 
     def start(self) -> None:
-        # Before anything is queued, so that the connection can report that it is full.
-        self._borrowed.register(self)
         # Twisted may have read a reset of the client that it has not reported yet.
         with suppress(ProtocolError):
             self._borrowed.write_head()
+        # Before any data is queued, so that the connection can report that it is full.
+        self._borrowed.register(self)
 
     def put(self, data: bytes) -> None:
         # With queued frames, the stream is in the queue already, or waits for its window.

@@ -52,14 +52,14 @@ class BorrowedRequest:
         request: The request.
     """
 
-    __slots__ = ("_hangup", "_kind", "request")
+    __slots__ = ("_hangup", "_head_sent", "_kind", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self._hangup: HangupWatch | None = None
         # Sealed already, if a handler has passed it to another StreamResource.
         self._kind: type[Request] = getattr(request, "unsealed", type(request))
-        request.__class__ = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
+        request.__class__, self._head_sent = _sealed(self._kind)  # type: ignore[arg-type]  # it has a hash
 
     def write_head(self) -> None:
         """
@@ -75,7 +75,7 @@ class BorrowedRequest:
         # Where no body is allowed, Twisted sets a `write` of its own on the request, which
         # would break the seal.
         vars(request).pop("write", None)
-        request.__class__ = _sealed(self._kind, head_sent=True)  # type: ignore[arg-type]  # as above
+        request.__class__ = self._head_sent
 
     def record_head(self) -> bytes:
         """
@@ -236,12 +236,16 @@ _HEAD_SENT = dict.fromkeys(
 
 
 @cache
-def _sealed(kind: type[Request], *, head_sent: bool = False) -> type[Request]:
+def _sealed(kind: type[Request]) -> tuple[type[Request], type[Request]]:
     """
-    A subclass of `kind` that refuses what would break a stream.
+    Two subclasses of `kind` that refuse what would break a stream: before and after the head.
 
-    A class, because two more attributes on one request may cost a kilobyte: its attributes
+    Classes, because two more attributes on one request may cost a kilobyte: its attributes
     could no longer share their names with those of other requests.
     """
-    own = {**_OWNED, **(_HEAD_SENT if head_sent else {}), "unsealed": kind}
-    return cast("type[Request]", type(kind.__name__, (kind,), own))
+    before = {**_OWNED, "unsealed": kind}
+    after = {**before, **_HEAD_SENT}
+    return (
+        cast("type[Request]", type(kind.__name__, (kind,), before)),
+        cast("type[Request]", type(kind.__name__, (kind,), after)),
+    )

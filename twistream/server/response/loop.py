@@ -91,7 +91,7 @@ class StreamLoop(Attachment):
                 result = Task(result, self.response.life)
             elif result is not None and isawaitable(result):
                 result = deferred_of(result, self.response.life)
-        except BaseException:  # noqa: BLE001 - a Deferred takes any exception, so does a loop
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does a loop
             return self._failed(Failure())
         if result is None:
             return not self.ended and self._after_step()

@@ -111,6 +111,8 @@ class Observers:
         """
         The calls of loops and subscriptions that still run although their handler has returned.
         """
+        if not self._attached:
+            return []
         return [each.call for each in self._attached if each.call and not each.detached]
 
     def done(self) -> Deferred[StreamClosed | None]:

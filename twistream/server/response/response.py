@@ -162,8 +162,9 @@ class Response:
             room.declared = self.head.declared
             if room.declared is not None and room.written > room.declared:
                 raise ContentLengthMismatch(room.declared, room.written)
-            self._move(Cause.EMIT)
+            # First what may fail: then the head can still be that of an error page.
             self._out.start()
+            self._move(Cause.EMIT)
         return not self.life.ended
 
     def open_soon(self) -> None:
@@ -319,9 +320,9 @@ class Response:
         elif phase is not _OVER:
             self._fail(reason, Cause.LOST)
             self.observers.notify(self.writer.waits)
-        if self.life.head_sent:
+        if self.life.head_sent and self.life.err is not None:
             self.request.sentLength = self.room.written
-            # Twisted logs only requests that it finished.
+            # Twisted logs only requests that it finished, which this is not.
             cast("Site", self.request.site).log(self.request)
 
     def _fail(self, err: StreamClosed, cause: Cause) -> None:

@@ -105,7 +105,7 @@ class ResponseWriter:
         self.buffered = 0
         self._pending_since: float | None = None
         self.waits: Waits | None = None
-        self._drain: Gate | None = None  # Until somebody waits for a full connection to drain.
+        self._drain: Gate | None = None  # Until a flush waits for a full connection.
         self._share = Share(turn)
         self._boundary: Boundary | None = None
         self._pushed = False
@@ -168,7 +168,7 @@ class ResponseWriter:
         From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
         """
         if self._boundary is None:
-            self._boundary = Boundary(ends, self._out, self._ensure_waits())
+            self._boundary = Boundary(ends, self._out)
 
     # Sending.
 
@@ -228,7 +228,8 @@ class ResponseWriter:
         room = self._room
         if room.left < 0:
             room.measure(self)
-        return self._out.full or room.left < 0 or self._is_inside()
+        boundary = self._boundary
+        return self._out.full or room.left < 0 or (boundary is not None and boundary.inside)
 
     def send_at_once(self, batch: Batch) -> bool:
         """
@@ -243,7 +244,7 @@ class ResponseWriter:
             or out.pending
             or room.left < 0
             or room.declared is not None
-            or self._is_inside()
+            or (self._boundary is not None and self._boundary.inside)
         ):
             return False
         room.left -= batch.size
@@ -284,7 +285,7 @@ class ResponseWriter:
         if self._life.ended:
             return self.failed_wait()
         if (boundary := self._boundary) is not None and boundary.inside:
-            return boundary.wait()
+            return boundary.wait(self._ensure_waits())
         now = self._turn.clock.seconds()
         if self._share.enter(now):
             self._pushed = False
@@ -328,14 +329,13 @@ class ResponseWriter:
 
     # Inside.
 
-    def _is_inside(self) -> bool:
-        return self._boundary is not None and self._boundary.inside
-
     def _put_buffer(self) -> None:
         data = self.take()
         self._out.put(data)
-        if self._boundary is not None:
-            self._boundary.note(data)
+        # Whole events end like this: they are the common case, and cost no call.
+        boundary = self._boundary
+        if boundary is not None and (boundary.inside or not data.endswith(b"\n\n")):
+            boundary.note(data)
 
     def _check_head(self) -> None:
         """
@@ -384,7 +384,7 @@ class ResponseWriter:
             room.measure(self)
             if room.left < room.limit // 2:
                 return room.wait(self, self._ensure_waits(), self._turn.clock)
-        # A transport that shows nothing gets a turn, because it may not report that it is full.
+        # A transport without a socket may not report that it is full, so give it a turn.
         if self._share.may_go_on(now) and room.left >= room.low:
             return None
         if urgency is _COALESCE:
