@@ -2,7 +2,7 @@
 What --app may name, and the messages for what it may not.
 """
 
-import email
+import colorsys
 import sys
 from contextlib import chdir
 from importlib import invalidate_caches
@@ -393,12 +393,12 @@ class LoadTests(StreamTest):
                 )
 
     def test_a_module_with_the_name_of_one_of_pythons(self) -> None:
-        self.module("email", "from app import page")
-        sys.modules["email"] = email
+        self.module("colorsys", "from app import page")
+        sys.modules["colorsys"] = colorsys
         self.assertEqual(
-            self.error("email:page"),
-            "--app email:page: module email has no attribute page; Python found another module "
-            f"of this name ({email.__file__}) first, so rename yours",
+            self.error("colorsys:page"),
+            "--app colorsys:page: module colorsys has no attribute page; Python found another module "
+            f"of this name ({colorsys.__file__}) first, so rename yours",
         )
 
     def test_a_module_is_not_an_application(self) -> None:
