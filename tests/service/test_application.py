@@ -477,6 +477,7 @@ class LoadTests(StreamTest):
 
     def test_an_application_that_runs_the_reactor(self) -> None:
         reactor = MemoryReactorClock()
+        reactor.hasRun = False  # an older Twisted begins with True
         self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": reactor})
         self.patch(internet, "reactor", reactor)
         run = "from twisted.internet import reactor\nreactor.run()"
