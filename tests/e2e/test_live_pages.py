@@ -123,6 +123,9 @@ class Shown:
         self.reason = page.get_by_role("alert")
         self.field = page.get_by_role("textbox", name="Message")
         self.button = page.get_by_role("button", name="Send")
+        self.list = page.locator(".messages")
+        self.unread = page.get_by_role("button", name="new message")
+        self.announced = page.locator(".messages ~ [aria-live=polite]")
 
     def is_live(self) -> None:
         expect(self.status).to_have_text("live")
@@ -133,6 +136,13 @@ class Shown:
 
     def shows(self, *texts: str) -> None:
         expect(self.texts).to_have_text(list(texts))
+
+    def scroll(self, where: str) -> None:
+        self.list.evaluate(f"list => list.scrollTop = {where}")
+
+    def is_at_end(self) -> bool:
+        end = "list => list.scrollHeight - list.scrollTop - list.clientHeight < 2"
+        return bool(self.list.evaluate(end))
 
     def ticks(self) -> list[int]:
         """
@@ -241,9 +251,10 @@ def test_the_chat_reports_missing_messages_after_the_server_was_killed_and_resum
             page.shows("before", RESTARTED, "at once")
             page.is_live()
             expect(page.present).to_have_text("2 online")
+        expect(one.reason).to_be_empty()
+        expect(one.field).to_have_value("to nobody")
         one.field.press("Enter")
         two.shows("before", RESTARTED, "at once", "to nobody")
-        expect(one.reason).to_be_empty()
         for page in one, two:
             assert [line for line in page.complaints if "net::ERR_" not in line] == []
 
@@ -293,6 +304,186 @@ def test_a_message_that_is_refused_stays_in_the_field_with_the_reason(
         expect(shown.reason).to_be_empty()
         expect(shown.field).to_have_value("")
         assert all("status of 400" in line for line in shown.complaints)
+
+    visit(script)
+
+
+def test_a_reconnect_removes_only_the_message_that_the_server_cannot_be_reached(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        refused, proxied = (Shown(browser, service.url, "chat") for _ in range(2))
+        refused.say("  ")
+        expect(refused.reason).to_contain_text("The message is empty.")
+        proxied.page.route(
+            "**/chat",
+            lambda route: (
+                route.fulfill(status=502, body="<h1>Bad Gateway</h1>")
+                if route.request.method == "POST"
+                else route.continue_()
+            ),
+        )
+        proxied.say("one")
+        expect(proxied.reason).to_have_text("The server cannot be reached.")
+        service.kill()
+        for page in refused, proxied:
+            expect(page.status).to_have_text("reconnecting")
+        service.start_again()
+        for page in refused, proxied:
+            page.is_live()
+        expect(proxied.reason).to_be_empty()
+        expect(refused.reason).to_contain_text("The message is empty.")
+
+    visit(script)
+
+
+def test_messages_that_come_while_one_reads_older_ones_are_counted(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        for number in range(40):
+            service.post(str(number))
+        shown = Shown(browser, service.url, "chat")
+        expect(shown.lines).to_have_count(40)
+        expect(shown.texts.last).to_be_in_viewport()
+        expect(shown.unread).to_be_hidden()
+        expect(shown.announced).to_be_empty()
+        shown.scroll("100")
+        service.post("first")
+        expect(shown.unread).to_have_text("1 new message")
+        expect(shown.announced).to_have_text("New messages below")
+        service.post("second")
+        expect(shown.unread).to_have_text("2 new messages")
+        assert shown.list.evaluate("list => list.scrollTop") == 100
+        # With the keyboard, it is the next stop after the messages.
+        shown.list.focus()
+        shown.page.keyboard.press("Tab")
+        expect(shown.unread).to_be_focused()
+        shown.page.keyboard.press("Enter")
+        expect(shown.unread).to_be_hidden()
+        expect(shown.announced).to_be_empty()
+        expect(shown.list).to_be_focused()
+        assert shown.is_at_end()
+        # At the end, the pane follows again, and nothing is counted.
+        service.post("third")
+        expect(shown.texts.get_by_text("third")).to_be_in_viewport(ratio=1)
+        expect(shown.unread).to_be_hidden()
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_the_count_of_new_messages_goes_when_the_reader_is_at_the_end_again(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        for number in range(40):
+            service.post(str(number))
+        shown = Shown(browser, service.url, "chat")
+        expect(shown.lines).to_have_count(40)
+        for text in ("by scrolling", "by writing", "by a larger window"):
+            shown.scroll("0" if text != "by a larger window" else "list.scrollTop - 60")
+            service.post(text)
+            expect(shown.unread).to_have_text("1 new message")
+            if text == "by scrolling":
+                shown.scroll("list.scrollHeight")
+            elif text == "by writing":
+                shown.say("my own")
+            else:
+                shown.page.set_viewport_size({"width": 1280, "height": 2000})
+            expect(shown.unread).to_be_hidden()
+            expect(shown.lines.last).to_be_in_viewport(ratio=1)
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_a_smaller_window_still_shows_the_newest_message(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        for number in range(40):
+            service.post(str(number))
+        shown = Shown(browser, service.url, "chat")
+        shown.page.set_viewport_size({"width": 1280, "height": 900})
+        expect(shown.texts.last).to_be_in_viewport(ratio=1)
+        shown.page.set_viewport_size({"width": 390, "height": 500})
+        service.post("newest")
+        expect(shown.texts.last).to_have_text("newest")
+        assert shown.is_at_end()
+        expect(shown.unread).to_be_hidden()
+
+    visit(script)
+
+
+def test_ticks_that_come_while_one_reads_older_ones_are_counted(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        context = browser.new_context(viewport={"width": 390, "height": 300})
+        shown = Shown(context, service.url, "events")
+        expect(shown.texts).to_have_count(10)
+        shown.scroll("0")
+        expect(shown.unread).to_have_text("2 new messages")
+        shown.unread.click()
+        expect(shown.unread).to_be_hidden()
+        assert shown.complaints == []
+
+    visit(script)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("text", ["wide " * 600, "wide" * 750, "line\n" * 40 + "end"])
+def test_a_long_message_is_shown_in_part_until_one_asks_for_all_of_it(
+    service: Service, visit: Callable[[Visit], None], text: str, width: int
+) -> None:
+    def script(browser: Browser) -> None:
+        service.post(text)
+        service.post("short")
+        context = browser.new_context(viewport={"width": width, "height": 844})
+        shown = Shown(context, service.url, "chat")
+        expect(shown.texts).to_have_count(2)
+        long = shown.texts.first
+        toggle = shown.page.get_by_role("button", name="Show all")
+        expect(toggle).to_have_count(1)
+        expect(toggle).to_have_attribute("aria-expanded", "false")
+        for each in (long, shown.texts.last):
+            expect(each).to_be_in_viewport(ratio=1)
+        # All of the text is there for screen readers.
+        assert shown.list.aria_snapshot().count(text[:4]) == text.count(text[:4])
+        short = long.evaluate("text => text.clientHeight")
+        shown.list.focus()
+        shown.page.keyboard.press("Tab")
+        expect(toggle).to_be_focused()
+        shown.page.keyboard.press("Enter")
+        less = shown.page.get_by_role("button", name="Show less")
+        expect(less).to_be_focused()
+        expect(less).to_have_attribute("aria-expanded", "true")
+        assert long.evaluate("text => text.scrollHeight <= text.clientHeight")
+        assert long.evaluate("text => text.clientHeight") > 2 * short
+        # The reader is in the long message now, not at the end.
+        service.post("next")
+        expect(shown.unread).to_be_visible()
+        shown.page.keyboard.press("Space")
+        expect(toggle).to_be_focused()
+        assert long.evaluate("text => text.clientHeight") == short
+        expect(toggle).to_be_in_viewport(ratio=1)
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == width
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_a_message_that_fits_has_no_toggle(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        for text in ("a" * 400, "one\n" * 4 + "five", "\N{ZERO WIDTH JOINER}" * 500 + "a"):
+            service.post(text)
+        shown = Shown(browser, service.url, "chat")
+        expect(shown.texts).to_have_count(3)
+        expect(shown.page.get_by_role("button", name="Show all")).to_have_count(0)
+        expect(shown.texts.nth(1)).to_have_text("one one one one five")
 
     visit(script)
 

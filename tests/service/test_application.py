@@ -2,6 +2,7 @@
 What --app may name, and the messages for what it may not.
 """
 
+import colorsys
 import sys
 from contextlib import chdir
 from importlib import invalidate_caches
@@ -9,6 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted import internet
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 from twisted.web.resource import IResource, Resource
 
@@ -18,6 +23,7 @@ from twistream.service.application import load_application
 
 APP = """
 import functools
+from twisted.internet.defer import fail, succeed
 from twisted.web.resource import Resource
 
 class Page(Resource):
@@ -86,7 +92,101 @@ def leaving():
 
 async def late():
     return Page()
+
+def late_items():
+    yield "one"
+
+def make_late():
+    return late()
+
+def make_failed():
+    return fail(RuntimeError())
+
+def hello():
+    return "hello"
+
+def traced(handler):
+    async def wrapper(*args, **options):
+        return await handler(*args, **options)
+    return wrapper
+
+decorated = traced(handler)
+
+async def optional(ctx=None):
+    return str(ctx and None)
+
+async def generated(*parts):
+    for part in parts:
+        yield str(len(parts))
+
+class Proxy:
+    def __getattr__(self, name):
+        raise RuntimeError("not connected")
+
+nothing = None
+plain_object = Plain()
+proxy = Proxy()
+generator = late_items()
+fired = succeed(None)
 """
+
+KLEIN = """
+from klein import Klein
+from twistream import StreamResource
+
+app = Klein()
+
+@app.route("/count/<int:last>")
+def count(request, last):
+    return StreamResource(lambda ctx: "".join(f"{n}\\n" for n in range(last)))
+
+def make_app():
+    return app
+
+class Store:
+    app = app
+"""
+
+OTHERS = """
+from twisted.application import service as services
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+async def asgi(scope, receive, send):
+    pass
+
+class FastAPI:
+    async def __call__(self, scope, receive, send):
+        pass
+
+def wsgi(environ, start_response):
+    pass
+
+class Flask:
+    def __call__(self, environ, start_response):
+        pass
+
+class Pages:
+    def __init__(self, environ, start_response):
+        pass
+
+class Application:
+    def __call__(self):
+        return self
+
+class Tornado:
+    def __call__(self, request):
+        pass
+
+Application.__module__ = "aiohttp.web_app"
+Tornado.__module__ = "tornado.web"
+fast, flask, aio, tornado = FastAPI(), Flask(), Application(), Tornado()
+site = Site(Resource())
+application = services.Application("others")
+service = services.MultiService()
+"""
+
+FORM = "--app must have the form package.module:name, such as app:root, not "
 
 
 class LoadTests(StreamTest):
@@ -159,36 +259,205 @@ class LoadTests(StreamTest):
             self.addCleanup(sys.modules.pop, name, None)
         load_application("shops.one:page")
 
+    def test_a_klein_application_is_served(self) -> None:
+        self.module("shop", KLEIN)
+        for name in ("app", "make_app", "Store.app", "app.resource"):
+            response = self.answer(load_application(f"shop:{name}"), path="/count/2")
+            self.assertEqual(response.body, b"0\n1\n", name)
+
+    def test_a_decorated_handler_may_have_any_signature(self) -> None:
+        for name, body in (("decorated", b"async"), ("optional", b"None"), ("generated", b"1")):
+            self.assertEqual(self.served(f"app:{name}"), body, name)
+
     def test_a_malformed_name(self) -> None:
-        for name in ("", "app", "app:", ":page", ".app:page", "my-app:page", "app:page:x", "a b:c"):
+        for name in ("", ":", "a b:c", "nowhere", "nowhere:", ".", "/", "~/x:y"):
+            self.assertEqual(self.error(name), f"{FORM}{name!r}", name)
+
+    def test_a_malformed_name_that_can_be_corrected(self) -> None:
+        (self.folder / "shops" / "deep").mkdir(parents=True)
+        (self.folder / "shops" / "deep" / "one.py").write_text("from app import page")
+        self.module("single", "def greet(ctx): return 'x'\n_private = greet")
+        for name in ("single", "shops", "shops.deep", "shops.deep.one"):
+            self.addCleanup(sys.modules.pop, name, None)
+        for name, meant in (
+            ("single", "single:greet"),
+            ("single.py", "single:greet"),
+            ("single:", "single:greet"),
+            ("./single.py", "single:greet"),
+            ("./single:greet", "single:greet"),
+            ("single.greet", "single:greet"),
+            ("single/greet", "single:greet"),
+            ("single:greet()", "single:greet"),
+            ("single:greet(1)", "single:greet"),
+            (" single:greet", "single:greet"),
+            ("greet", "single:greet"),
+            (":greet", "single:greet"),
+            (f"{self.folder.resolve()}/single.py:greet", "single:greet"),
+            ("shops/deep/one:page", "shops.deep.one:page"),
+            ("shops/deep/one.py", "shops.deep.one:page"),
+        ):
+            self.assertEqual(self.error(name), f"{FORM}{name!r}; did you mean {meant}?")
+
+    def test_an_incomplete_name_lists_what_can_be_served(self) -> None:
+        self.module(
+            "three", "from app import *\ndef a(ctx): 1\ndef b(x, y): 1\ndef c(): 1\nd = page"
+        )
+        for name in ("three", "three.py", "three:"):
+            meant = "three:page, three:shop, three:partial, three:a or three:c"
+            self.assertEqual(self.error(name), f"{FORM}{name!r}; did you mean {meant}?")
+
+    def test_an_incomplete_name_of_a_module_that_fails(self) -> None:
+        self.module("bad", "raise RuntimeError")
+        self.assertEqual(self.error("bad"), f"{FORM}'bad'")
+
+    def test_a_file_that_cannot_be_named(self) -> None:
+        (self.folder / "my-app.py").write_text("")
+        for name in ("my-app:page", "my-app.py", "./my-app.py:page"):
             self.assertEqual(
                 self.error(name),
-                f"--app must have the form package.module:name, such as app:root, not {name!r}",
-                name,
+                f"{FORM}{name!r}; Python can only import names of letters, digits and _, so "
+                "rename my-app.py",
+            )
+        (self.folder / "below").mkdir()
+        with chdir("below"):
+            self.assertEqual(
+                self.error("../app:page"),
+                f"{FORM}'../app:page'; app.py is in another folder, so run twistd in "
+                f"{self.folder.resolve()}",
             )
 
-    def test_a_missing_module_or_attribute(self) -> None:
-        places = "in the current folder or on the Python path"
-        for name, message in (
-            ("nowhere:page", f"no module nowhere {places}"),
-            ("nowhere.at.all:page", f"no module nowhere {places}"),
-            ("email.nowhere:page", f"no module email.nowhere {places}"),
-            ("app.py:page", f"no module app.py {places}; omit the .py: --app app:page"),
-            ("app:nothing", "module app has no attribute nothing"),
-            ("app:page.nothing", "module app has no attribute page.nothing"),
+    def test_a_missing_module(self) -> None:
+        (self.folder / "shops").mkdir()
+        (self.folder / "shops" / "one.py").write_text("from app import page")
+        self.addCleanup(sys.modules.pop, "shops", None)
+        for name, missing, meant in (
+            ("nowhere:page", "nowhere", ""),
+            ("nowhere.at.all:page", "nowhere", ""),
+            ("email.zzz:page", "email.zzz", ""),
+            ("email.mesage:page", "email.mesage", "email.message:page"),
+            ("app.py:page", "app.py", "app:page"),
+            ("ap:page", "ap", "app:page"),
+            ("App:page", "App", "app:page"),
+            ("shop:page", "shop", "shops:page"),
+            ("shops.oen:page", "shops.oen", "shops.one:page"),
+            ("shosp.one:page", "shosp", "shops.one:page"),
+            ("app.shop:page", "app.shop", "app:shop.page"),
+            ("make_page:app", "make_page", "app:make_page"),
         ):
-            self.assertEqual(self.error(name), f"--app {name}: {message}")
+            hint = f"; did you mean {meant}?" if meant else ""
+            self.assertEqual(
+                self.error(name),
+                f"--app {name}: no module {missing} in the current folder or on the Python path{hint}",
+            )
+
+    def test_a_missing_attribute(self) -> None:
+        for name, hint in (
+            ("plian", "; did you mean app:plain?"),
+            ("HANDLER", "; did you mean app:handler?"),
+            ("pages", "; did you mean app:page?"),
+            ("shop.handlr", "; did you mean app:shop.handler?"),
+            ("shop.zzz", ""),
+            ("zzz", "; it has app:Page, app:page, app:make_page, app:shop, app:make_with_options"),
+        ):
+            self.assertEqual(
+                self.error(f"app:{name}"),
+                f"--app app:{name}: module app has no attribute {name}{hint}",
+            )
+
+    def test_imported_names_are_suggested_if_they_are_meant(self) -> None:
+        self.module("three", "from app import handler, text\nimport email, twisted.web")
+        self.assertEqual(
+            self.error("three:handle"),
+            "--app three:handle: module three has no attribute handle; did you mean three:handler?",
+        )
+
+    def test_an_attribute_that_is_in_a_module_below(self) -> None:
+        for package in ("plain", "real"):
+            folder = self.folder / package
+            folder.mkdir()
+            (folder / "one.py").write_text("from app import page\ndef hello(ctx): pass")
+            self.addCleanup(sys.modules.pop, package, None)
+        (self.folder / "real" / "__init__.py").write_text("")
+        for package, nothing in (
+            ("plain", "; plain is a folder without an __init__.py, so name a module in it"),
+            ("real", ""),
+        ):
+            for name, hint in (
+                ("hello", f"; did you mean {package}.one:hello?"),
+                ("one", f"; one is a module in it, so name an object in {package}.one"),
+                ("zzz", nothing),
+            ):
+                self.assertEqual(
+                    self.error(f"{package}:{name}"),
+                    f"--app {package}:{name}: module {package} has no attribute {name}{hint}",
+                )
+
+    def test_a_module_with_the_name_of_one_of_pythons(self) -> None:
+        self.module("colorsys", "from app import page")
+        sys.modules["colorsys"] = colorsys
+        self.assertEqual(
+            self.error("colorsys:page"),
+            "--app colorsys:page: module colorsys has no attribute page; Python found another module "
+            f"of this name ({colorsys.__file__}) first, so rename yours",
+        )
+
+    def test_a_module_is_not_an_application(self) -> None:
+        self.module("three", "import app, functools")
+        for name, hint in (
+            (
+                "app",
+                "; did you mean app:Page, app:page, app:make_page, app:shop or app:make_with_options?",
+            ),
+            ("functools", ""),
+        ):
+            self.assertEqual(
+                self.error(f"three:{name}"),
+                f"--app three:{name}: it is a module; name an object in it{hint}",
+            )
+
+    def test_any_wrong_name_is_a_message(self) -> None:
+        parts = st.text(
+            st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
+        )
+
+        @settings(database=None, deadline=None, max_examples=200)
+        @given(
+            st.lists(st.one_of(parts, st.sampled_from([*":./-()", "app", "a" * 300])), max_size=6)
+        )
+        def check(words: list[str]) -> None:
+            name = "".join(words)
+            try:
+                load_application(name)
+            except UsageError as err:
+                self.assertTrue(str(err).startswith("--app "))
+
+        check()
 
     def test_a_module_that_fails(self) -> None:
         for source, what in (
             (
                 "\nraise ValueError('no such\\n colour')",
-                "ValueError: no such colour (bad.py, line 2)",
+                (
+                    'ValueError: no such\n   colour\n  File "bad.py", line 2, in <module>\n'
+                    "    raise ValueError('no such\\n colour')"
+                ),
             ),
-            ("import nowhere", "ModuleNotFoundError: No module named 'nowhere' (bad.py, line 1)"),
-            ("def (", "SyntaxError: invalid syntax (bad.py, line 1)"),
-            ("raise SystemExit(0)", "SystemExit: 0 (bad.py, line 1)"),
-            ("raise KeyError", "KeyError (bad.py, line 1)"),
+            (
+                "import nowhere",
+                (
+                    "ModuleNotFoundError: No module named 'nowhere'\n"
+                    '  File "bad.py", line 1, in <module>\n    import nowhere'
+                ),
+            ),
+            ("def (", 'SyntaxError: invalid syntax\n  File "bad.py", line 1\n    def (\n        ^'),
+            (
+                "raise SystemExit(0)",
+                'SystemExit: 0\n  File "bad.py", line 1, in <module>\n    raise SystemExit(0)',
+            ),
+            (
+                "raise KeyError",
+                'KeyError\n  File "bad.py", line 1, in <module>\n    raise KeyError',
+            ),
         ):
             self.module("bad", source)
             invalidate_caches()
@@ -200,35 +469,127 @@ class LoadTests(StreamTest):
         self.module("bad", "raise KeyboardInterrupt")
         self.assertRaises(KeyboardInterrupt, load_application, "bad:page")
 
-    def test_an_object_that_cannot_be_served(self) -> None:
-        for name, what in (
-            ("text", "a str"),
-            ("a_list", "a list"),
-            ("of_two", "a function"),
-            ("of_a_keyword", "a function"),
-            ("Picky", "class Picky"),
-            ("functools", "a module"),
-        ):
-            self.assertEqual(
-                self.error(f"app:{name}"),
-                f"--app app:{name}: {what} cannot be served; name a resource, a handler "
-                "(a function of one argument), or a factory (a function without arguments "
-                "that returns a resource)",
-            )
-        self.assertIn(
-            "class StreamResource cannot be served", self.error("twistream:StreamResource")
+    def test_a_module_that_is_cancelled(self) -> None:
+        self.module("bad", "import asyncio\nraise asyncio.CancelledError")
+        self.assertIn("cannot import module bad: CancelledError\n", self.error("bad:page"))
+        self.module("late", "import asyncio\ndef make():\n    raise asyncio.CancelledError")
+        self.assertIn("the factory raised CancelledError\n", self.error("late:make"))
+
+    def test_an_application_that_runs_the_reactor(self) -> None:
+        reactor = MemoryReactorClock()
+        reactor.hasRun = False  # an older Twisted begins with True
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": reactor})
+        self.patch(internet, "reactor", reactor)
+        run = "from twisted.internet import reactor\nreactor.run()"
+        why = (
+            "RuntimeError: twistd runs the reactor; put this call below if __name__ == '__main__':"
         )
-        self.assertIn("cannot be served", self.error("builtins:print.__self__"))
+        for source, name, start in (
+            (run, "page", "cannot import module runs:"),
+            (f"def make():\n  {run.replace(chr(10), '; ')}", "make", "the factory raised"),
+        ):
+            self.module("runs", source)
+            invalidate_caches()
+            sys.modules.pop("runs", None)
+            error = self.error(f"runs:{name}")
+            self.assertTrue(error.startswith(f"--app runs:{name}: {start} {why}\n"), error)
+            self.assertFalse(reactor.hasRun)
+        reactor.run()
+        self.assertTrue(reactor.hasRun)
+
+    def test_an_application_that_installs_a_reactor(self) -> None:
+        self.module(
+            "bad",
+            "from twisted.internet.error import ReactorAlreadyInstalledError as Installed\n"
+            "raise Installed('reactor already installed')",
+        )
+        error = self.error("bad:page")
+        self.assertIn("ReactorAlreadyInstalledError: reactor already installed\n", error)
+        self.assertTrue(
+            error.endswith(
+                "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
+            )
+        )
+
+    def test_an_attribute_that_fails(self) -> None:
+        self.module("bad", "def __getattr__(name):\n    raise RuntimeError(name)")
+        self.assertEqual(
+            self.error("bad:page"),
+            '--app bad:page: reading page raised RuntimeError: page\n  File "bad.py", line 2, '
+            "in __getattr__\n    raise RuntimeError(name)",
+        )
+
+    def test_an_object_that_cannot_be_served(self) -> None:
+        form = (
+            "cannot be served; name a resource, a handler (a function of one argument), or a "
+            "factory (a function without arguments that returns a resource)"
+        )
+        itself = "cannot be served; name the function itself, without calling it"
+        one = "a handler takes one argument, the context"
+        for name, what in (
+            ("text", f"a str {form}"),
+            ("a_list", f"a list {form}"),
+            ("nothing", f"None {form}"),
+            ("plain_object", f"a Plain {form}"),
+            ("proxy", f"a Proxy {form}"),
+            ("of_two", f"function of_two requires 2 arguments (a, b), but {one}"),
+            ("of_a_keyword", f"function of_a_keyword requires keyword arguments (ctx); {one}"),
+            ("late", f"function late takes no arguments; {one}"),
+            ("late_items", f"function late_items takes no arguments; {one}"),
+            ("Shop.handler", "function handler is a method; name the method of an instance"),
+            ("Picky", "class Picky requires an argument (text), but a factory takes none"),
+            ("generator", f"a generator {itself}"),
+            ("fired", f"a Deferred {itself}"),
+        ):
+            self.assertEqual(self.error(f"app:{name}"), f"--app app:{name}: {what}")
+
+    def test_a_coroutine_is_not_an_application(self) -> None:
+        self.module("called", "from app import handler\nmain = handler(None)")
+        self.assertIn("called:main: a coroutine cannot be served", self.error("called:main"))
+
+    def test_an_application_for_another_server(self) -> None:
+        self.module("others", OTHERS)
+        asgi = "it is an ASGI application; an ASGI server such as uvicorn serves it"
+        wsgi = (
+            "it is a WSGI application; make a resource of it with twisted.web.wsgi.WSGIResource, "
+            "or serve it with twistd web --wsgi"
+        )
+        service = "it is a service; run it with twistd -y, or name the resource that it serves"
+        for name, what in (
+            ("asgi", asgi),
+            ("fast", asgi),
+            ("wsgi", wsgi),
+            ("flask", wsgi),
+            ("Pages", wsgi),
+            ("aio", "it is an aiohttp application; run it with aiohttp's own server"),
+            ("tornado", "it is a Tornado application; run it with tornado's own server"),
+            ("site", "it is a Site; name the resource that it serves"),
+            ("application", service),
+            ("service", service),
+        ):
+            self.assertEqual(self.error(f"others:{name}"), f"--app others:{name}: {what}")
 
     def test_a_factory_that_returns_no_resource(self) -> None:
+        one = " (a handler takes one argument, the context)"
         for name, what in (
             (
                 "failing",
-                f"raised RuntimeError: no database (app.py, line {self.line('database')})",
+                (
+                    f'raised RuntimeError: no\n    database\n  File "app.py", line '
+                    f'{self.line("database")}, in failing\n    raise RuntimeError("no\\n  database")'
+                ),
             ),
-            ("leaving", f"raised SystemExit: bye (app.py, line {self.line('bye')})"),
+            (
+                "leaving",
+                (
+                    f'raised SystemExit: bye\n  File "app.py", line {self.line("bye")}, in leaving\n'
+                    '    raise SystemExit("bye")'
+                ),
+            ),
             ("Plain", "returned a Plain, not a resource"),
-            ("late", "returned a coroutine, not a resource"),
+            ("hello", f"returned a str, not a resource{one}"),
+            ("make_late", f"returned a coroutine, not a resource{one}"),
+            ("make_failed", f"returned a Deferred, not a resource{one}"),
             ("a_list.clear", "returned None, not a resource"),
         ):
             self.assertEqual(self.error(f"app:{name}"), f"--app app:{name}: the factory {what}")

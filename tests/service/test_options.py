@@ -21,8 +21,9 @@ def handler(ctx: object) -> str:
     return "hello"
 
 
-HINT = "(use an endpoint such as tcp:8080:interface=127.0.0.1)"
 HELP = "; see twistd twistream --help"
+PLACE = "; it is an option of twistd, so put it before twistream"
+ADDRESS = "; use --listen, as in --listen tcp:8080:interface=127.0.0.1"
 FORM = "--app must have the form package.module:name, such as app:root"
 APP = f"{__name__}:handler"
 
@@ -73,10 +74,17 @@ class OptionsTests(SynchronousTestCase):
             (("--lissten", "tcp:80"), f"option --lissten not recognized{HELP}"),
             (("--listen",), f"option --listen requires argument{HELP}"),
             (("app:a",), "unexpected argument app:a; to serve it, use --app app:a"),
+            (("nowhere",), "unexpected argument nowhere; use --app package.module:name"),
+            (("-n",), f"option -n not recognized{PLACE}"),
+            (("--pidfile=a.pid",), f"option --pidfile not recognized{PLACE}"),
+            (("-h",), f"option -h not recognized{HELP}"),
+            (("--port", "80"), f"option --port not recognized{ADDRESS}"),
+            (("-p", "80"), f"option -p not recognized{ADDRESS}"),
+            (("--verbose=1",), f"option --verbose must not have an argument{HELP}"),
             (("--app", "app"), f"{FORM}, not 'app'"),
             (
                 ("--listen", "80"),
-                f"--listen 80: unknown endpoint type: '80' {HINT}",
+                "--listen 80: unknown endpoint type '80'; did you mean tcp:80:interface=127.0.0.1?",
             ),
             (
                 ("--app", APP, "--access-log", str(self.folder)),
@@ -88,6 +96,17 @@ class OptionsTests(SynchronousTestCase):
             ),
         ):
             self.assertEqual(self.error(*arguments), f"twistream: {message}")
+
+    def test_an_argument_that_should_be_an_option(self) -> None:
+        (self.folder / "shop.py").write_text("def hello(ctx): pass")
+        self.addCleanup(sys.modules.pop, "shop", None)
+        with chdir(self.folder):
+            for argument in ("shop", "shop.py", "hello", "./shop.py"):
+                self.assertEqual(
+                    self.error(argument),
+                    f"twistream: unexpected argument {argument}; use --app package.module:name; "
+                    "did you mean shop:hello?",
+                )
 
     def test_a_wrong_option_creates_no_file(self) -> None:
         log = self.folder / "access.log"
@@ -107,6 +126,7 @@ class OptionsTests(SynchronousTestCase):
         for part in (
             "the demo of twistream",
             "async def hello(ctx)",
+            "app = Klein()",
             "--listen=",
             "[default: tcp:8080:interface=127.0.0.1]",
             "\n  twistd -n twistream --app app:root\n",

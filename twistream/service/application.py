@@ -3,20 +3,20 @@ Load the application that ``--app package.module:name`` names.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from inspect import Parameter, isclass, iscoroutine, signature
 from pathlib import Path
-from typing import cast
+from types import ModuleType
+from typing import Any
 
+from twisted.internet.error import ReactorAlreadyInstalledError
 from twisted.python.usage import UsageError
 from twisted.web.resource import IResource
 
-from twistream.server.exchange import Handler
-from twistream.server.resource import StreamResource
-from twistream.service.reasons import what_and_where
-
-_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+from twistream.service import naming
+from twistream.service.failures import failure_in_code
+from twistream.service.served import resource_of
 
 
 def load_application(name: str) -> IResource:
@@ -26,7 +26,8 @@ def load_application(name: str) -> IResource:
     The object can be
 
     - an `IResource`,
-    - a factory: a function or class that takes no arguments and returns an `IResource`,
+    - an object with a method `resource` that returns one, such as a ``Klein()``,
+    - a factory: a function or class that takes no arguments and returns one of these,
     - a handler: a function of one argument, which is wrapped in a `StreamResource`.
 
     Args:
@@ -36,97 +37,142 @@ def load_application(name: str) -> IResource:
 
     Raises:
         UsageError: The object does not exist, or is none of these. The message is one
-            line.
+            line, or a few if the code of the application failed.
     """
-    module, _, attribute = name.partition(":")
-    if not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
-        msg = f"--app must have the form package.module:name, such as app:root, not {name!r}"
+    module, colon, attribute = name.partition(":")
+    if not (colon and naming.is_dotted(module) and naming.is_dotted(attribute)):
+        form = f"the form package.module:name, such as app:root, not {name!r}"
+        msg = f"--app must have {form}{hint_for_form(name)}"
         raise UsageError(msg)
     try:
-        return _resource(_find(module, attribute))
+        with _reactor_not_run():
+            return resource_of(_find(module, attribute))
     except UsageError as err:
         msg = f"--app {name}: {err}"
         raise UsageError(msg) from err
 
 
-def _find(module: str, attribute: str) -> object:
-    folder = str(Path.cwd())
+@contextmanager
+def _reactor_not_run() -> Iterator[None]:
+    """
+    Raise an error if the application runs the reactor, as programs without twistd do.
+
+    Otherwise the command would hang, and fail when twistd runs the reactor.
+    """
+    reactor: Any = sys.modules.get("twisted.internet.reactor")
+    if reactor is None:
+        yield
+        return
+
+    def refuse(**_: object) -> None:
+        msg = "twistd runs the reactor; put this call below if __name__ == '__main__':"
+        raise RuntimeError(msg)
+
+    run = reactor.run
+    reactor.run = refuse
+    try:
+        yield
+    finally:
+        reactor.run = run
+
+
+def hint_for_form(name: str) -> str:
+    """
+    The end of a message about a value of ``--app`` that has the wrong form.
+
+    It has the right value, if that can be known. The module may be imported, which is what
+    the person wanted.
+    """
+    folder = _folder()
+    path, colon, attribute = name.partition(":")
+    module = naming.module_of(path, folder)
+    attribute = attribute.partition("(")[0].strip()
+    if module is None:
+        file = next(naming.files_with(attribute, folder), None)
+        obstacle = naming.obstacle(path, folder)
+        return obstacle or naming.did_you_mean(file and f"{file}:{attribute}")
+    meant = None
+    package, _, last = module.rpartition(".")
+    if naming.is_module(module, folder):
+        named = colon and naming.is_dotted(attribute)
+        names = [attribute] if named else _names_in(module)
+        meant = naming.choice(module, names)
+    elif package and naming.is_module(package, folder):
+        meant = f"{package}:{last}"
+    elif file := next(naming.files_with(module, folder), None):
+        meant = f"{file}:{module}"
+    return naming.did_you_mean(meant)
+
+
+def _names_in(module: str) -> list[str]:
+    try:
+        with _reactor_not_run():
+            return naming.names_in(_import(module))
+    except UsageError:
+        # It fails. The message about that comes when its name is right.
+        return []
+
+
+def _folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as err:
+        msg = "the current folder no longer exists"
+        raise UsageError(msg) from err
+
+
+class _CannotImport(UsageError):
+    """
+    Attributes:
+        missing: The module that does not exist, or None if the import failed otherwise.
+    """
+
+    def __init__(self, message: str, missing: str | None) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+def _import(module: str) -> ModuleType:
+    folder = str(_folder())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: object = import_module(module)
-    except (Exception, SystemExit) as err:
+        return import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as err:
         # Distinguish a missing module from one that fails to import another module.
         missing = err.name if isinstance(err, ModuleNotFoundError) else None
         if missing and f"{module}.".startswith(f"{missing}."):
-            without = module.removesuffix(".py")
-            hint = "" if without == module else f"; omit the .py: --app {without}:{attribute}"
-            msg = f"no module {missing} in the current folder or on the Python path{hint}"
-        else:
-            msg = f"cannot import module {module}: {what_and_where(err)}"
+            msg = f"no module {missing} in the current folder or on the Python path"
+            raise _CannotImport(msg, missing) from err
+        msg = f"cannot import module {module}: {failure_in_code(err)}"
+        if isinstance(err, ReactorAlreadyInstalledError):
+            msg += "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
+        raise _CannotImport(msg, None) from err
+
+
+def _find(module: str, attribute: str) -> object:
+    try:
+        found: object = _import(module)
+    except _CannotImport as err:
+        hint = err.missing and naming.hint_for_module(module, attribute, _folder())
+        msg = f"{err}{hint or ''}"
         raise UsageError(msg) from err
+    path = f"{module}:"
     for part in attribute.split("."):
         try:
-            found = getattr(found, part)
+            value = getattr(found, part)
         except AttributeError as err:
-            msg = f"module {module} has no attribute {attribute}"
+            hint = naming.hint_for_attribute(found, part, path, _folder())
+            msg = f"module {module} has no attribute {attribute}{hint}"
             raise UsageError(msg) from err
+        except Exception as err:
+            msg = f"reading {attribute} raised {failure_in_code(err)}"
+            raise UsageError(msg) from err
+        found, path = value, f"{path}{part}."
+    if isinstance(found, ModuleType):
+        hint = naming.hint_for_contents(found, _folder())
+        msg = f"it is a module; name an object in it{hint}"
+        raise UsageError(msg)
     return found
-
-
-def _resource(found: object) -> IResource:
-    if IResource.providedBy(found):
-        return found
-    match _required(found):
-        case 0:
-            return _made_by(cast("Callable[[], object]", found))
-        case 1 if not isclass(found):
-            return StreamResource(cast("Handler", found))
-        case _:
-            msg = (
-                f"{_described(found)} cannot be served; name a resource, a handler (a function of "
-                "one argument), or a factory (a function without arguments that returns a resource)"
-            )
-            raise UsageError(msg)
-
-
-def _made_by(factory: Callable[[], object]) -> IResource:
-    try:
-        made = factory()
-    except (Exception, SystemExit) as err:
-        msg = f"the factory raised {what_and_where(err)}"
-        raise UsageError(msg) from err
-    if IResource.providedBy(made):
-        return made
-    if iscoroutine(made):
-        # Otherwise Python prints a warning on a separate line.
-        made.close()
-    msg = f"the factory returned {_described(made)}, not a resource"
-    raise UsageError(msg)
-
-
-def _required(found: object) -> int | None:
-    """
-    Count the arguments that a call must pass; None if it cannot be called or is unknown.
-    """
-    if not callable(found):
-        return None
-    try:
-        parameters = signature(found).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    required = [
-        p.kind
-        for p in parameters
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    return len(required) if all(kind in _POSITIONAL for kind in required) else None
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "None"
-    if isclass(value):
-        return f"class {value.__name__}"
-    name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -2,58 +2,24 @@
 Listen on the addresses of ``--listen``, as one Twisted service.
 """
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorCore
+from twisted.internet.stdio import PipeAddress
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from twisted.python.usage import UsageError
 from twisted.web.server import Site
 
+from twistream.service.endpoints import Address
 from twistream.service.reasons import why_not
 
 _log = Logger(namespace="twistream")
-
-
-@dataclass(frozen=True)
-class Address:
-    """
-    An endpoint, and the text that describes it on the command line.
-    """
-
-    text: str
-    endpoint: IStreamServerEndpoint
-
-
-def parse_address(reactor: Any, text: str) -> Address:
-    """
-    Parse the description of an endpoint, such as ``tcp:8080:interface=127.0.0.1``.
-
-    Raises:
-        UsageError: The description is invalid. The message is one line.
-    """
-    try:
-        return Address(text, serverFromString(reactor, text))
-    except Exception as err:
-        # Twisted's parsers pass on whatever int(), open() or a call with missing
-        # arguments raises. The parser of a plugin may raise anything.
-        reason = why_not(err)
-        if isinstance(err, TypeError):
-            # Remove the name of the private function that was called.
-            reason = reason.partition("() ")[2] or reason
-        elif isinstance(err, OSError) and err.filename is not None:
-            reason = f"{os.fsdecode(err.filename)}: {reason}"
-        msg = f"--listen {text}: {reason} (use an endpoint such as tcp:8080:interface=127.0.0.1)"
-        raise UsageError(msg) from err
 
 
 class CannotListen(SystemExit, Exception):
@@ -158,6 +124,8 @@ def url_of(port: IListeningPort) -> str:
     host = port.getHost()
     if isinstance(host, UNIXAddress):
         return f"the Unix socket {(host.name or b'').decode(errors='replace')}"
+    if isinstance(host, PipeAddress):
+        return "standard input and output"
     if not isinstance(host, IPv4Address | IPv6Address):
         return str(host)
     scheme = "https" if _is_tls(port) else "http"

@@ -1,22 +1,24 @@
 """
 The options of ``twistd twistream``.
 
-A wrong option ends the program with a one-line message and status 1, before anything is
+A wrong option ends the program with a short message and status 1, before anything is
 started. By default, twistd would print the whole help text first.
 """
 
 import platform
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from twisted.copyright import version as twisted_version
 from twisted.python import usage
 from twisted.python.logfile import LogFile
+from twisted.scripts import twistd
 from twisted.web.resource import IResource
 
 from twistream._version import __version__
-from twistream.service.application import load_application
-from twistream.service.listening import Address, parse_address
+from twistream.service.application import hint_for_form, load_application
+from twistream.service.endpoints import Address, parse_address
 from twistream.service.reasons import why_not
 
 _DEFAULT_ADDRESS = "tcp:8080:interface=127.0.0.1"
@@ -32,7 +34,8 @@ _EXAMPLES = """\
 The object can be
   a handler     a function of one argument, such as: async def hello(ctx): ...
   a resource    anything that a twisted.web Site can serve
-  a factory     a function or class that takes no arguments and returns a resource
+  a Klein       app = Klein(), or another object with a method resource() that returns one
+  a factory     a function or class that takes no arguments and returns one of these two
 
 Examples:
   twistd -n twistream
@@ -48,6 +51,46 @@ Examples:
   twistd --pidfile app.pid --logfile app.log twistream --app app:root
       Run as a daemon. To stop it: kill $(cat app.pid)
 """
+
+
+# What the options of other servers are called.
+_ADDRESS_OPTIONS = {
+    "-p",
+    "--port",
+    "--host",
+    "-b",
+    "--bind",
+    "--address",
+    "--http",
+    "--https",
+}
+
+
+def _hint_for_option(message: str) -> str:
+    """
+    The end of a message about an option, which is Twisted's own.
+    """
+    found = re.match(r"option (-\S+) (not recognized|requires|must not)", message)
+    if found is None:
+        return ""
+    option, known = found[1], _options_of_twistd()
+    name = option.lstrip("-")
+    if found[2] == "not recognized":
+        if option in _ADDRESS_OPTIONS:
+            return f"; use --listen, as in --listen {_DEFAULT_ADDRESS}"
+        if name in known.shortOpt.replace(":", "") or name in map(_long_name, known.longOpt):
+            return "; it is an option of twistd, so put it before twistream"
+    return "; see twistd twistream --help"
+
+
+def _options_of_twistd() -> usage.Options:
+    # Twisted's module has it for one platform or another, and does not declare it.
+    options: usage.Options = vars(twistd)["ServerOptions"]()
+    return options
+
+
+def _long_name(option: str) -> str:
+    return option.removesuffix("=")
 
 
 class Options(usage.Options):
@@ -131,7 +174,10 @@ class Options(usage.Options):
 
     def parseArgs(self, *args: str) -> None:  # noqa: N802 - Options
         if args:
-            msg = f"unexpected argument {args[0]}; to serve it, use --app {args[0]}"
+            [first, *_] = args
+            use = f"; to serve it, use --app {first}"
+            hint = use if ":" in first else f"; use --app package.module:name{hint_for_form(first)}"
+            msg = f"unexpected argument {first}{hint}"
             raise usage.UsageError(msg)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:  # noqa: N802 - Options
@@ -139,15 +185,12 @@ class Options(usage.Options):
         See `twisted.python.usage.Options`.
 
         Raises:
-            SystemExit: An option is wrong. Python prints the one-line message and exits
-                with status 1.
+            SystemExit: An option is wrong. Python prints the message and exits with status 1.
         """
         try:
             super().parseOptions(options)
         except usage.UsageError as err:
-            # Messages about an unknown option or a missing value are Twisted's own.
-            hint = "; see twistd twistream --help" if str(err).startswith("option ") else ""
-            msg = f"twistream: {err}{hint}"
+            msg = f"twistream: {err}{_hint_for_option(str(err))}"
             raise SystemExit(msg) from err
 
     def postOptions(self) -> None:  # noqa: N802 - Options

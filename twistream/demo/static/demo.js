@@ -1,10 +1,9 @@
 // Reads each stream of the page as it arrives. Messages are shown as text, never as markup.
 // A response that was aborted is shown as failed.
 
-import { Pane, addCopyButton, line } from "./pane.js";
+import { Pane, addCopyButton, line, messages } from "./pane.js";
 
 const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
-const messages = (count) => `${count} ${count === 1 ? "message" : "messages"}`;
 
 // Splits text that arrives in pieces into messages at the separators.
 class Splitter {

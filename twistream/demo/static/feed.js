@@ -19,11 +19,13 @@ export class Feed {
   #last;
   #kept;
   #others;
+  #opened;
   #source = null;
 
   // `read` turns the data of a message into the parts of a line. The stream resumes after the
-  // id `last`, and `kept` is called with every new id. `others` has listeners for other events.
-  constructor(root, { read, last = "", kept = () => {}, others = {} }) {
+  // id `last`, and `kept` is called with every new id. `opened` is called when the stream is live, at
+  // first and after each reconnect. `others` has listeners for other events.
+  constructor(root, { read, last = "", kept = () => {}, opened = () => {}, others = {} }) {
     this.#root = root;
     this.#status = root.querySelector("[role=status]");
     this.#pane = new Pane(root.querySelector(".messages"));
@@ -32,6 +34,7 @@ export class Feed {
     this.#last = last;
     this.#kept = kept;
     this.#others = others;
+    this.#opened = opened;
     if (last) this.#note(`Resuming after ${last}.`);
 
     for (const code of root.querySelectorAll(".curl code")) {
@@ -44,13 +47,21 @@ export class Feed {
     addEventListener("pagehide", () => this.#source?.close());
   }
 
+  // Scrolls to the newest message.
+  follow() {
+    this.#pane.follow();
+  }
+
   #open() {
     const url = new URL(this.#url);
     if (this.#last) url.searchParams.set("last_event_id", this.#last);
     const source = new EventSource(url);
     this.#source = source;
     this.#show("connecting");
-    source.onopen = () => this.#show("live");
+    source.onopen = () => {
+      this.#show("live");
+      this.#opened();
+    };
     source.onerror = () => {
       this.#show(source.readyState === EventSource.CLOSED ? "ended" : "reconnecting");
     };

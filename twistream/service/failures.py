@@ -1,0 +1,108 @@
+"""
+Show where the code of an application failed, in a few lines.
+
+A traceback would begin with twistd, twistream and importlib, and end in some library. What
+helps is the line in the user's own file.
+"""
+
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import twistream
+from twistream.service.reasons import what
+
+_MOST_LINES = 5
+_WIDTH = 160  # characters of one line; code that is generated can have thousands
+
+_PYTHON = Path(os.path.realpath(sysconfig.get_path("stdlib")))
+_INSTALLED = [Path(os.path.realpath(sysconfig.get_path(name))) for name in ("purelib", "platlib")]
+_SITE = {"site-packages", "dist-packages"}
+_TWISTREAM = Path(os.path.realpath(twistream.__file__)).parent
+
+
+def failure_in_code(error: BaseException) -> str:
+    """
+    Describe an exception that an application raised.
+
+    The first line has its type and text. The lines below it, which are indented, have the rest
+    of a long text and the innermost line of the user's own code. For a `SyntaxError` they have
+    the line that is not valid.
+    """
+    first, *more = _text(error)
+    return "\n".join([first, *(f"  {_cut(line)}" for line in (*more, *_places(error)))])
+
+
+def _text(error: BaseException) -> list[str]:
+    """
+    The type and text of the error, and its notes.
+    """
+    notes = [str(note) for note in getattr(error, "__notes__", ())]
+    text = error.msg if isinstance(error, SyntaxError) and error.filename else None
+    first, *more = [*(line for line in what(error, text).splitlines() if line.strip()), *notes]
+    cut = ["..."] if len(more) > _MOST_LINES else []
+    return [_cut(first), *more[:_MOST_LINES], *cut]
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        yield from _of_syntax(error)
+        if _is_own(error.filename):
+            return
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    for frame in (own or [frame for frame in frames if _is_installed(frame.filename)])[-1:]:
+        yield f'File "{_shown(frame.filename)}", line {frame.lineno}, in {frame.name}'
+        if frame.line:
+            yield f"  {frame.line}"
+
+
+def _of_syntax(error: SyntaxError) -> Iterator[str]:
+    yield f'File "{_shown(error.filename or "")}", line {error.lineno}'
+    # The line and the marks below it, between the file and the message.
+    _, *lines = "".join(
+        traceback.TracebackException.from_exception(error).format_exception_only()
+    ).splitlines()
+    for line in lines[: 2 if error.text else 0]:
+        if not line.startswith(type(error).__name__):
+            yield line.removeprefix("  ")
+
+
+def _is_file(name: str) -> bool:
+    # Code without a file has a name such as <string>.
+    return not name.startswith("<")
+
+
+def _is_own(name: str) -> bool:
+    path = Path(os.path.realpath(name))
+    return (
+        _is_file(name)
+        and not any(path.is_relative_to(folder) for folder in (_PYTHON, _TWISTREAM, *_INSTALLED))
+        and _SITE.isdisjoint(path.parts)
+    )
+
+
+def _is_installed(name: str) -> bool:
+    """
+    Whether it is a file of an application that is installed as a package, or of the demo.
+    """
+    path = Path(os.path.realpath(name))
+    return (
+        _is_file(name)
+        and not (path.is_relative_to(_PYTHON) and _SITE.isdisjoint(path.parts))
+        and not path.is_relative_to(_TWISTREAM / "service")
+    )
+
+
+def _shown(name: str) -> str:
+    if not _is_file(name):
+        return name
+    path = Path(os.path.realpath(name))
+    here = Path(os.path.realpath(os.curdir))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..."
