@@ -23,11 +23,11 @@ from twisted.web.server import Request
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
 from twistream import Context
+from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
-from twistream.server.response.writer import ResponseWriter
 
 AT_ONCE = 50
-COUNTED = (Context, Deferred, DelayedCall, Failure, Request, ResponseWriter, StreamLoop)
+COUNTED = (Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop)
 
 
 async def foreign(ctx: Context) -> None:

@@ -2,13 +2,20 @@
 Waits: every Deferred fires once, with the right result.
 """
 
+import gc
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import (
+    AlreadyCalledError,
+    CancelledError,
+    Deferred,
+    gatherResults,
+    succeed,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
-from twistream.scheduling.waits import FailedWait, Waits
+from twistream.scheduling.waits import FailedWait, Fired, Waits
 
 
 class WaitsTests(SynchronousTestCase):
@@ -57,3 +64,70 @@ class WaitsTests(SynchronousTestCase):
         FailedWait(StreamAborted("x"), list).addErrback(handled.append)
         FailedWait(StreamAborted("y"), list)
         self.assertEqual(str(handled[0].value), "stream aborted: x")
+
+
+class FiredTests(SynchronousTestCase):
+    """
+    It is like any Deferred that has fired with None.
+    """
+
+    def test_callbacks_run_at_once(self) -> None:
+        for deferred in (Fired(), succeed(None)):
+            deferred.addCallback(lambda result: [result])
+            self.assertEqual(self.successResultOf(deferred), [None])
+
+    def test_its_result_may_wait_for_another_deferred(self) -> None:
+        fired, other = Fired(), Deferred[int]()
+        fired.addCallback(lambda _: other)
+        self.assertNoResult(fired)
+        other.callback(3)
+        self.assertEqual(self.successResultOf(fired), 3)
+
+    def test_it_may_be_paused(self) -> None:
+        fired = Fired()
+        fired.pause()
+        fired.addCallback(lambda _: 1)
+        self.assertNoResult(fired)
+        fired.unpause()
+        self.assertEqual(self.successResultOf(fired), 1)
+
+    def test_it_fires_only_once(self) -> None:
+        fired = Fired()
+        fired.cancel()
+        self.assertRaises(AlreadyCalledError, fired.callback, None)
+        self.assertRaises(AlreadyCalledError, fired.errback, ValueError())
+        self.assertIsNone(self.successResultOf(fired))
+
+    def test_an_error_of_a_callback_is_logged_if_nobody_handles_it(self) -> None:
+        fired = Fired()
+        fired.addCallback(lambda _: 1 / 0)
+        del fired
+        gc.collect()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_it_can_be_gathered(self) -> None:
+        self.assertEqual(self.successResultOf(gatherResults([Fired(), Fired()])), [None, None])
+
+    def test_awaiting_it_gives_the_result_that_it_has(self) -> None:
+        async def collect(*fired: Deferred[Any]) -> list[Any]:
+            return [await each for each in fired]
+
+        changed, raises = Fired(), Fired()
+        changed.addCallback(lambda _: 2)
+        raises.addCallback(lambda _: 1 / 0)
+        results = Deferred.fromCoroutine(collect(Fired(), changed))
+        self.assertEqual(self.successResultOf(results), [None, 2])
+        self.failureResultOf(Deferred.fromCoroutine(collect(raises)), ZeroDivisionError)
+
+    def test_awaiting_it_twice(self) -> None:
+        async def twice(fired: Deferred[Any]) -> list[Any]:
+            return [await fired, await fired]
+
+        results = Deferred.fromCoroutine(twice(Fired()))
+        self.assertEqual(self.successResultOf(results), [None, None])
+
+    def test_an_unknown_attribute_is_an_error(self) -> None:
+        fired = Fired()
+        self.assertRaises(AttributeError, getattr, fired, "unknown")
+        self.assertRaises(AttributeError, getattr, fired, "unknown")
+        self.assertIn("Fired", repr(fired))

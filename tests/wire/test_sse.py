@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.strategies import EVENT_STREAMS, EVENTS, pieces
 from tests.wire.event_streams import RULES
 from twistream import EncodeError, EventDecoder, LimitExceeded, ServerSentEvent
-from twistream.wire.sse import MAX_RETRY_MS
+from twistream.wire.sse import MAX_RETRY_MS, data_event
 
 
 class Read:
@@ -270,6 +270,15 @@ class EncoderTests(SynchronousTestCase):
         name = event.event or None
         expected = ServerSentEvent(data, event=name, id=event.id, retry_ms=event.retry_ms)
         self.assertEqual(EventDecoder().feed(event.encode()), [expected])
+
+    @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n")))
+    def test_an_event_that_has_only_data(self, text: str) -> None:
+        encoded = ServerSentEvent(text).encode()
+        self.assertEqual(data_event(text), encoded)
+        self.assertEqual(data_event(text.encode()), encoded)
+
+    def test_the_data_may_be_the_value_of_an_enum(self) -> None:
+        self.assertEqual(data_event(Kind.STORY), ServerSentEvent(Kind.STORY).encode())
 
     @given(st.lists(EVENTS))
     def test_events_do_not_run_into_each_other(self, events: list[ServerSentEvent]) -> None:

@@ -101,8 +101,19 @@ class Task(Deferred[Any]):
             error, or it was awaiting something that fired because of the end.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: Scope) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        scope: Scope,
+        *,
+        on_suspend: Callable[[], object] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_suspend: Called whenever the coroutine has to wait.
+        """
         super().__init__()
+        self._on_suspend = on_suspend
         self._coroutine = coroutine
         self._awaited: Deferred[Any] | None = None
         self._result: object = _NOTHING  # Of an awaited Deferred that had already fired.
@@ -149,6 +160,8 @@ class Task(Deferred[Any]):
             awaited.addBoth(self._received)
             if self._result is _NOTHING:
                 self._awaited = awaited
+                if self._on_suspend is not None:
+                    self._on_suspend()
                 return
             result, self._result = self._result, _NOTHING
         finish(result)

@@ -56,6 +56,7 @@ class Turn:
     Attributes:
         clock: The clock.
         began: The time at which the current turn began, in seconds.
+        seconds: The clock's own method, which is often called.
         ends: The time at which the slice of the current turn ends, in seconds.
         timers: The timers of the streams, which may fire a little late.
     """
@@ -70,6 +71,7 @@ class Turn:
         "began",
         "clock",
         "ends",
+        "seconds",
         "timers",
     )
 
@@ -80,6 +82,7 @@ class Turn:
 
     def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
+        self.seconds = clock.seconds
         self.timers = TimerWheel(clock)
         self._number = 0
         self.began = 0.0
@@ -172,15 +175,19 @@ class Turn:
 class Share:
     """
     The part of each turn that one stream may use.
+
+    Attributes:
+        steps: The number of steps that it may still take in this turn.
+        until: The time at which its part of this turn ends, in seconds.
     """
 
-    __slots__ = ("_seen", "_steps", "_turn", "_until")
+    __slots__ = ("_seen", "_turn", "steps", "until")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._seen = 0
-        self._steps = 0
-        self._until = 0.0
+        self.steps = 0
+        self.until = 0.0
 
     def enter(self, now: float) -> bool:
         """
@@ -193,10 +200,10 @@ class Share:
         if self._seen == number:
             return False
         self._seen = number
-        self._steps = 0
+        self.steps = _MAX_STEPS
         # Even in a crowded turn every stream has a little time: to continue in another turn
         # would cost as much.
-        self._until = max(self._turn.ends, now + _MIN_SHARE)
+        self.until = max(self._turn.ends, now + _MIN_SHARE)
         return True
 
     def may_go_on(self, now: float) -> bool:
@@ -206,5 +213,5 @@ class Share:
         Args:
             now: The time, in seconds.
         """
-        self._steps += 1
-        return self._steps < _MAX_STEPS and now < self._until
+        self.steps -= 1
+        return self.steps > 0 and now < self.until

@@ -8,7 +8,7 @@ Layer: scheduling, at the bottom.
 """
 
 from collections.abc import Callable, Generator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
@@ -61,6 +61,37 @@ class FailedWait(Deferred[None]):
     def __await__(self) -> Generator[Deferred[None], None, None]:
         self._on_await()
         return super().__await__()
+
+
+class Fired(Deferred[None]):
+    """
+    A Deferred that has already fired with None.
+
+    Most flushes return one, and most code only awaits it. So awaiting it costs nothing, and what
+    an instance needs for anything else is created when it is first used.
+    """
+
+    called = True
+    result = None
+    _is_new = True
+
+    def __init__(self) -> None:
+        # Deferred's own is called when an attribute is first looked up that it would set.
+        pass
+
+    def __getattr__(self, name: str) -> object:
+        if not self._is_new:
+            raise AttributeError(name=name, obj=self)
+        self._is_new = False
+        super().__init__()
+        return getattr(self, name)
+
+    def __await__(self) -> Generator[Deferred[None], None, None]:
+        return _NOTHING_TO_WAIT_FOR if self._is_new else super().__await__()
+
+
+# An exhausted iterator: an await of it gives None at once.
+_NOTHING_TO_WAIT_FOR = cast("Generator[Deferred[None], None, None]", iter(()))
 
 
 class Waits:

@@ -16,14 +16,13 @@ from twisted.python.failure import Failure
 from twistream.checks import check_seconds
 from twistream.errors import (
     ResponseComplete,
-    StopStream,
     StreamAborted,
     StreamClosed,
     StreamFinished,
 )
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.server.body import Body, Item, encoded
-from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
+from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 
@@ -214,15 +213,7 @@ class BaseContext(Body):
     # Inside.
 
     def _stream_async(self, items: AsyncIterable[Item], *, detached: bool) -> Deferred[None]:
-        iterator, writer = aiter(items), self._writer
-
-        async def step() -> None:
-            try:
-                item = await anext(iterator)
-            except StopAsyncIteration:
-                raise StopStream from None
-            writer.write(_encoded_item(iterator, item))
-
+        iterator = aiter(items)
         close: Callable[[], object] = partial(self._close, iterator, "aclose")
         if self._head_only():
             first = self._peek(iterator)
@@ -234,8 +225,8 @@ class BaseContext(Body):
                 first.cancel()
                 close = partial(first.addBoth, lambda _, close=close: close())
         return self._run(
-            lambda response: StreamLoop(
-                response, step, call="stream", interval=None, detached=detached, close=close
+            lambda response: AsyncItemLoop(
+                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
             ),
             close,
         )

@@ -15,8 +15,10 @@ from twisted.python import threadable
 from twisted.web.server import Request
 
 from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.waits import Fired
 from twistream.server.file import WritableFile
 from twistream.server.response.response import Response
+from twistream.server.response.writer import Urgency
 from twistream.wire import fields, render
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -210,7 +212,8 @@ class Body(WritableFile):
             StreamFinished: The response ended normally.
             TypeError: `data` is neither str nor bytes-like.
         """
-        return self._writer.write(encoded(data))
+        # The check is faster than the call.
+        return self._writer.write(data if type(data) is bytes else encoded(data))
 
     def writef(self, format: str, *args: object) -> int:
         """
@@ -338,17 +341,21 @@ class Body(WritableFile):
             StreamFinished: The response ended normally.
             TypeError: The value is bytes-like. Nothing is written.
         """
-        if threadable.ioThread not in (None, get_ident()):
+        if get_ident() != threadable.ioThread is not None:
             refuse_thread("json_line()", "use reactor.callFromThread")
-        self._write_rendered(render.json_line(value))
-        return self._writer.flush()
+        media_type, line = render.json_line(value)
+        self._default_type(media_type)
+        return self._writer.send_step(line, Urgency.NOW) or Fired()
 
     def _write_rendered(self, rendered: render.Rendered) -> int:
         media_type, data = rendered
+        self._default_type(media_type)
+        return self._writer.write(data)
+
+    def _default_type(self, media_type: str) -> None:
         response = self._response
         if not (response.life.head_sent or response.open_head.has_type()):
             self.content_type(media_type)
-        return self._writer.write(data)
 
 
 def encoded(data: Item) -> bytes:

@@ -18,8 +18,8 @@ from twisted.logger import Logger
 
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
 from twistream.scheduling.turn import Turn
+from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.response import Response
-from twistream.server.response.writer import ResponseWriter
 from twistream.wire.frames import SEND_SIZE, Batch, Frame
 
 _COALESCE_SHARE = 1 / 8
@@ -61,13 +61,13 @@ class Broadcast:
         self._turn = Turn.of(clock)
         # Keyed by the writers: with thousands of members, every object that is touched for each
         # of them costs as much as a call.
-        self._members: dict[ResponseWriter, _Member] = {}
-        self._paused: set[ResponseWriter] = set()
+        self._members: dict[MessageWriter, _Member] = {}
+        self._paused: set[MessageWriter] = set()
         self._frames: list[Frame] = []
         self._round_ended = 0.0
         self._coalesce_for = 0.0
         # For members that joined after the first of these frames: the index of their first.
-        self._late: dict[ResponseWriter, int] = {}
+        self._late: dict[MessageWriter, int] = {}
 
     def __len__(self) -> int:
         """
@@ -173,7 +173,7 @@ class Broadcast:
             self._round_ended = self._turn.clock.seconds()
             self._coalesce_for = (self._round_ended - began) * _COALESCE_SHARE
 
-    def _serve(self, writer: ResponseWriter, batch: Batch) -> None:
+    def _serve(self, writer: MessageWriter, batch: Batch) -> None:
         try:
             if writer in self._paused or batch.size > SEND_SIZE or not writer.send_at_once(batch):
                 self._serve_slowly(writer, batch)
@@ -186,7 +186,7 @@ class Broadcast:
             if (member := self._members.get(writer)) is not None:
                 member.response.abort(StreamAborted(type(err).__name__))
 
-    def _serve_slowly(self, writer: ResponseWriter, batch: Batch) -> None:
+    def _serve_slowly(self, writer: MessageWriter, batch: Batch) -> None:
         """
         Serve a member that is paused or busy, or that may become full within the batch.
         """

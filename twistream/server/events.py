@@ -19,14 +19,17 @@ from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
 from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
 from twistream.server.response.response import Response
+from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
-from twistream.wire.sse import ServerSentEvent
+from twistream.wire.sse import ServerSentEvent, data_event
 
+_NOW = Urgency.NOW
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 _HEADERS = {
@@ -133,14 +136,25 @@ class EventStream:
             ValueError: Event or id contains CR, LF or NUL; or retry is negative, NaN, infinite
                 or over thirty years.
         """
-        payload = encoded(data)
-        message = ServerSentEvent(
-            payload if isinstance(payload, str) else payload.decode(),
-            event=event,
-            id=id,
-            retry_ms=None if retry is None else _ms(retry),
-        )
-        return self._send(message)
+        if get_ident() != threadable.ioThread is not None:
+            refuse_thread("send()", "use reactor.callFromThread")
+        payload = data if type(data) is str else encoded(data)
+        if event is None and id is None and retry is None:
+            message = data_event(payload)
+        else:
+            message = ServerSentEvent(
+                payload if isinstance(payload, str) else payload.decode(),
+                event=event,
+                id=id,
+                retry_ms=None if retry is None else _ms(retry),
+            ).encode()
+        if self._opening:
+            message = self._opening + message
+            wait = self._writer.send_step(message, _NOW)
+            self._opening = b""
+        else:
+            wait = self._writer.send_step(message, _NOW)
+        return wait or Fired()
 
     def comment(self, text: str) -> Deferred[None]:
         """
@@ -250,13 +264,6 @@ class EventStream:
         return deferred
 
     # Inside.
-
-    def _send(self, event: ServerSentEvent) -> Deferred[None]:
-        if threadable.ioThread not in (None, get_ident()):
-            refuse_thread("send()", "use reactor.callFromThread")
-        self._writer.write(self._opening + event.encode())
-        self._opening = b""
-        return self._writer.flush()
 
     def _open(self) -> None:
         opening, self._opening = self._opening, b""

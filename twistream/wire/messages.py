@@ -293,7 +293,7 @@ def encoded(data: object) -> Payload:
             render.encode_text(data)
         return data
     render.refuse_bytes(data)
-    return render.json(data)[1]
+    return render.encode_json(data)
 
 
 def check_event(name: str) -> None:

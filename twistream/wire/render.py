@@ -18,6 +18,7 @@ Rendered: TypeAlias = tuple[str, bytes]
 
 _encoder = msgspec.json.Encoder()
 _SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf")
+_BYTES_LIKE = (bytes, bytearray, memoryview)  # A tuple is checked faster than a union.
 
 
 def text(value: str) -> Rendered:
@@ -54,16 +55,7 @@ def json(value: object) -> Rendered:
         EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
             (RFC 8259 6), or contains itself.
     """
-    try:
-        encoded = _encoder.encode(value)
-    except (TypeError, ValueError, RecursionError) as err:
-        msg = f"cannot encode {type(value).__name__} as JSON: {err}"
-        raise EncodeError(msg) from err
-    # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
-    # if the output contains such a word, the value is checked, so that most are not.
-    if _SUSPECT.search(encoded):
-        _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
-    return "application/json", encoded
+    return "application/json", encode_json(value)
 
 
 def json_line(value: object) -> Rendered:
@@ -75,7 +67,7 @@ def json_line(value: object) -> Rendered:
         TypeError: The value is bytes-like.
     """
     refuse_bytes(value)
-    return "application/jsonl", json(value)[1] + b"\n"
+    return "application/jsonl", encode_json(value) + b"\n"
 
 
 def refuse_bytes(value: object) -> None:
@@ -85,7 +77,7 @@ def refuse_bytes(value: object) -> None:
     Raises:
         TypeError: The value is bytes-like.
     """
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, _BYTES_LIKE):
         msg = (
             f"a message must not be {type(value).__name__}: send text with .decode(), "
             "or write a body of bytes with ctx.write()"
@@ -106,6 +98,28 @@ def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
         '<meta name="viewport" content="width=device-width"></head>\n'
         f"<body><h1>{title}</h1><p>{message}</p></body></html>\n"
     ).encode()
+
+
+def encode_json(value: object) -> bytes:
+    """
+    Encode JSON on one line. See `json`.
+
+    Raises:
+        EncodeError: The value cannot be represented.
+    """
+    try:
+        encoded = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as err:
+        msg = f"cannot encode {type(value).__name__} as JSON: {err}"
+        raise EncodeError(msg) from err
+    # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
+    # if the output contains such a word, the value is checked. Looking for parts of these words
+    # first is faster than the regular expression.
+    if (
+        b"nf" in encoded or b"an" in encoded or b"aN" in encoded or b"null" in encoded
+    ) and _SUSPECT.search(encoded):
+        _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
+    return encoded
 
 
 def encode_text(value: str) -> bytes:

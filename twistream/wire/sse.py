@@ -90,6 +90,23 @@ class ServerSentEvent:
         return encode_text("".join(parts))
 
 
+def data_event(data: str | bytes) -> bytes:
+    """
+    Encode an event that has only data, like `ServerSentEvent.encode`.
+
+    Args:
+        data: Text, or bytes that are UTF-8.
+
+    Raises:
+        EncodeError: The text contains a lone surrogate, which UTF-8 cannot encode.
+    """
+    if isinstance(data, bytes):
+        data = data.decode()
+    if "\n" in data or "\r" in data:
+        return ServerSentEvent(data).encode()
+    return encode_text("data: " + data + "\n\n")
+
+
 class EventDecoder:
     """
     Decodes an event stream exactly as WHATWG HTML 9.2.6 specifies.

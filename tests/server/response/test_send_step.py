@@ -1,5 +1,6 @@
 """
-`send_step` does the same as `write` and `flush_step`.
+`send_step` does the same as `write` and `flush_step`, and the short way in a burst the same as the
+long one.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from tests.harness import Client, StreamTest
 from tests.server.responses import response_of
 from twistream import BufferOverflow, Context
+from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 
@@ -18,10 +20,24 @@ LIMIT = 4000
 
 steps = st.one_of(
     st.tuples(st.just("send"), st.sampled_from([0, 1, 100, 1500, 20_000, 70_000])),
+    st.tuples(st.just("send now"), st.sampled_from([0, 1, 100, 20_000])),
     st.tuples(st.just("write"), st.sampled_from([1, 100, 17_000])),
     st.tuples(st.just("later"), st.sampled_from([0.0, 0.0003, 0.001, 0.02])),
     st.tuples(st.sampled_from(["pause", "resume", "poll", "read"]), st.just(0)),
 )
+
+
+class Thorough(MessageWriter):
+    """
+    Decides everything for each message, in a burst, too.
+    """
+
+    __slots__ = ()
+
+    def _after_put(self, urgency: Urgency) -> Deferred[None] | None:
+        now = self._turn.seconds()
+        self._push_or_coalesce(now, urgency)
+        return self._until_more(now, urgency)
 
 
 class Way:
@@ -33,6 +49,8 @@ class Way:
         self.client = client
         self.response = response
         self._short = short
+        if not short:
+            response.writer.__class__ = Thorough
         self._waits: list[Deferred[None]] = []
 
     def do(self, step: str, value: Any) -> object:
@@ -51,8 +69,9 @@ class Way:
     def _do(self, step: str, value: Any) -> object:
         client, writer = self.client, self.response.writer
         match step:
-            case "send":
-                wait = self._send(b"x" * value)
+            case "send" | "send now":
+                urgency = Urgency.NOW if step == "send now" else Urgency.COALESCE
+                wait = self._send(b"x" * value, urgency)
                 if wait is not None:
                     self._waits.append(wait)
                 return wait is None
@@ -71,12 +90,12 @@ class Way:
                 return client.take()
         return None
 
-    def _send(self, data: bytes) -> Deferred[None] | None:
+    def _send(self, data: bytes, urgency: Urgency) -> Deferred[None] | None:
         writer = self.response.writer
         if self._short:
-            return writer.send_step(data)
+            return writer.send_step(data, urgency)
         writer.write(data)
-        return writer.flush_step(Urgency.COALESCE)
+        return writer.flush_step(urgency)
 
 
 class SendStepTests(StreamTest):

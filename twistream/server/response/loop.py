@@ -1,5 +1,5 @@
 """
-StreamLoop drives ``stream_writer``, and ItemLoop drives ``stream``.
+StreamLoop drives ``stream_writer``; ItemLoop and AsyncItemLoop drive ``stream``.
 
 A loop calls a function and flushes, again and again, until the function stops it or fails, or
 the response is over.
@@ -7,9 +7,9 @@ the response is over.
 Layer: response, at the top.
 """
 
-from collections.abc import Callable, Iterator
-from inspect import isawaitable, iscoroutine
-from types import GeneratorType
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from inspect import isawaitable
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,10 +23,15 @@ from twistream.server.response.attachment import Attachment
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 
+_NOW, _COALESCE = Urgency
+
 SHORTEST_INTERVAL = 1e-6
 """
 Seconds. A shorter interval counts as none.
 """
+
+
+_STOP_ITERATION = "the writer raised StopIteration; raise StopStream to end the stream"
 
 
 class StreamLoop(Attachment):
@@ -82,29 +87,72 @@ class StreamLoop(Attachment):
         self._running = False
         self._close_if_idle()
 
-    # Each of these methods returns whether the next step may follow at once.
+    # Each of these methods returns whether the next step may follow at once. `_take_step` takes
+    # steps in a loop of its own, because a call for each would cost as much as sending a message.
 
     def _take_step(self) -> bool:
+        step, flush = self._step, self.response.writer.flush_step
         try:
-            result = self._step()
-            if iscoroutine(result):
-                result = Task(result, self.response.life)
-            elif result is not None and isawaitable(result):
-                result = deferred_of(result, self.response.life)
+            while not self.ended:
+                result = step()
+                if result is not None:
+                    return self._await_result(result)
+                if self.ended:
+                    break
+                if self._interval is not None:
+                    return self._after_step()
+                wait = flush(_COALESCE)
+                if wait is not None:
+                    return self._wait_for(wait, self._after_flush)
+        except StopStream:
+            return not self.ended and self._flush_rest()
         except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does a loop
             return self._failed(Failure())
-        if result is None:
-            return not self.ended and self._after_step()
-        if isinstance(result, Deferred):
-            return self._wait_for(result, self._after_step)
-        msg = (
-            f"a writer returns None or something to await, not {type(result).__name__}; "
-            "use ctx.write(), or return ctx.json_line(value)"
-        )
-        return self._failed(Failure(TypeError(msg)))
+        return False
+
+    def _await_result(self, result: object) -> bool:
+        """
+        Wait for what a step has returned.
+        """
+        if type(result) is CoroutineType and self._interval is None:
+            return self._run_task(self._await_steps(result), self._after_step)
+        if isawaitable(result):
+            return self._wait_for(deferred_of(result, self.response.life), self._after_step)
+        return self._failed(Failure(_wrong_result(result)))
+
+    async def _await_steps(self, result: Awaitable[object]) -> object:
+        """
+        Take steps for as long as they are coroutines, and return the first other result.
+
+        One task for all of them costs a fraction of a task for each.
+        """
+        step, flush = self._step, self.response.writer.flush_step
+        while True:
+            await result
+            if self.ended:
+                return None
+            wait = flush(_COALESCE)
+            if wait is not None:
+                await wait
+                if self.ended:
+                    return None
+            try:
+                result = step()
+            except StopIteration as err:
+                raise RuntimeError(_STOP_ITERATION) from err
+            if type(result) is not CoroutineType:
+                if result is not None and not isawaitable(result):
+                    raise _wrong_result(result)
+                return result
+
+    def _run_task(self, coroutine: Coroutine[Any, Any, object], then: Callable[[], bool]) -> bool:
+        response = self.response
+        # While it waits, what it has flushed must not.
+        task = Task(coroutine, response.life, on_suspend=response.writer.push)
+        return self._wait_for(task, then)
 
     def _after_step(self) -> bool:
-        urgency = Urgency.COALESCE if self._interval is None else Urgency.NOW
+        urgency = _COALESCE if self._interval is None else _NOW
         return self._flush(self._after_flush, urgency)
 
     def _flush(self, then: Callable[[], bool], urgency: Urgency) -> bool:
@@ -165,8 +213,7 @@ class StreamLoop(Attachment):
         elif failure.check(StopStream):
             return self._flush_rest()
         elif failure.check(StopIteration):
-            msg = "the writer raised StopIteration; raise StopStream to end the stream"
-            error = RuntimeError(msg)
+            error = RuntimeError(_STOP_ITERATION)
             error.__cause__ = failure.value
             self._end().errback(Failure(error))
         elif isinstance(failure.value, StreamClosed):
@@ -178,7 +225,7 @@ class StreamLoop(Attachment):
     def _flush_rest(self) -> bool:
         # With an empty buffer the handler can still change the head.
         if self.response.writer.buffered:
-            return self._flush(self._succeeded, Urgency.NOW)
+            return self._flush(self._succeeded, _NOW)
         return self._succeeded()
 
     def _succeeded(self) -> bool:
@@ -236,20 +283,73 @@ class ItemLoop(StreamLoop):
         self._items = items
 
     def _take_step(self) -> bool:
-        try:
-            item = self._step()
-        except StopIteration:
-            if isinstance(self._items, GeneratorType):
-                self._close = None  # A generator that has ended is closed.
-            return not self.ended and self._flush_rest()
-        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
-            return self._failed(Failure())
-        if self.ended:
-            return False
-        try:
-            # The check is faster than the call, and this is done for each message.
-            data = item if type(item) is bytes else self._encode(item)
-            wait = self.response.writer.send_step(data)
-        except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
-            return self._failed(Failure())
-        return True if wait is None else self._wait_for(wait, self._after_flush)
+        step, send = self._step, self.response.writer.send_step
+        while not self.ended:
+            try:
+                item = step()
+            except StopIteration:
+                if isinstance(self._items, GeneratorType):
+                    self._close = None  # A generator that has ended is closed.
+                return not self.ended and self._flush_rest()
+            except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
+                return self._failed(Failure())
+            if self.ended:
+                break
+            try:
+                # The check is faster than the call, and this is done for each message.
+                wait = send(item if type(item) is bytes else self._encode(item), _COALESCE)
+            except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does a loop
+                return self._failed(Failure())
+            if wait is not None:
+                return self._wait_for(wait, self._after_flush)
+        return False
+
+
+class AsyncItemLoop(StreamLoop):
+    """
+    Sends each item of an async iterator as a message, all in one task.
+    """
+
+    __slots__ = ("_encode", "_items")
+
+    def __init__(
+        self,
+        response: Response,
+        items: AsyncIterator[Any],
+        encode: Callable[[Any], bytes],
+        *,
+        detached: bool,
+        close: Callable[[], object],
+    ) -> None:
+        """
+        Args:
+            encode: Makes the bytes of a message from an item.
+            close: Called when the loop has ended and no item is being made any more.
+        """
+        super().__init__(
+            response, items.__anext__, call="stream", interval=None, detached=detached, close=close
+        )
+        self._encode = encode
+
+    def _take_step(self) -> bool:
+        return self._run_task(self._send_items(), self._flush_rest)
+
+    async def _send_items(self) -> None:
+        step, send, encode = self._step, self.response.writer.send_step, self._encode
+        while not self.ended:
+            try:
+                item = await step()
+            except StopAsyncIteration:
+                return
+            if self.ended:
+                return
+            wait = send(item if type(item) is bytes else encode(item), _COALESCE)
+            if wait is not None:
+                await wait
+
+
+def _wrong_result(result: object) -> TypeError:
+    return TypeError(
+        f"a writer returns None or something to await, not {type(result).__name__}; "
+        "use ctx.write(), or return ctx.json_line(value)"
+    )

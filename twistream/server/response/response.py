@@ -26,11 +26,11 @@ from twistream.server.connection.http1 import HTTP1Outbound
 from twistream.server.connection.http2 import HTTP2Outbound, is_http2
 from twistream.server.connection.outbound import Outbound
 from twistream.server.connection.stall import StallWatch
+from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.head import Head
 from twistream.server.response.observers import Observers
 from twistream.server.response.phase import Cause, Life, Phase
 from twistream.server.response.room import Room
-from twistream.server.response.writer import ResponseWriter
 
 _HEAD, _BODY, _FINISHING, _ABORTING, _OVER = Phase
 
@@ -96,7 +96,7 @@ class Response:
         self.subscribed = False
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
-        self.writer = ResponseWriter(
+        self.writer = MessageWriter(
             life=self.life,
             head=self.head,
             room=self.room,

@@ -12,20 +12,20 @@ from enum import Enum
 from functools import partial
 from threading import get_ident
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.python import threadable
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
 from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.turn import Share, Turn
-from twistream.scheduling.waits import FailedWait, Gate, Waits, fail_quietly
+from twistream.scheduling.waits import FailedWait, Fired, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
 from twistream.server.response.boundary import Boundary
 from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
-from twistream.wire.frames import SEND_SIZE, Batch
+from twistream.wire.frames import SEND_SIZE
 
 _BUFFER_LIMIT = 16 * 1024
 """
@@ -34,11 +34,18 @@ Bytes. A larger buffer is sent without a flush. As large as a TLS record.
 
 _COALESCE_TIME = 0.0005
 """
-Seconds that a message of a loop waits to be sent together with others. A send costs as much as
-framing ten messages, and no reader notices half a millisecond.
+Seconds that a message waits to be sent together with others. A send costs as much as framing ten
+messages, and no reader notices half a millisecond.
+"""
+
+_NO_BURST = -1.0
+"""
+The end of a burst while no messages wait: no clock shows this time.
 """
 
 _HEAD, _BODY = Phase.HEAD, Phase.BODY
+
+_EVENT_END = b"\n\n"
 
 _EMPTY: list[bytes] = []  # Shared by all empty buffers, and never changed.
 
@@ -68,12 +75,12 @@ class ResponseWriter:
 
     __slots__ = (
         "_boundary",
+        "_burst_ends",
         "_drain",
         "_head",
         "_life",
         "_out",
         "_parts",
-        "_pending_since",
         "_pushed",
         "_room",
         "_share",
@@ -103,7 +110,9 @@ class ResponseWriter:
         self.last_sent = 0.0
         self._parts = _EMPTY
         self.buffered = 0
-        self._pending_since: float | None = None
+        # Messages that wait to be sent together are a burst. Until it ends, one more message is only
+        # framed, because everything else was decided for the first.
+        self._burst_ends = _NO_BURST
         self.waits: Waits | None = None
         self._drain: Gate | None = None  # Until a flush waits for a full connection.
         self._share = Share(turn)
@@ -127,7 +136,13 @@ class ResponseWriter:
         size = len(data)
         if not size:
             return 0
-        self._room.admit(size, self)
+        room = self._room
+        if room.left < 0 or room.declared is not None:
+            room.admit(size, self)
+        else:
+            # The same without a call.
+            room.left -= size
+            room.written += size
         if self.buffered:
             self._parts.append(data)
         else:
@@ -135,7 +150,7 @@ class ResponseWriter:
         self.buffered += size
         if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
             self._put_buffer()
-            self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
+            self._push_or_coalesce(self._turn.seconds(), _COALESCE)
         return size
 
     def take(self) -> bytes:
@@ -176,9 +191,9 @@ class ResponseWriter:
         """
         End a chunk and send it. The Deferred fires when more may be written.
         """
-        if threadable.ioThread not in (None, get_ident()):
+        if get_ident() != threadable.ioThread is not None:
             refuse_thread("flush()", "use reactor.callFromThread")
-        return self.flush_step(_NOW) or succeed(None)
+        return self.flush_step(_NOW) or Fired()
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
         """
@@ -191,105 +206,59 @@ class ResponseWriter:
             return FailedWait(err, list)
         if self.buffered:
             self._put_buffer()
-        now = self._turn.clock.seconds()
+        return self._after_put(urgency)
+
+    def send_step(self, data: bytes, urgency: Urgency) -> Deferred[None] | None:
+        """
+        Write `data` and flush. Returns what `flush_step` returns.
+        """
+        boundary = self._boundary
+        if (
+            self.buffered
+            or not data
+            or self._life.phase is not _BODY
+            or (boundary is not None and (boundary.inside or not data.endswith(_EVENT_END)))
+        ):
+            self.write(data)
+            return self.flush_step(urgency)
+        room = self._room
+        if room.left < 0 or room.declared is not None:
+            room.admit(len(data), self)
+        else:
+            size = len(data)
+            room.left -= size
+            room.written += size
+        self._out.put(data)
+        return self._after_put(urgency)
+
+    def _after_put(self, urgency: Urgency) -> Deferred[None] | None:
+        """
+        Send what was framed, now or together with others, and decide on backpressure.
+        """
+        now = self._turn.seconds()
+        out, room, share = self._out, self._room, self._share
+        if (
+            now < self._burst_ends
+            and out.pending <= SEND_SIZE
+            and not out.full
+            and room.left >= room.low
+            and share.steps > 1
+            and (self._pushed or urgency is _COALESCE)
+        ):
+            share.steps -= 1
+            return None
         self._push_or_coalesce(now, urgency)
         return self._until_more(now, urgency)
-
-    def send_step(self, data: bytes) -> Deferred[None] | None:
-        """
-        Write `data` and flush, for a loop. Returns what `flush_step` returns.
-        """
-        if self.buffered or not data or self._life.phase is not _BODY or self._boundary is not None:
-            self.write(data)
-            return self.flush_step(_COALESCE)
-        self._room.admit(len(data), self)
-        self._out.put(data)
-        now = self._turn.clock.seconds()
-        self._push_or_coalesce(now, _COALESCE)
-        return self._until_more(now, _COALESCE)
 
     def push(self) -> None:
         """
         Send everything that is framed and pending.
         """
-        self._pending_since = None
+        self._burst_ends = _NO_BURST
         # After the end of a response nothing is pending.
         if self._out.pending:
             self.last_sent = self._turn.began
             self._out.push()
-
-    # Messages that are sent to many responses.
-
-    @property
-    def full(self) -> bool:
-        """
-        Whether the connection accepts no more for now, or the limit is reached.
-        """
-        room = self._room
-        if room.left < 0:
-            room.measure(self)
-        boundary = self._boundary
-        return self._out.full or room.left < 0 or (boundary is not None and boundary.inside)
-
-    def send_at_once(self, batch: Batch) -> bool:
-        """
-        Send a batch if the body has begun, the connection is not full and nothing is pending.
-
-        Returns whether it was sent. It counts the bytes itself, because a call costs too much here.
-        """
-        out, room = self._out, self._room
-        if (
-            self._life.phase is not _BODY
-            or out.full
-            or out.pending
-            or room.left < 0
-            or room.declared is not None
-            or (self._boundary is not None and self._boundary.inside)
-        ):
-            return False
-        room.left -= batch.size
-        room.written += batch.size
-        self.last_sent = self._turn.began
-        out.send_batch(batch)
-        return True
-
-    def deliver(self, batch: Batch) -> None:
-        """
-        Send each message of a batch as a chunk of its own, ahead of the buffer.
-
-        After the end of the response it does nothing.
-
-        Raises:
-            BufferOverflow: Too much is queued for the client. Nothing of the batch is sent.
-            ContentLengthMismatch: The body would be longer than declared.
-        """
-        if (self._life.phase is not _BODY and not self._begins()) or not batch.size:
-            return
-        self._room.admit(batch.size, self)
-        if (boundary := self._boundary) is not None and boundary.inside:
-            boundary.postpone(batch.frames)
-            return
-        self.last_sent = self._turn.began
-        out = self._out
-        if out.pending:
-            for frame in batch.frames:
-                out.put(frame.data)
-            self.push()
-        else:
-            out.send_batch(batch)
-
-    def wait_to_deliver(self) -> Deferred[None] | None:
-        """
-        Return a Deferred that fires when the next batch may be sent; None if it may be now.
-        """
-        if self._life.ended:
-            return self.failed_wait()
-        if (boundary := self._boundary) is not None and boundary.inside:
-            return boundary.wait(self._ensure_waits())
-        now = self._turn.clock.seconds()
-        if self._share.enter(now):
-            self._pushed = False
-        return self._until_more(now, _COALESCE)
 
     # Waiting.
 
@@ -318,7 +287,7 @@ class ResponseWriter:
         """
         Return a Deferred that fails with the reason for the end, now or in a later turn.
         """
-        now = self._turn.clock.seconds()
+        now = self._turn.seconds()
         self._share.enter(now)
         error = self._life.error()
         if self._share.may_go_on(now):
@@ -330,11 +299,14 @@ class ResponseWriter:
     # Inside.
 
     def _put_buffer(self) -> None:
-        data = self.take()
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts = _EMPTY
+        self.buffered = 0
         self._out.put(data)
         # Whole events end like this: they are the common case, and cost no call.
         boundary = self._boundary
-        if boundary is not None and (boundary.inside or not data.endswith(b"\n\n")):
+        if boundary is not None and (boundary.inside or not data.endswith(_EVENT_END)):
             boundary.note(data)
 
     def _check_head(self) -> None:
@@ -365,10 +337,10 @@ class ResponseWriter:
             if first or out.pending > SEND_SIZE or not out.coalesces:
                 self._pushed = True
                 self.push()
-            elif self._pending_since is None:
-                self._pending_since = now
+            elif self._burst_ends == _NO_BURST:
+                self._burst_ends = min(now + _COALESCE_TIME, self._share.until)
                 self._turn.at_end(self.push)
-            elif urgency is _COALESCE and now - self._pending_since > _COALESCE_TIME:
+            elif now >= self._burst_ends:
                 self.push()
 
     def _until_more(self, now: float, urgency: Urgency) -> Deferred[None] | None:
