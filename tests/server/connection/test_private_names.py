@@ -22,6 +22,7 @@ from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._http2 import H2Connection, H2Stream
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
@@ -68,6 +69,8 @@ NAMES: dict[
 ] = {
     "_disconnected": (request, bool),
     "_encoder": (request, type(None)),
+    "_inFakeHead": (request, bool),
+    "_rawHeaders": (Headers, dict),
     "_waitingForTransport": (http_channel, bool),
     "_networkProducer": (http_channel, IPushProducer.providedBy),
     "_conn": (h2_stream, H2Connection),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer
-from twisted.web.http import HTTPChannel
+from twisted.web.http import NO_BODY_CODES, HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Session, Site
 
@@ -45,6 +45,16 @@ def remove_encoder(request: Request) -> bool:
     return True
 
 
+def raw_fields(request: Request) -> dict[bytes, list[bytes]]:
+    """
+    The header fields of the response: the values by the canonical name.
+
+    The methods of `Headers` would look up the canonical name in each call.
+    """
+    fields: dict[bytes, list[bytes]] = request.responseHeaders._rawHeaders  # noqa: SLF001 - no public name
+    return fields
+
+
 class BorrowedRequest:
     """
     One request, for as long as a stream owns it.
@@ -58,8 +68,7 @@ class BorrowedRequest:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._hangup: HangupWatch | None = None
-        # Sealed already, if a handler has passed it to another StreamResource.
-        own: Any = getattr(request, "unsealed", type(request))
+        own: Any = type(request)
         kinds = self._kinds = _kinds(own)
         request.__class__ = kinds.owned
 
@@ -77,14 +86,14 @@ class BorrowedRequest:
         # Where no body is allowed, Twisted sets a `write` of its own on the request, which
         # would break the seal.
         vars(request).pop("write", None)
-        request.__class__ = self._kinds.head_sent
-        if type(request.responseHeaders) is Headers:
-            request.responseHeaders.__class__ = _SentHeaders
+        self._seal_head()
 
     def record_head(self) -> bytes:
         """
         Return what `write_head` would write, without writing it.
         """
+        if self._has_usual_head():
+            return self._join_head()
         channel: Any = self.request.channel
         recorder = _HeadRecorder()
         transport, channel.transport = channel.transport, recorder
@@ -93,6 +102,45 @@ class BorrowedRequest:
         finally:
             channel.transport = transport
         return b"".join(recorder.written)
+
+    def _has_usual_head(self) -> bool:
+        """
+        Whether Twisted would add nothing to the head but ``Transfer-Encoding``.
+        """
+        request = self.request
+        return (
+            self._kinds.writes_usual_heads
+            and type(request.channel).writeHeaders is HTTPChannel.writeHeaders
+            and not request._inFakeHead  # noqa: SLF001 - no public name
+            and not is_disconnected(request)
+            and request.method != b"HEAD"
+            and request.code not in NO_BODY_CODES
+            and not request.cookies
+            and request.etag is request.lastModified is None
+            and b"Content-Type" in raw_fields(request)
+        )
+
+    def _join_head(self) -> bytes:
+        """
+        Do what Twisted does to write such a head, at a quarter of the cost.
+        """
+        request, fields = self.request, raw_fields(self.request)
+        request.startedWriting = 1
+        lines = [b"%b %d %b" % (request.clientproto, request.code, request.code_message)]
+        for name, values in fields.items():
+            lines += [b"%b: %b" % (name, value) for value in values]
+        if request.clientproto == b"HTTP/1.1" and not fields.get(b"Content-Length"):
+            request.chunked = 1
+            lines.append(b"Transfer-Encoding: chunked")
+        lines.append(b"\r\n")
+        self._seal_head()
+        return b"\r\n".join(lines)
+
+    def _seal_head(self) -> None:
+        request = self.request
+        request.__class__ = self._kinds.head_sent
+        if type(request.responseHeaders) is Headers:
+            request.responseHeaders.__class__ = _SentHeaders
 
     def register(self, producer: IPushProducer) -> bool:
         """
@@ -161,7 +209,8 @@ class BorrowedRequest:
         """
         request = self.request
         request.__class__ = self._kinds.own
-        request.unregisterProducer()
+        if request.producer is not None:
+            request.unregisterProducer()
         try:
             request.finish()
         finally:
@@ -297,17 +346,28 @@ class _Kinds(NamedTuple):
         owned: Refuses what would break a stream.
         head_sent: Refuses changes of the head, too: they would be lost in silence.
         finished: Refuses changes of the head.
+        writes_usual_heads: ``write`` is Twisted's.
     """
 
     own: type[Request]
     owned: type[Request]
     head_sent: type[Request]
     finished: type[Request]
+    writes_usual_heads: bool
 
 
 @cache
-def _kinds(own: Any) -> _Kinds:
+def _kinds(found: Any) -> _Kinds:
+    # Sealed already, if a handler has passed it to another StreamResource.
+    own: Any = getattr(found, "unsealed", found)
+
     def subclass(refused: dict[str, Any]) -> type[Request]:
         return cast("type[Request]", type(own.__name__, (own,), {**refused, "unsealed": own}))
 
-    return _Kinds(own, subclass(_OWNED), subclass(_OWNED | _HEAD_SENT), subclass(_HEAD_SENT))
+    return _Kinds(
+        own,
+        owned=subclass(_OWNED),
+        head_sent=subclass(_OWNED | _HEAD_SENT),
+        finished=subclass(_HEAD_SENT),
+        writes_usual_heads=own.write is Request.write,
+    )

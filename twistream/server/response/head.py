@@ -12,6 +12,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from twistream.checks import shown
+from twistream.server.connection.request import raw_fields
 from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 _NO_BODY = frozenset({NO_CONTENT, RESET_CONTENT, NOT_MODIFIED})
@@ -73,7 +74,7 @@ class Head:
         self.request = request
         self._close = False
         self.empty_status: int | None = None
-        self.declared = _declared(request.responseHeaders)
+        self.declared = _declared(raw_fields(request))
 
     def header(self, name: str | bytes, value: str | bytes, *, add: bool = False) -> None:
         """
@@ -104,19 +105,19 @@ class Head:
         """
         Set the media type of the body.
         """
-        self.request.responseHeaders.setRawHeaders(b"Content-Type", [field_value(value)])
+        raw_fields(self.request)[b"Content-Type"] = [field_value(value)]
 
     def default(self, name: bytes, value: bytes) -> None:
         """
         Set a header, unless it is set.
         """
-        _default(self.request.responseHeaders, name, value)
+        raw_fields(self.request).setdefault(name, [value])
 
     def has_type(self) -> bool:
         """
         Whether the media type of the body is set.
         """
-        return self.request.responseHeaders.hasHeader(b"Content-Type")
+        return b"Content-Type" in raw_fields(self.request)
 
     def cookie(self, value: bytes) -> None:
         """
@@ -169,16 +170,16 @@ class Head:
         Args:
             length: The length of the body in bytes; None while it is not known.
         """
-        headers = self.request.responseHeaders
+        fields = raw_fields(self.request)
         if length is None:
-            self.declared = _declared(headers)
-            _default(headers, b"X-Accel-Buffering", b"no")
-            _default(headers, b"X-Content-Type-Options", b"nosniff")
+            self.declared = _declared(fields)
+            fields.setdefault(b"X-Accel-Buffering", [b"no"])
+            fields.setdefault(b"X-Content-Type-Options", [b"nosniff"])
         else:
-            headers.setRawHeaders(b"Content-Length", [b"%d" % length])
+            fields[b"Content-Length"] = [b"%d" % length]
         if length != 0:
-            _default(headers, b"Content-Type", _PLAIN_TEXT)
-        self._complete_framing()
+            fields.setdefault(b"Content-Type", [_PLAIN_TEXT])
+        self._complete_framing(fields)
 
     def complete_without_body(self, length: int | None) -> None:
         """
@@ -187,43 +188,38 @@ class Head:
         Args:
             length: The length in bytes of the body that GET would get; None if not known.
         """
-        headers = self.request.responseHeaders
+        fields = raw_fields(self.request)
         code = self.request.code
         if code == NO_CONTENT:
-            headers.removeHeader(b"Content-Length")
-            headers.removeHeader(b"Content-Type")
+            fields.pop(b"Content-Length", None)
+            fields.pop(b"Content-Type", None)
         elif code == RESET_CONTENT:
             # Unlike the others it is framed like a response with a body (RFC 9110 15.3.6).
-            headers.setRawHeaders(b"Content-Length", [b"0"])
+            fields[b"Content-Length"] = [b"0"]
         elif code != NOT_MODIFIED:
             # HEAD: the headers that GET would have (RFC 9110 9.3.2).
             if length is None:
-                _default(headers, b"X-Accel-Buffering", b"no")
-                _default(headers, b"X-Content-Type-Options", b"nosniff")
+                fields.setdefault(b"X-Accel-Buffering", [b"no"])
+                fields.setdefault(b"X-Content-Type-Options", [b"nosniff"])
             elif length:
-                _default(headers, b"Content-Length", b"%d" % length)
+                fields.setdefault(b"Content-Length", [b"%d" % length])
             if length == 0:
                 # Without a length: a handler may write nothing because it has seen the method.
                 self.request.defaultContentType = None
             else:
-                _default(headers, b"Content-Type", _PLAIN_TEXT)
-        self._complete_framing()
+                fields.setdefault(b"Content-Type", [_PLAIN_TEXT])
+        self._complete_framing(fields)
 
-    def _complete_framing(self) -> None:
+    def _complete_framing(self, fields: dict[bytes, list[bytes]]) -> None:
         request = self.request
         # Twisted would send it together with a Content-Length: a request smuggling risk.
-        request.responseHeaders.removeHeader(b"Transfer-Encoding")
+        fields.pop(b"Transfer-Encoding", None)
         # HTTP/2 has no such header: its streams share the connection.
         if self._close and request.clientproto != b"HTTP/2":
-            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            fields[b"Connection"] = [b"close"]
             request.channel.persistent = False
 
 
-def _declared(headers: Headers) -> int | None:
-    values = headers.getRawHeaders(b"Content-Length")
+def _declared(fields: dict[bytes, list[bytes]]) -> int | None:
+    values = fields.get(b"Content-Length")
     return content_length(values[-1]) if values else None
-
-
-def _default(headers: Headers, name: bytes, value: bytes) -> None:
-    if not headers.hasHeader(name):
-        headers.setRawHeaders(name, [value])

@@ -239,12 +239,12 @@ class ResponseWriter:
         out, room, share = self._out, self._room, self._share
         if (
             now < self._burst_ends
-            and out.pending <= SEND_SIZE
             and not out.full
             and room.left >= room.low
             and share.steps > 1
             and (self._pushed or urgency is _COALESCE)
         ):
+            # Little is pending: that counts in `room.left`.
             share.steps -= 1
             return None
         self._push_or_coalesce(now, urgency)
