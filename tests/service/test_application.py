@@ -23,6 +23,7 @@ from twistream.service.application import load_application
 
 APP = """
 import functools
+from unittest.mock import Mock
 from twisted.internet.defer import fail, succeed
 from twisted.web.resource import Resource
 
@@ -84,6 +85,9 @@ def of_two(a, b):
 def of_a_keyword(*, ctx):
     pass
 
+def of_keywords(a, *, b, c):
+    pass
+
 def failing():
     raise RuntimeError("no\\n  database")
 
@@ -104,6 +108,14 @@ def make_failed():
 
 def hello():
     return "hello"
+
+class Called:
+    def __call__(self, ctx):
+        return "called"
+
+make_handler = lambda: handler
+make_class = lambda: Page
+make_mock = lambda: Mock()
 
 def traced(handler):
     async def wrapper(*args, **options):
@@ -465,6 +477,31 @@ class LoadTests(StreamTest):
                 self.error("bad:page"), f"--app bad:page: cannot import module bad: {what}"
             )
 
+    def test_a_misspelt_import(self) -> None:
+        self.module("helper", "")
+        for source, advice in (
+            ("import helpr", "\n  did you mean helper?"),
+            ("from helpr.models import x", "\n  did you mean helper?"),
+            ("import nowhere", "\n    import nowhere"),
+        ):
+            self.module("bad", source)
+            invalidate_caches()
+            error = self.error("bad:page")
+            self.assertTrue(error.endswith(advice), error)
+
+    def test_a_relative_import_outside_a_package(self) -> None:
+        for name, more in (
+            ("shop", f", or run twistd in {self.folder.resolve()} with --app shop.bad:..."),
+            ("my-shop", ""),
+        ):
+            folder = self.folder / name
+            folder.mkdir()
+            self.module(f"{name}/bad", "from . import helper")
+            with chdir(folder):
+                error = self.error("bad:page")
+            advice = f"\n  write the import without a leading dot{more}"
+            self.assertTrue(error.endswith(advice), error)
+
     def test_ctrl_c_during_import_ends_the_program(self) -> None:
         self.module("bad", "raise KeyboardInterrupt")
         self.assertRaises(KeyboardInterrupt, load_application, "bad:page")
@@ -519,6 +556,26 @@ class LoadTests(StreamTest):
             "in __getattr__\n    raise RuntimeError(name)",
         )
 
+    def test_a_property_that_fails_with_the_error_of_a_missing_attribute(self) -> None:
+        self.module(
+            "bad",
+            "from twisted.web import resource\nclass Shop:\n    @property\n    def root(self):\n        return self.pages\n\n"
+            "shop = Shop()\nshop.index = resource.Resource()\n\ndef __getattr__(name):\n    raise AttributeError('no')",
+        )
+        self.assertEqual(
+            self.error("bad:shop.root"),
+            "--app bad:shop.root: reading shop.root raised AttributeError: 'Shop' object has no "
+            "attribute 'pages'\n  File \"bad.py\", line 5, in root\n    return self.pages",
+        )
+        for name, what in (
+            ("shop.rot", "shop.rot; did you mean bad:shop.root?"),
+            ("shop.indx", "shop.indx; did you mean bad:shop.index?"),
+            ("page", "page"),
+        ):
+            self.assertEqual(
+                self.error(f"bad:{name}"), f"--app bad:{name}: module bad has no attribute {what}"
+            )
+
     def test_an_object_that_cannot_be_served(self) -> None:
         form = (
             "cannot be served; name a resource, a handler (a function of one argument), or a "
@@ -526,17 +583,21 @@ class LoadTests(StreamTest):
         )
         itself = "cannot be served; name the function itself, without calling it"
         one = "a handler takes one argument, the context"
+        none = "a factory takes none"
+        method = "is a method; name the method of an instance"
         for name, what in (
             ("text", f"a str {form}"),
             ("a_list", f"a list {form}"),
             ("nothing", f"None {form}"),
             ("plain_object", f"a Plain {form}"),
             ("proxy", f"a Proxy {form}"),
-            ("of_two", f"function of_two requires 2 arguments (a, b), but {one}"),
-            ("of_a_keyword", f"function of_a_keyword requires keyword arguments (ctx); {one}"),
-            ("late", f"function late takes no arguments; {one}"),
+            ("of_two", f"function of_two requires 2 arguments (a, b), but {one}, and {none}"),
+            ("of_a_keyword", f"function of_a_keyword requires a keyword argument (ctx); {one}"),
+            ("of_keywords", f"function of_keywords requires keyword arguments (b, c); {one}"),
+            ("late", f"function late takes no arguments; {one}, and a factory is not async"),
             ("late_items", f"function late_items takes no arguments; {one}"),
-            ("Shop.handler", "function handler is a method; name the method of an instance"),
+            ("Shop.handler", f"function handler {method}"),
+            ("Shop.page", f"function page {method}"),
             ("Picky", "class Picky requires an argument (text), but a factory takes none"),
             ("generator", f"a generator {itself}"),
             ("fired", f"a Deferred {itself}"),
@@ -546,6 +607,13 @@ class LoadTests(StreamTest):
     def test_a_coroutine_is_not_an_application(self) -> None:
         self.module("called", "from app import handler\nmain = handler(None)")
         self.assertIn("called:main: a coroutine cannot be served", self.error("called:main"))
+
+    def test_a_mock_is_not_an_application(self) -> None:
+        self.module("mocked", "from unittest.mock import Mock\nmock = Mock()")
+        self.assertEqual(
+            self.error("mocked:mock"),
+            "--app mocked:mock: its resource() returned a Mock, not a resource",
+        )
 
     def test_an_application_for_another_server(self) -> None:
         self.module("others", OTHERS)
@@ -569,6 +637,10 @@ class LoadTests(StreamTest):
         ):
             self.assertEqual(self.error(f"others:{name}"), f"--app others:{name}: {what}")
 
+    def test_a_factory_of_an_application_for_another_server(self) -> None:
+        self.module("others", f"{OTHERS}\ndef make_app():\n    return flask")
+        self.assertIn("the factory returned a Flask; it is a WSGI", self.error("others:make_app"))
+
     def test_a_factory_that_returns_no_resource(self) -> None:
         one = " (a handler takes one argument, the context)"
         for name, what in (
@@ -591,6 +663,13 @@ class LoadTests(StreamTest):
             ("make_late", f"returned a coroutine, not a resource{one}"),
             ("make_failed", f"returned a Deferred, not a resource{one}"),
             ("a_list.clear", "returned None, not a resource"),
+            ("Called", "returned a Called, which is a handler; name an instance"),
+            (
+                "make_handler",
+                "returned function handler, which is a handler; return a StreamResource of it",
+            ),
+            ("make_class", "returned class Page, not an instance of it"),
+            ("make_mock", "returned a Mock; resource() returned a Mock, not a resource"),
         ):
             self.assertEqual(self.error(f"app:{name}"), f"--app app:{name}: the factory {what}")
 

@@ -147,9 +147,37 @@ def _import(module: str) -> ModuleType:
             msg = f"no module {missing} in the current folder or on the Python path"
             raise _CannotImport(msg, missing) from err
         msg = f"cannot import module {module}: {failure_in_code(err)}"
-        if isinstance(err, ReactorAlreadyInstalledError):
-            msg += "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
-        raise _CannotImport(msg, None) from err
+        advice = _advice(err, module)
+        raise _CannotImport(f"{msg}\n  {advice}" if advice else msg, None) from err
+
+
+def _advice(error: BaseException, module: str) -> str | None:
+    """
+    What to do about an error at import, if it is a common one.
+    """
+    folder = _folder()
+    if isinstance(error, ReactorAlreadyInstalledError):
+        return "twistd installs the reactor; choose it as in twistd --reactor=asyncio"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        meant = naming.closest_module(error.name, folder)
+        return meant and f"did you mean {meant}?"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        advice = "write the import without a leading dot"
+        if folder.name.isidentifier():
+            advice += f", or run twistd in {folder.parent} with --app {folder.name}.{module}:..."
+        return advice
+    return None
+
+
+def _is_about(error: Exception, holder: object, name: str) -> bool:
+    """
+    Whether an error says that `holder` has no attribute `name`.
+
+    The code of a property can raise the same error about another object.
+    """
+    if not isinstance(error, AttributeError):
+        return False
+    return error.name is None or (error.name == name and error.obj is holder)
 
 
 def _find(module: str, attribute: str) -> object:
@@ -163,12 +191,12 @@ def _find(module: str, attribute: str) -> object:
     for part in attribute.split("."):
         try:
             value = getattr(found, part)
-        except AttributeError as err:
-            hint = naming.hint_for_attribute(found, part, path, _folder())
-            msg = f"module {module} has no attribute {attribute}{hint}"
-            raise UsageError(msg) from err
         except Exception as err:
-            msg = f"reading {attribute} raised {failure_in_code(err)}"
+            if _is_about(err, found, part):
+                hint = naming.hint_for_attribute(found, part, path, _folder())
+                msg = f"module {module} has no attribute {attribute}{hint}"
+            else:
+                msg = f"reading {attribute} raised {failure_in_code(err)}"
             raise UsageError(msg) from err
         found, path = value, f"{path}{part}."
     if isinstance(found, ModuleType):

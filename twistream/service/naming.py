@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from twistream.service.served import can_be_served
 
+_PROPERTIES = (property, cached_property)
 _MOST_NAMES = 5
 _MOST_FILES = 100  # which are searched for a name; a folder of programs has fewer
 
@@ -96,7 +98,12 @@ def names_in(holder: object) -> list[str]:
     if not isinstance(holder, ModuleType):
         # Nothing may run, so properties and the like stay unread. Methods are not bound.
         members = {name: inspect.getattr_static(holder, name, None) for name in dir(holder)}
-        return [n for n, value in members.items() if not n.startswith("_") and callable(value)]
+        return [
+            name
+            for name, value in members.items()
+            if not name.startswith("_")
+            and (callable(value) or isinstance(value, _PROPERTIES) or can_be_served(value))
+        ]
     own: list[str] = []
     imported: list[str] = []
     for name, value in list(vars(holder).items()):
