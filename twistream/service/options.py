@@ -35,7 +35,7 @@ The object can be
   a handler     a function of one argument, such as: async def hello(ctx): ...
   a resource    anything that a twisted.web Site can serve
   a Klein       app = Klein(), or another object with a method resource() that returns one
-  a factory     a function or class that takes no arguments and returns one of these two
+  a factory     a function or class that takes no arguments and returns a resource or a Klein
 
 Examples:
   twistd -n twistream
