@@ -458,7 +458,8 @@ class LoadTests(StreamTest):
                 "import nowhere",
                 (
                     "ModuleNotFoundError: No module named 'nowhere'\n"
-                    '  File "bad.py", line 1, in <module>\n    import nowhere'
+                    '  File "bad.py", line 1, in <module>\n    import nowhere\n'
+                    f"  nowhere is not in the current folder, nor installed in {sys.prefix}"
                 ),
             ),
             ("def (", 'SyntaxError: invalid syntax\n  File "bad.py", line 1\n    def (\n        ^'),
@@ -479,10 +480,19 @@ class LoadTests(StreamTest):
 
     def test_a_misspelt_import(self) -> None:
         self.module("helper", "")
+        for package in ("shop", "json"):
+            (self.folder / package).mkdir()
+        self.module("shop/models", "")
+        self.module("json/later", "")  # Python finds its own package first
+        self.addCleanup(sys.modules.pop, "shop", None)
+        here = f"in the current folder, nor installed in {sys.prefix}"
         for source, advice in (
-            ("import helpr", "\n  did you mean helper?"),
-            ("from helpr.models import x", "\n  did you mean helper?"),
-            ("import nowhere", "\n    import nowhere"),
+            ("import helpr", f"\n  helpr is not {here}; did you mean helper?"),
+            ("from helpr.models import x", f"\n  helpr is not {here}; did you mean helper?"),
+            ("import helper_app", f"\n  helper_app is not {here}"),
+            ("import shop.modls", "\n  did you mean shop.models?"),
+            ("import json.later", "\n  Python found another module json first, so rename yours"),
+            ("import json.nowhere", "\n    import json.nowhere"),
         ):
             self.module("bad", source)
             invalidate_caches()

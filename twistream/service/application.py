@@ -159,14 +159,25 @@ def _advice(error: BaseException, module: str) -> str | None:
     if isinstance(error, ReactorAlreadyInstalledError):
         return "twistd installs the reactor; choose it as in twistd --reactor=asyncio"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        meant = naming.closest_module(error.name, folder)
-        return meant and f"did you mean {meant}?"
+        return _advice_on_missing(error.name, folder)
     if isinstance(error, ImportError) and "no known parent package" in str(error):
         advice = "write the import without a leading dot"
         if folder.name.isidentifier():
             advice += f", or run twistd in {folder.parent} with --app {folder.name}.{module}:..."
         return advice
     return None
+
+
+def _advice_on_missing(name: str, folder: Path) -> str | None:
+    # A program often has the name of a library in its own, such as klein_app.
+    meant = naming.closest_module(name, folder, cutoff=0.8)
+    if meant == name:
+        return f"Python found another module {name.partition('.')[0]} first, so rename yours"
+    hint = naming.did_you_mean(meant)
+    if "." in name:
+        return hint.removeprefix("; ") or None
+    # Libraries are often installed into another environment than that of twistd.
+    return f"{name} is not in the current folder, nor installed in {sys.prefix}{hint}"
 
 
 def _is_about(error: Exception, holder: object, name: str) -> bool:

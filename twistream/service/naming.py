@@ -26,13 +26,19 @@ def is_dotted(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def closest(word: str, possible: Iterable[str]) -> str | None:
+def closest(word: str, possible: Iterable[str], cutoff: float = 0.6) -> str | None:
     """
     The name that `word` is most likely a misspelling of, if there is any.
+
+    Args:
+        word: The name that does not exist.
+        possible: Those that do.
+        cutoff: How similar they must be, from 0 to 1; see `difflib.get_close_matches`.
     """
     names = {name: name for name in possible}
     folded = {name.casefold(): name for name in names}
-    found = get_close_matches(word, names, n=1) or get_close_matches(word.casefold(), folded, n=1)
+    found = get_close_matches(word, names, 1, cutoff)
+    found = found or get_close_matches(word.casefold(), folded, 1, cutoff)
     return names.get(found[0]) or folded[found[0]] if found else None
 
 
@@ -44,14 +50,14 @@ def is_module(name: str, folder: Path) -> bool:
     return _is_source(Path(f"{path}.py")) or bool(_modules(path))
 
 
-def closest_module(name: str, folder: Path) -> str | None:
+def closest_module(name: str, folder: Path, cutoff: float = 0.6) -> str | None:
     """
     The module in a folder that a dotted name is most likely a misspelling of.
     """
     *packages, last = name.split(".")
     found: list[str] = []
     for part in (*packages, last):
-        match = closest(part, _modules(folder.joinpath(*found)))
+        match = closest(part, _modules(folder.joinpath(*found)), cutoff)
         if match is None:
             return None
         found.append(match)
