@@ -137,6 +137,8 @@ class Proxy:
 
 nothing = None
 plain_object = Plain()
+site = Plain()
+site.pages = page
 proxy = Proxy()
 generator = late_items()
 fired = succeed(None)
@@ -600,6 +602,7 @@ class LoadTests(StreamTest):
             ("a_list", f"a list {form}"),
             ("nothing", f"None {form}"),
             ("plain_object", f"a Plain {form}"),
+            ("site", "a Plain cannot be served; did you mean its attribute pages?"),
             ("proxy", f"a Proxy {form}"),
             ("of_two", f"function of_two requires 2 arguments (a, b), but {one}, and {none}"),
             ("of_a_keyword", f"function of_a_keyword requires a keyword argument (ctx); {one}"),

@@ -228,13 +228,28 @@ def _foreign(found: object) -> str | None:
     return None
 
 
+def _held(found: object) -> str | None:
+    """
+    The first attribute that can be served, as in a class with ``app = Klein()``.
+    """
+    try:
+        names = [name for name in dir(found) if not name.startswith("_")]
+        values = [inspect.getattr_static(found, name, None) for name in names]
+    except Exception:  # noqa: BLE001 - as in _provides
+        return None
+    held = (n for n, v in zip(names, values, strict=True) if _is_resource(v) or _has_resource(v))
+    return next(held, None)
+
+
 def _mismatch(found: object, required: list[Parameter] | None) -> str:
     name = described(found)
     if _is_called(found):
         _discard(found)
         return f"{name} cannot be served; name the function itself, without calling it"
     if required is None:
-        return f"{name} cannot be served; {_WHAT_TO_NAME}"
+        held = _held(found)
+        advice = f"did you mean its attribute {held}?" if held else _WHAT_TO_NAME
+        return f"{name} cannot be served; {advice}"
     names = ", ".join(p.name for p in required)
     keywords = [p.name for p in required if p.kind not in _POSITIONAL]
     count = "an argument" if len(required) == 1 else f"{len(required)} arguments"
