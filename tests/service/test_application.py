@@ -406,6 +406,24 @@ class LoadTests(StreamTest):
                     f"--app {package}:{name}: module {package} has no attribute {name}{hint}",
                 )
 
+    def test_an_attribute_of_a_program(self) -> None:
+        self.module("program", "if __name__ == '__main__':\n    root = 1\nelse:\n    main = 2")
+        self.assertEqual(
+            self.error("program:root"),
+            "--app program:root: module program has no attribute root; root is defined below if "
+            "__name__ == '__main__': only; define it before that",
+        )
+
+    def test_a_package_with_the_name_of_a_module(self) -> None:
+        self.module("twin", "root = 1")
+        (self.folder / "twin").mkdir()
+        self.module("twin/__init__", "")
+        self.assertEqual(
+            self.error("twin:root"),
+            "--app twin:root: module twin has no attribute root; Python found the folder twin "
+            "before twin.py, so rename one of them",
+        )
+
     def test_a_module_with_the_name_of_one_of_pythons(self) -> None:
         self.module("colorsys", "from app import page")
         sys.modules["colorsys"] = colorsys

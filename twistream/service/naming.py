@@ -195,14 +195,26 @@ def _hint_for_module(holder: ModuleType, name: str, folder: Path) -> str | None:
             f"; Python found another module of this name ({', '.join(places) or 'built in'}) "
             "first, so rename yours"
         )
-    for entry in getattr(holder, "__path__", ()):
+    if file and name in _names_of_program(Path(file)):
+        return f"; {name} is defined below if __name__ == '__main__': only; define it before that"
+    if hasattr(holder, "__path__"):
+        return _hint_for_package(holder, name, folder)
+    return None
+
+
+def _hint_for_package(holder: ModuleType, name: str, folder: Path) -> str | None:
+    package = holder.__name__
+    twin = folder.joinpath(*package.split(".")).with_suffix(".py")
+    if name in _names_of(twin):
+        return f"; Python found the folder {twin.stem} before {twin.name}, so rename one of them"
+    for entry in holder.__path__:
         if is_module(name, Path(entry)):
-            return f"; {name} is a module in it, so name an object in {module}.{name}"
+            return f"; {name} is a module in it, so name an object in {package}.{name}"
         found = next(files_with(name, Path(entry)), None)
         if found is not None:
-            return did_you_mean(f"{module}.{found}:{name}")
-    if hasattr(holder, "__path__") and file is None:
-        return f"; {module} is a folder without an __init__.py, so name a module in it"
+            return did_you_mean(f"{package}.{found}:{name}")
+    if getattr(holder, "__file__", None) is None:
+        return f"; {package} is a folder without an __init__.py, so name a module in it"
     return None
 
 
@@ -245,10 +257,26 @@ def files_with(name: str, folder: Path) -> Iterator[str]:
 
 
 def _names_of(path: Path) -> set[str]:
+    return set(_defined(_statements(path)))
+
+
+def _names_of_program(path: Path) -> set[str]:
+    """
+    The names that a module defines only if it is run as a program.
+    """
+    return {
+        name
+        for statement in _statements(path)
+        if isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)
+        for name in _defined(statement.body)
+    }
+
+
+def _statements(path: Path) -> list[ast.stmt]:
     try:
-        return set(_defined(ast.parse(path.read_bytes()).body))
+        return ast.parse(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError):
-        return set()
+        return []
 
 
 def _defined(body: list[ast.stmt]) -> Iterator[str]:
