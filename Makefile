@@ -10,6 +10,9 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
+# An environment that could not be completed is created again.
+.DELETE_ON_ERROR:
+
 .PHONY: help demo test matrix bench bench-smoke format system-deps clean
 
 help:
