@@ -519,6 +519,17 @@ class LoadTests(StreamTest):
             error = self.error("bad:page")
             self.assertTrue(error.endswith(advice), error)
 
+    def test_a_module_that_imports_itself(self) -> None:
+        advice = "  clash.py imports itself; rename it to import another module named clash"
+        for source in ("from clash import app", "import clash\nclash.app"):
+            self.module("clash", source)
+            invalidate_caches()
+            self.assertEqual(self.error("clash:app").splitlines()[3:], [advice])
+        for source in ("from twistream import nothing", "import sys\nsys.nothing"):
+            self.module("clash", source)
+            invalidate_caches()
+            self.assertEqual(self.error("clash:app").splitlines()[3:], [])
+
     def test_a_relative_import_outside_a_package(self) -> None:
         for name, more in (
             ("shop", f", or run twistd in {self.folder.resolve()} with --app shop.bad:..."),

@@ -3,6 +3,7 @@ Load the application that ``--app package.module:name`` names.
 """
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -160,6 +161,8 @@ def _advice(error: BaseException, module: str) -> str | None:
         return "twistd installs the reactor; choose it as in twistd --reactor=asyncio"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _advice_on_missing(error.name, folder)
+    if file := _imported_by_itself(error):
+        return f"{file.name} imports itself; rename it to import another module named {file.stem}"
     if isinstance(error, ImportError) and "no known parent package" in str(error):
         advice = "write the import without a leading dot"
         if folder.name.isidentifier():
@@ -178,6 +181,17 @@ def _advice_on_missing(name: str, folder: Path) -> str | None:
         return hint.removeprefix("; ") or None
     # Libraries are often installed into another environment than that of twistd.
     return f"{name} is not in the current folder, nor installed in {sys.prefix}{hint}"
+
+
+def _imported_by_itself(error: BaseException) -> Path | None:
+    """
+    The file in which an import failed, if what it imports is this file.
+    """
+    file = error.path if isinstance(error, ImportError) else None
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        file = getattr(error.obj, "__file__", None)  # those built in have none
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(file) if file is not None and frames[-1:] and frames[-1].filename == file else None
 
 
 def _is_about(error: Exception, holder: object, name: str) -> bool:
