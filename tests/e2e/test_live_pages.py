@@ -231,6 +231,25 @@ def test_a_reload_of_the_ticker_resumes_after_the_last_tick(
     visit(script)
 
 
+def test_the_ticker_works_in_a_browser_that_blocks_storage(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        context = browser.new_context()
+        context.add_init_script(
+            "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('no'); } })"
+        )
+        shown = Shown(context, service.url, "events")
+        shown.await_tick(1)
+        shown.page.reload()
+        shown.is_live()
+        expect(shown.texts).not_to_have_count(0)
+        expect(shown.notes).to_have_count(0)
+        assert shown.complaints == []
+
+    visit(script)
+
+
 def test_the_chat_reports_missing_messages_after_the_server_was_killed_and_resumes(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
