@@ -24,7 +24,7 @@ from twistream.service.endpoints import parse_address
 
 EXAMPLE = "(use an endpoint such as tcp:8080:interface=127.0.0.1)"
 UNIX = "(use an endpoint such as unix:/run/app.sock:mode=660)"
-COLON = r"write each colon within a value as \:, as in tcp6:8080:interface=\:\:1"
+COLON = r"write each colon within a value as \:, in quotes, as in 'tcp6:8080:interface=\:\:1'"
 TCP = "; the parameters of tcp are port, interface, backlog"
 
 DH = """-----BEGIN DH PARAMETERS-----
@@ -118,7 +118,7 @@ class EndpointTests(SynchronousTestCase):
             ("http://192.0.2.1", "tcp:80:interface=192.0.2.1"),
             ("0.0.0.0:80", "tcp:80"),
             ("*:80", "tcp:80"),
-            ("[::1]:80", r"tcp6:80:interface=\:\:1"),
+            ("[::1]:80", r"'tcp6:80:interface=\:\:1'"),
             ("https://localhost", "ssl:443:privateKey=key.pem:certKey=cert.pem"),
             ("https:8443", "ssl:8443"),
             ("http:80", "tcp:80"),
@@ -145,7 +145,7 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:http", f"'http' is not a number {EXAMPLE}"),
             (
                 "tcp6:80:backlog=x",
-                r"'x' is not a number (use an endpoint such as tcp6:8080:interface=\:\:1)",
+                r"'x' is not a number (use an endpoint such as 'tcp6:8080:interface=\:\:1')",
             ),
             (
                 "ssl:x:privateKey=both.pem",

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from OpenSSL import SSL, crypto
@@ -29,7 +30,7 @@ from twistream.service.reasons import why_not
 
 _EXAMPLE = "tcp:8080:interface=127.0.0.1"
 _EXAMPLES = {
-    "tcp6": r"tcp6:8080:interface=\:\:1",
+    "tcp6": r"'tcp6:8080:interface=\:\:1'",
     "unix": "unix:/run/app.sock:mode=660",
     "ssl": "ssl:8443:privateKey=key.pem:certKey=cert.pem",
     "tls": "tls:folder:8443",
@@ -140,11 +141,15 @@ class _Description:
         if self.kind not in _BUILT_IN and self.kind.lower() not in plugins:
             known = _BUILT_IN | plugins
             meant = self._meant(known)
-            hint = f"did you mean {meant}?" if meant else f"known are {', '.join(sorted(known))}"
+            hint = (
+                f"did you mean {quote(meant)}?"
+                if meant
+                else f"known are {', '.join(sorted(known))}"
+            )
             _refuse(f"unknown endpoint type {self.kind!r}; {hint}")
         named = [i for i, part in enumerate(self._parts) if "=" in part]
         if named and "" in self._parts[named[0] :]:
-            _refuse(r"write each colon within a value as \:, as in tcp6:8080:interface=\:\:1")
+            _refuse(rf"write each colon within a value as \:, in quotes, as in {_EXAMPLES['tcp6']}")
         names = _PARAMETERS.get(self.kind.lower())
         for name in self.values if names else ():
             if name not in (names or ()):
