@@ -41,7 +41,7 @@ def _text(error: BaseException) -> list[str]:
     """
     text = error.msg if isinstance(error, SyntaxError) and error.filename else None
     said = what(error, text)
-    own = (line for line in f"{said}{_suggestion(error, said)}".splitlines() if line.strip())
+    own = (line for line in [*said.splitlines(), _suggestion(error, said)] if line.strip())
     notes = (str(note) for note in getattr(error, "__notes__", ()))
     first, *more = [*own, *notes, *_inner(error)]
     cut = ["..."] if len(more) > _MOST_LINES else []
@@ -57,7 +57,8 @@ def _suggestion(error: BaseException, said: str) -> str:
     _, _, text = said.partition(": ")
     shown = traceback.TracebackException.from_exception(error).format_exception_only()
     _, _, added = "".join(shown).partition(text)
-    return added.partition("\n")[0] if text else ""
+    # It has its own line, because a long text is cut.
+    return added.partition("\n")[0].removeprefix(". ") if text else ""
 
 
 def _inner(error: BaseException) -> Iterator[str]:
