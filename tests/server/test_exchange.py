@@ -237,6 +237,14 @@ class ResultTests(StreamTest):
 
         self.assert_complete(self.answer(handler), b"12")
 
+    def test_a_lambda_may_return_what_write_returns(self) -> None:
+        self.assert_complete(self.answer(lambda ctx: ctx.write("hello")), b"hello")
+
+    def test_an_int_is_refused_where_nothing_was_written(self) -> None:
+        self.assertEqual(self.answer(lambda ctx: 404).status, 500)
+        [failure] = self.flushLoggedErrors(TypeError)
+        self.assertIn("int", str(failure.value))
+
     def test_a_dict_is_refused_with_the_name_of_the_handler_and_the_remedy(self) -> None:
         def returns_it(ctx: Context) -> Any:
             return {"a": 1}

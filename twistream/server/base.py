@@ -38,7 +38,7 @@ class BaseContext(Body):
 
     def stream_writer(
         self,
-        writer: Callable[[Self], Awaitable[Any] | None],
+        writer: Callable[[Self], Awaitable[Any] | int | None],
         interval: float | None = None,
         *,
         detached: bool = False,

@@ -25,11 +25,12 @@ from twistream.wire import fields, render
 
 Handler: TypeAlias = Callable[
     [Context],
-    Item | Awaitable[Item | None] | Iterator[Item] | AsyncIterator[Item] | None,
+    Item | int | Awaitable[Item | int | None] | Iterator[Item] | AsyncIterator[Item] | None,
 ]
 """
 A function that takes a context. It may be plain, ``async def``, a generator or an async generator,
-or return a Deferred or anything else that can be awaited.
+or return a Deferred or anything else that can be awaited. Its result is written. The result of
+``write``, an int, is ignored.
 """
 
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
@@ -148,6 +149,8 @@ class Exchange:
             response.end()
 
     def _write_result(self, result: object) -> None:
+        if isinstance(result, int) and self._response.room.written:
+            return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, Item):
             msg = (
                 f"{self._name} must return None, str or bytes, not {type(result).__name__}; "

@@ -19,6 +19,18 @@ from twistream import (
 )
 
 
+def one_after_the_other(*steps: Callable[[Context], Any]) -> Callable[[Context], Any]:
+    """
+    A writer that takes each of these steps once.
+    """
+    left = iter(steps)
+
+    def writer(w: Context) -> Any:
+        return next(left)(w)
+
+    return writer
+
+
 class LoopTest(StreamTest):
     """
     Starts loops in a handler that keeps its result.
@@ -195,9 +207,54 @@ class EndTests(LoopTest):
         self.assertIsInstance(self.error().__cause__, StopIteration)
 
     def test_any_other_result_is_a_type_error(self) -> None:
-        self.loop(lambda w: w.write("x"))
+        self.loop(lambda w: "x")
         self.assertIsInstance(self.error(), TypeError)
-        self.assertIn("int", str(self.error()))
+        self.assertIn("str", str(self.error()))
+
+    def test_any_other_result_after_coroutines_is_a_type_error(self) -> None:
+        async def first(w: Context) -> None:
+            w.write("first")
+
+        self.loop(one_after_the_other(first, lambda w: "x"))
+        self.assertIsInstance(self.error(), TypeError)
+        self.assertIn("str", str(self.error()))
+
+    def test_stop_iteration_after_coroutines_names_stop_stream_too(self) -> None:
+        async def first(w: Context) -> None:
+            w.write("first")
+
+        self.loop(one_after_the_other(first))
+        self.assertIsInstance(self.error(), RuntimeError)
+        self.assertIn("StopStream", str(self.error()))
+
+    def test_results_may_change_from_step_to_step(self) -> None:
+        async def coroutine(w: Context) -> None:
+            w.write("b")
+
+        def stop(w: Context) -> None:
+            raise StopStream
+
+        client = self.loop(
+            one_after_the_other(
+                lambda w: w.write("a"),
+                coroutine,
+                coroutine,
+                lambda w: w.write("c"),
+                lambda w: w.flush(),
+                coroutine,
+                lambda w: None,
+                coroutine,
+                stop,
+            )
+        )
+        self.assertEqual(self.results, [None])
+        self.assertEqual(client.receive().chunks, [b"a", b"b", b"b", b"c", b"b", b"b"])
+
+    def test_a_lambda_may_return_what_write_returns(self) -> None:
+        left = iter("abc")
+        self.loop(lambda w: w.write(next(left)))
+        self.assertIsInstance(self.error(), RuntimeError)  # Not a TypeError at the first.
+        self.assertEqual(list(left), [])
 
     def test_a_disconnect_between_two_ticks_ends_it(self) -> None:
         calls = []

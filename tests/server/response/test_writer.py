@@ -740,8 +740,8 @@ class BodylessTests(StreamTest):
         def fails(w: Context) -> None:
             raise HTTPError(404)
 
-        def wrong(w: Context) -> int:
-            return 1
+        def wrong(w: Context) -> str:
+            return "1"
 
         async def handler(ctx: Context) -> None:
             writer: Any = {"/stops": stops, "/fails": fails, "/wrong": wrong}[ctx.path]

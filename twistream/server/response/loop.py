@@ -95,7 +95,7 @@ class StreamLoop(Attachment):
         try:
             while not self.ended:
                 result = step()
-                if result is not None:
+                if result is not None and (result := _checked(result)) is not None:
                     return self._await_result(result)
                 if self.ended:
                     break
@@ -110,15 +110,13 @@ class StreamLoop(Attachment):
             return self._failed(Failure())
         return False
 
-    def _await_result(self, result: object) -> bool:
+    def _await_result(self, result: Any) -> bool:
         """
         Wait for what a step has returned.
         """
         if type(result) is CoroutineType and self._interval is None:
             return self._run_task(self._await_steps(result), self._after_step)
-        if isawaitable(result):
-            return self._wait_for(deferred_of(result, self.response.life), self._after_step)
-        return self._failed(Failure(_wrong_result(result)))
+        return self._wait_for(deferred_of(result, self.response.life), self._after_step)
 
     async def _await_steps(self, result: Awaitable[object]) -> object:
         """
@@ -137,13 +135,12 @@ class StreamLoop(Attachment):
                 if self.ended:
                     return None
             try:
-                result = step()
+                next_result: Any = step()
             except StopIteration as err:
                 raise RuntimeError(_STOP_ITERATION) from err
-            if type(result) is not CoroutineType:
-                if result is not None and not isawaitable(result):
-                    raise _wrong_result(result)
-                return result
+            if type(next_result) is not CoroutineType:
+                return _checked(next_result)
+            result = next_result
 
     def _run_task(self, coroutine: Coroutine[Any, Any, object], then: Callable[[], bool]) -> bool:
         response = self.response
@@ -348,8 +345,19 @@ class AsyncItemLoop(StreamLoop):
                 await wait
 
 
-def _wrong_result(result: object) -> TypeError:
-    return TypeError(
+def _checked(result: object) -> object:
+    """
+    What a step has returned, if that is awaitable, or None.
+
+    Raises:
+        TypeError: It is anything else, except what `write` returns.
+    """
+    if result is None or isawaitable(result):
+        return result
+    if type(result) is int:
+        return None  # Perhaps of a lambda that calls `write`.
+    msg = (
         f"a writer returns None or something to await, not {type(result).__name__}; "
         "use ctx.write(), or return ctx.json_line(value)"
     )
+    raise TypeError(msg)
