@@ -18,7 +18,7 @@ from twistream.channels.cursor import Cursor
 from twistream.channels.deliveries import DeliveryQueue
 from twistream.channels.engine import Page
 from twistream.channels.feed import Feed, Topic
-from twistream.channels.filtering import MessageFilter
+from twistream.channels.filtering import MessageFilter, decision
 from twistream.channels.state import Cause, State, following
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.errors import SlowConsumer
@@ -233,7 +233,9 @@ class Subscription:
         Return whether the client receives `message`. If the filter fails, the subscription ends.
         """
         try:
-            passes = bool(self._outlet.response.life.run(filter.function, message))
+            passes = self._outlet.response.life.run(filter.function, message)
+            if passes is not True and passes is not False:
+                passes = decision(passes)
         except Exception as err:  # noqa: BLE001 - it is the program's code
             self._fail(err)
             return False

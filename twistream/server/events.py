@@ -231,7 +231,7 @@ class EventStream:
             EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function.
+                coroutine function or a generator function.
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
                 a history; or a channel is given twice.
         """

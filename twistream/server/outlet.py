@@ -8,8 +8,8 @@ Layer: server, above `base`.
 
 import re
 from collections.abc import Callable, Sequence
-from inspect import iscoroutinefunction
-from typing import Literal, Protocol, TypeAlias
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from attrs import evolve, field, frozen
@@ -45,6 +45,12 @@ Filter: TypeAlias = Callable[[Message], object]
 Called with a message. Returns whether to deliver it.
 """
 
+_NO_FILTERS: dict[str, Callable[[Any], bool]] = {
+    "a coroutine function": iscoroutinefunction,
+    "a generator function": isgeneratorfunction,
+    "an async generator function": isasyncgenfunction,
+}
+
 
 def _one_id(after: str | Sequence[str] | None) -> str | None:
     """
@@ -65,9 +71,12 @@ def _check_filter(_: object, __: object, value: Filter | None) -> None:
     if value is not None and not callable(value):
         msg = f"filter must be callable, not {type(value).__name__}"
         raise TypeError(msg)
-    if iscoroutinefunction(value):
-        msg = "filter must be a plain function, not a coroutine function"
-        raise TypeError(msg)
+    # The result of any of these would be true for every message.
+    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - it is not a check
+        for kind, matches in _NO_FILTERS.items():
+            if matches(function):
+                msg = f"filter must be a plain function, not {kind}"
+                raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
