@@ -131,6 +131,8 @@ class Events:
         """
         Whether the text ends with a blank line (WHATWG HTML 9.2.5).
         """
+        if tail.endswith(b"\n\r"):
+            return False  # Half of a CRLF: its LF would be one more blank line after a message.
         return tail.replace(b"\r\n", b"\n").replace(b"\r", b"\n").endswith(b"\n\n")
 
     def gap(self, gap: Gap) -> bytes:

@@ -21,9 +21,9 @@ class EndsTests(StreamTest):
     """
 
     def test_an_event_ends_with_a_blank_line_of_any_kind(self) -> None:
-        for end in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\r\n"):
+        for end in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\r\r\n"):
             self.assertTrue(EVENTS.ends(b"data: x" + end), end)
-        for end in (b"", b"\n", b"\r", b"\r\n", b"\n\nx", b"\n\n: ping\n"):
+        for end in (b"", b"\n", b"\r", b"\r\n", b"\n\nx", b"\n\n: ping\n", b"\n\r", b"\r\n\r"):
             self.assertFalse(EVENTS.ends(b"data: x" + end), end)
 
     def test_a_line_ends_with_a_line_end(self) -> None:
@@ -78,6 +78,18 @@ class PieceTests(StreamTest):
         self.piece("lo\n\n")
         client.clock.advance(0)
         self.assertEqual([e.data for e in client.read_events()], ["hello", "one", "two"])
+
+    def test_a_message_does_not_split_the_blank_line(self) -> None:
+        client = self.writing(ping=None)
+        client.read()
+        self.piece("data: hello\r\n\r")
+        self.news.publish("one")
+        client.clock.advance(0)
+        self.piece("\n")
+        client.clock.advance(0)
+        body = client.read()
+        self.assertTrue(body.startswith(b"data: hello\r\n\r\nid: "), body)
+        self.assertEqual(body.count(b"\n\n"), 1)
 
     def test_what_is_sent_by_itself_past_16_kib_counts_too(self) -> None:
         client = self.writing(ping=None)
