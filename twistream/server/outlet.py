@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Literal, Protocol, TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
@@ -291,12 +291,12 @@ def last_event_id(request: Request) -> str | None:
     query: str = request.uri.decode("latin-1").partition("?")[2]
     if not query:
         return None
-    parameters = parse_qs(query, errors="replace")
-    # A polyfill adds its own parameter when it reconnects, so its id is the newer one.
-    for name, values in parameters.items():
+    parameters = parse_qsl(query, errors="replace")
+    # A polyfill adds its own parameter when it reconnects, so the last one has the newest id.
+    for name, value in reversed(parameters):
         if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
-            return values[0]
-    return parameters.get(_ID_PARAMETER, (None,))[0]
+            return value
+    return next((value for name, value in parameters if name == _ID_PARAMETER), None)
 
 
 def _check_sources(sources: Sequence[object]) -> None:
