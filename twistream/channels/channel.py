@@ -237,7 +237,7 @@ class Channel:
         if self._topic.closed:
             raise ChannelClosed(self.name)
         if event is not None:
-            check_event(event)
+            event = check_event(event)
         return self._topic.log.append(event, encoded(data))
 
     def publish_from_thread(self, data: object, event: str | None = None) -> str:

@@ -284,7 +284,7 @@ class Delivery(Frame):
 
 def encoded(data: object) -> Payload:
     """
-    Return the payload for published data: a str unchanged, and any other value as JSON.
+    Return the payload for published data: text as a plain str, and any other value as JSON.
 
     Raises:
         EncodeError: JSON or UTF-8 cannot represent the data.
@@ -293,14 +293,14 @@ def encoded(data: object) -> Payload:
     if isinstance(data, str):
         if not data.isascii():
             render.encode_text(data)
-        return data
+        return data if type(data) is str else _plain(data)
     render.refuse_bytes(data)
     return render.json(data)[1]
 
 
-def check_event(name: str) -> None:
+def check_event(name: str) -> str:
     """
-    Check the name of an event that a program publishes.
+    Check the name of an event that a program publishes, and return it as a plain str.
 
     Raises:
         EncodeError: UTF-8 cannot encode it.
@@ -311,6 +311,12 @@ def check_event(name: str) -> None:
         msg = f"the event {GAP!r} is reserved for gaps; choose another name"
         raise ValueError(msg)
     ServerSentEvent(event=name).encode()
+    return _plain(name)
+
+
+def _plain(text: str) -> str:
+    # msgspec encodes no subclass of str, such as the markup of a template.
+    return str.__str__(text)
 
 
 def _size(text: Payload) -> int:

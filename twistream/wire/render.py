@@ -17,7 +17,7 @@ from twistream.errors import EncodeError, HTTPError
 Rendered: TypeAlias = tuple[str, bytes]
 
 _encoder = msgspec.json.Encoder()
-_SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf")
+_SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf|\n|\r")
 
 
 def text(value: str) -> Rendered:
@@ -48,21 +48,23 @@ def json(value: object) -> Rendered:
     In addition to the types of JSON, it supports those of `msgspec`: dataclasses, attrs classes,
     ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs, decimals, enums, sets
     and bytes (base64). Callers that send messages refuse bytes as the whole value first: see
-    `refuse_bytes`.
+    `refuse_bytes`. ``msgspec.Raw`` is JSON already; line ends in it are removed.
 
     Raises:
         EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
-            (RFC 8259 6), or contains itself.
+            (RFC 8259 6), or contains itself. Or the value is ``msgspec.Raw``, and no JSON.
     """
     try:
         encoded = _encoder.encode(value)
-    except (TypeError, ValueError, RecursionError) as err:
+        # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
+        # if the output contains such a word, the value is checked, so that most are not.
+        if _SUSPECT.search(encoded) or isinstance(value, msgspec.Raw):
+            encoded = _checked(value, encoded)
+    except EncodeError:
+        raise
+    except Exception as err:  # msgspec runs code of the program, such as that of a time zone.
         msg = f"cannot encode {type(value).__name__} as JSON: {err}"
         raise EncodeError(msg) from err
-    # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
-    # if the output contains such a word, the value is checked, so that most are not.
-    if _SUSPECT.search(encoded):
-        _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     return "application/json", encoded
 
 
@@ -125,9 +127,26 @@ def encode_text(value: str) -> bytes:
         raise EncodeError(msg) from err
 
 
+def _checked(value: object, encoded: bytes) -> bytes:
+    """
+    Check what the encoder does not check, and return the JSON on one line.
+    """
+    # The hook is called for Raw only: the encoder refuses what else msgspec does not know.
+    _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,), enc_hook=_nothing))
+    if isinstance(value, msgspec.Raw) or b"\n" in encoded or b"\r" in encoded:
+        encoded.decode()
+        return msgspec.json.format(encoded, indent=-1)
+    return encoded
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
 def _refuse_non_finite(value: object) -> None:
     if isinstance(value, float | Decimal):
-        if not isfinite(value):
+        # math.isfinite() would convert a Decimal, which may be too large for a float.
+        if not (value.is_finite() if isinstance(value, Decimal) else isfinite(value)):
             msg = f"JSON cannot represent {value}; use None, or a string"
             raise EncodeError(msg)
     elif isinstance(value, dict):
