@@ -22,7 +22,7 @@ from twistream.checks import check_clock
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
-from twistream.scheduling.threads import call_in_reactor, refuse_thread
+from twistream.scheduling.threads import READ, call_in_reactor, check_thread, refuse_thread
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.render import encode_text
@@ -147,7 +147,11 @@ class Hub:
     def statistics(self) -> HubStatistics:
         """
         The sums over all channels. The cost grows with the number of subscriptions.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("statistics()", READ)
         each = [channel.statistics() for channel in self.channels]
         counters = {
             name: self._closed[name] + sum(getattr(one, name) for one in each) for name in _COUNTERS
@@ -272,7 +276,11 @@ class Channel:
     def oldest(self) -> str:
         """
         The id that precedes the history: subscribe after it to receive all of the history.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("oldest", READ)  # It removes expired messages.
         return self._topic.log.oldest
 
     @property
@@ -315,7 +323,11 @@ class Channel:
     def statistics(self) -> ChannelStatistics:
         """
         The current figures. The cost grows with the number of subscribers.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("statistics()", READ)
         topic = self._topic
         return ChannelStatistics(
             subscribers=len(topic.followers),
@@ -339,8 +351,7 @@ class Channel:
         Raises:
             RuntimeError: The calling thread is not the reactor's.
         """
-        if threadable.ioThread not in (None, get_ident()):
-            refuse_thread("close()", "use reactor.callFromThread")
+        check_thread("close()")
         if not self._topic.closed:
             self._topic.close()
             self._on_close(self)

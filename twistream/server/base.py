@@ -22,6 +22,7 @@ from twistream.errors import (
     StreamFinished,
 )
 from twistream.scheduling.tasks import Task, call, is_end
+from twistream.scheduling.threads import check_thread
 from twistream.server.body import Body, Item, encoded
 from twistream.server.response.loop import SHORTEST_INTERVAL, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
@@ -69,6 +70,7 @@ class BaseContext(Body):
             TypeError: The writer is not callable, or the interval is not a number.
             ValueError: The interval is negative, NaN, infinite or over thirty years.
         """
+        check_thread("stream_writer()")
         if not callable(writer):
             msg = f"writer must be callable, not {type(writer).__name__}"
             raise TypeError(msg)
@@ -109,6 +111,7 @@ class BaseContext(Body):
         Raises:
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
+        check_thread("stream()")
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             return self._stream_async(items, detached=detached)
@@ -139,6 +142,7 @@ class BaseContext(Body):
             TypeError: It is not a number.
             ValueError: It is negative, NaN, infinite or over thirty years.
         """
+        check_thread("sleep()")
         delay = check_seconds("seconds", seconds)
         response = self._response
         observers = response.observers
@@ -209,6 +213,7 @@ class BaseContext(Body):
         Args:
             reason: Becomes ``err.reason``, and a part of the text of `err`.
         """
+        check_thread("abort()")
         self._response.abort(StreamAborted(reason))
 
     # Inside.

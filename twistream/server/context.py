@@ -27,6 +27,9 @@ class Context(BaseContext):
     fail. If it ended early, the error is `err`, a `StreamClosed`: `ClientDisconnected`,
     `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended
     normally, the error is `StreamFinished`.
+
+    In a thread that is not the reactor's, methods that start, send or end something raise a
+    RuntimeError.
     """
 
     __slots__ = ()

@@ -18,7 +18,7 @@ from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
@@ -80,6 +80,7 @@ class EventStream:
         retry: float | None,
         allow_origin: str | Collection[str] | None,
     ) -> None:
+        check_thread("sse()")
         self._ping = _checked_ping(ping)
         # The retry field, sent with the first event of this turn, or with the head at its end.
         self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
@@ -159,8 +160,7 @@ class EventStream:
         if not isinstance(text, str):
             msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
-        if threadable.ioThread not in (None, get_ident()):
-            refuse_thread("comment()", "use reactor.callFromThread")
+        check_thread("comment()")
         if self._response.life.ended:
             self._response.life.raise_error()
         # Not as an event: a comment belongs to no event, and may stand before any.

@@ -19,6 +19,7 @@ from twisted.web.server import Request
 
 from twistream.checks import check_count
 from twistream.errors import StreamClosed
+from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
 from twistream.server.response.attachment import Attachment
@@ -246,6 +247,7 @@ class Outlet(Attachment):
         """
         Send the messages of `sources` to the response. See ``EventStream.subscribe``.
         """
+        check_thread("subscribe()")
         _check_sources(sources)
         response = self.response
         if response.subscribed:

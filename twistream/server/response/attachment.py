@@ -6,6 +6,7 @@ Layer: response, above `twistream.server.response.response`.
 
 from twisted.internet.defer import Deferred
 
+from twistream.scheduling.threads import check_thread
 from twistream.scheduling.waits import fail_quietly
 from twistream.server.response.response import Response
 
@@ -65,6 +66,7 @@ class Attachment:
         raise NotImplementedError
 
     def _cancelled(self, _: Deferred[None]) -> None:
+        check_thread("cancel()")
         if self.ended:
             return  # Code that `_end` cancels has cancelled it.
         err = self.response.life.err

@@ -17,7 +17,7 @@ from twisted.python import threadable
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.turn import Share, Turn
 from twistream.scheduling.waits import FailedWait, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
@@ -133,20 +133,19 @@ class ResponseWriter:
         else:
             self._parts = [data]
         self.buffered += size
-        if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
-            self._put_buffer()
-            self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
+        if self.buffered > _BUFFER_LIMIT:
+            check_thread("write()")
+            if self._life.phase is _BODY or self._begins():
+                self._put_buffer()
+                self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
         return size
 
     def take(self) -> bytes:
         """
         Remove and return the buffer.
         """
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts = _EMPTY
-        self.buffered = 0
-        return body
+        parts, self._parts, self.buffered = self._parts, _EMPTY, 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def drop(self) -> None:
         """
