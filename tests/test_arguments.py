@@ -11,11 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.harness import StreamTest
 from twistream import (
+    Channel,
     Context,
     EventDecoder,
     EventStream,
     HTTPError,
     Hub,
+    MemoryEngine,
     ServerSentEvent,
     StreamResource,
 )
@@ -31,7 +33,7 @@ NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
-NO_CHANNELS = (None, 5, "news", NOTHING)
+NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
 """
@@ -95,7 +97,7 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^max_buffered must be",
                     (*NO_COUNT, None, "1M", 0),
                 ),
-                ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK[:-1]),
+                ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
             ]
         )
 
@@ -109,8 +111,8 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
 
         self.check(
             [
-                ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING)),
-                ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK[:-1]),
+                ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING, MemoryEngine)),
+                ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK),
                 ("name", hub.channel, "^name must", (*wrong_names, "")),
                 ("name", hub.get, "^name must", wrong_names),
                 ("history", lambda v: channel(history=v), "^history must", NO_COUNT),

@@ -1,5 +1,5 @@
 """
-Validation of the numbers and clocks that programs pass as arguments. Each error names its argument.
+Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
 
 _MAX_SECONDS = 1e9
@@ -68,10 +68,24 @@ def check_clock(name: str, value: object) -> None:
     Raises:
         TypeError: It lacks one of the methods.
     """
-    methods = (getattr(value, method, None) for method in ("seconds", "callLater"))
-    if value is not None and not all(map(callable, methods)):
-        msg = f"{name} must be a clock, such as the reactor, or None, not {type(value).__name__}"
+    if value is not None and not has_methods(value, "seconds", "callLater"):
+        msg = f"{name} must be a clock, such as the reactor, or None, not {kind(value)}"
         raise TypeError(msg)
+
+
+def has_methods(value: object, *names: str) -> bool:
+    """
+    Whether a value is an object with these methods. A class is not: its methods lack their object.
+    """
+    methods = (getattr(value, name, None) for name in names)
+    return not isinstance(value, type) and all(map(callable, methods))
+
+
+def kind(value: object) -> str:
+    """
+    What a value is, for the message of an error.
+    """
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def shown(value: float) -> str:

@@ -18,7 +18,7 @@ from twistream.channels.feed import Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_clock
+from twistream.checks import check_clock, has_methods, kind
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
@@ -51,8 +51,8 @@ class Hub:
                 imported when a clock is first needed.
         """
         check_clock("clock", clock)
-        if engine is not None and not callable(getattr(engine, "open", None)):
-            msg = f"engine must be an engine or None, not {type(engine).__name__}"
+        if engine is not None and not has_methods(engine, "open"):
+            msg = f"engine must be an engine or None, not {kind(engine)}"
             raise TypeError(msg)
         self._engine: Engine = MemoryEngine() if engine is None else engine
         self._clock = clock
@@ -368,7 +368,7 @@ class Channel:
                 case Channel(_topic=topic):
                     topics.append(topic)
                 case _:
-                    msg = f"subscribe() takes channels only, not {type(source).__name__}"
+                    msg = f"subscribe() takes channels only, not {kind(source)}"
                     raise TypeError(msg)
         if len(set(topics)) < len(topics):
             msg = "subscribe() got a channel twice; pass each channel once"

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.checks import check_count
+from twistream.checks import check_count, has_methods, kind
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
@@ -74,14 +74,14 @@ def _check_filter(_: object, __: object, value: Filter | None) -> None:
         raise TypeError(msg)
     # The result of any of these would be true for every message.
     for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - it is not a check
-        for kind, matches in _NO_FILTERS.items():
+        for other, matches in _NO_FILTERS.items():
             if matches(function):
-                msg = f"filter must be a plain function, not {kind}"
+                msg = f"filter must be a plain function, not {other}"
                 raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
-    if value is not None and value not in _POLICIES:
+    if value is not None and not (isinstance(value, str) and value in _POLICIES):
         msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
 
@@ -306,6 +306,6 @@ def _check_sources(sources: Sequence[object]) -> None:
         msg = "subscribe() takes at least one channel"
         raise TypeError(msg)
     for source in sources:
-        if not hasattr(source, "attach"):
-            msg = f"subscribe() takes channels, not {type(source).__name__}"
+        if not has_methods(source, "attach"):
+            msg = f"subscribe() takes channels, not {kind(source)}"
             raise TypeError(msg)

@@ -307,10 +307,10 @@ def check_event(name: str) -> str:
         TypeError: It is not a str.
         ValueError: It contains CR, LF or NUL, or is reserved for gaps.
     """
+    ServerSentEvent(event=name).encode()
     if name == GAP:
         msg = f"the event {GAP!r} is reserved for gaps; choose another name"
         raise ValueError(msg)
-    ServerSentEvent(event=name).encode()
     return _plain(name)
 
 
