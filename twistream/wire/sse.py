@@ -190,9 +190,8 @@ class EventDecoder:
     def _take_field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if not name:
-            return
-        self._in_block = True
+        # These lose their effect if the stream ends within the event; `retry` takes it at once.
+        self._in_block |= name in (b"data", b"event", b"id")
         if name == b"data":
             self._data += value
             self._data += b"\n"
