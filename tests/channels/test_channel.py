@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.channels.case import ChannelTest
-from twistream import ChannelClosed, Context, EncodeError, HTTPError
+from twistream import ChannelClosed, Context, EncodeError, HTTPError, Hub, MemoryEngine
+from twistream.channels.memory import MemoryLog
 
 
 class HubTests(ChannelTest):
@@ -70,6 +71,25 @@ class HubTests(ChannelTest):
         self.assertIsNot(again, news)
         news.close()
         self.assertEqual(self.hub.channels, (again,))
+
+    def test_the_hub_has_no_closed_channel_while_the_engine_closes_it(self) -> None:
+        found: list[object] = []
+
+        class Log(MemoryLog):
+            def close(self) -> None:
+                found.append(hub.get("news"))
+                raise ZeroDivisionError
+
+        class Engine(MemoryEngine):
+            def open(self, *arguments: Any) -> MemoryLog:
+                return Log(*arguments)
+
+        hub = Hub(Engine(), clock=self.clock)
+        news = hub.channel("news")
+        self.assertRaises(ZeroDivisionError, news.close)
+        self.assertTrue(news.closed)
+        self.assertEqual(found, [None])
+        self.assertIsNot(hub.channel("news"), news)
 
     def test_a_hub_needs_no_reactor_until_it_measures_an_age(self) -> None:
         program = (

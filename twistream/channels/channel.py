@@ -353,8 +353,9 @@ class Channel:
         """
         check_thread("close()")
         if not self._topic.closed:
-            self._topic.close()
+            # First, so that the hub has no closed channel, whatever the engine does.
             self._on_close(self)
+            self._topic.close()
 
     def attach(
         self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
