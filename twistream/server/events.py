@@ -92,7 +92,7 @@ class EventStream:
         self._timer: Timer | None = None
         self._outlet: Outlet | None = None
         head = response.open_head
-        self._writer.keep_whole(EVENTS.ends)
+        self._writer.keep_whole(EVENTS)
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:

@@ -263,7 +263,7 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
-        self._writer.keep_whole(self.format.ends)
+        self._writer.keep_whole(self.format)
         self.detached = options.detached
         response.subscribed = True
         response.open_soon()

@@ -4,6 +4,7 @@ Messages of channels, and their formats: Server-Sent Events and JSON Lines.
 Pure. A format encodes a message, a gap or a position as bytes that a stream sends as they are.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -37,6 +38,9 @@ SEPARATOR = ","
 """
 Separates the ids in the id of a stream that follows several channels.
 """
+
+_BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n")
+_BETWEEN = re.compile(rb"(?:(?::|retry:)[^\r\n]*\r?\n)*")
 
 _NOT_DECODED = object()
 
@@ -87,9 +91,9 @@ class Format(Protocol):
             ValueError: The format cannot represent the id or the event.
         """
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
-        Whether text whose last four bytes are `tail` ends a message, so that another may follow.
+        Whether the last message of `text` has ended, and no other has begun.
         """
 
     def gap(self, gap: Gap) -> bytes:
@@ -127,13 +131,15 @@ class Events:
                 pass
         return ServerSentEvent(data, event=event, id=id).encode()
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
-        Whether the text ends with a blank line (WHATWG HTML 9.2.5).
+        Whether nothing but comments and ``retry`` follows the last blank line.
+
+        These may share a block with any event (WHATWG HTML 9.2.5).
         """
-        if tail.endswith(b"\n\r"):
-            return False  # Half of a CRLF: its LF would be one more blank line after a message.
-        return tail.replace(b"\r\n", b"\n").replace(b"\r", b"\n").endswith(b"\n\n")
+        # After "\n\r", the LF of a CRLF is missing. It would be one more blank line after a message.
+        ends = [text.rfind(blank) + len(blank) for blank in _BLANK_LINES if blank in text]
+        return bool(ends) and _BETWEEN.fullmatch(text, max(ends)) is not None
 
     def gap(self, gap: Gap) -> bytes:
         """
@@ -166,11 +172,11 @@ class JSONLines:
         )
         return msgspec.json.encode(line) + b"\n"
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
         Whether the text ends with a line end.
         """
-        return tail.endswith(b"\n")
+        return text.endswith(b"\n")
 
     def gap(self, gap: Gap) -> bytes:
         """

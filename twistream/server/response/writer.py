@@ -26,6 +26,7 @@ from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
 from twistream.wire.frames import SEND_SIZE, Batch
+from twistream.wire.messages import Format
 
 _BUFFER_LIMIT = 16 * 1024
 """
@@ -162,12 +163,12 @@ class ResponseWriter:
         self._parts = [body]
         self.buffered = self._room.written = len(body)
 
-    def keep_whole(self, ends: Callable[[bytes], bool]) -> None:
+    def keep_whole(self, format: Format) -> None:
         """
         From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
         """
         if self._boundary is None:
-            self._boundary = Boundary(ends, self._out)
+            self._boundary = Boundary(format, self._out)
 
     # Sending.
 
