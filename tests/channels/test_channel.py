@@ -181,6 +181,15 @@ class SubscribeTests(ChannelTest):
         self.assertTrue(client.read().endswith(b"data: something else\n\n"))
         self.assertIsInstance(caught[0], error)
 
+        async def lines(ctx: Context) -> str:
+            with self.assertRaises(error):
+                ctx.subscribe(*channels, **options)
+            return "something else"
+
+        response = self.client(lines).receive()
+        self.assert_complete(response, b"something else")
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
+
     def test_what_cannot_be_is_refused_at_the_call(self) -> None:
         news = self.hub.channel("news")
         kept = self.hub.channel("kept", history=1)

@@ -2,6 +2,7 @@
 Messages of channels, as events and as lines.
 """
 
+import copy
 import enum
 import json
 from collections.abc import Callable
@@ -262,6 +263,10 @@ class MessageTests(SynchronousTestCase):
         for value in ({"a": 1}, [None]):
             one = message(encoded(value))
             self.assertIs(one.data, one.data)
+
+    def test_its_data_can_be_read_from_a_copy(self) -> None:
+        for copied in (copy.copy, copy.deepcopy):
+            self.assertEqual(copied(message(b"[1]")).data, [1])
 
     def test_its_size_is_bytes_with_its_name(self) -> None:
         for payload, event, expected in (

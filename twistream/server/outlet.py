@@ -256,13 +256,17 @@ class Outlet(Attachment):
             raise RuntimeError(msg)
         if response.life.ended:
             return self._writer.failed_wait()
-        if response.life.phase is Phase.HEAD:
+        head_is_open = response.life.phase is Phase.HEAD
+        if head_is_open and response.head.bodyless():
             response.head.default(b"Content-Type", self.format.media_type)
-        if not response.admits_body():
+            response.admits_body()  # No: this completes the response.
             return succeed(None)
         after = options.after or last_event_id(response.request)
+        # It may refuse the options, so the head is changed after it.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
+        if head_is_open:
+            response.head.default(b"Content-Type", self.format.media_type)
         self._writer.keep_whole(self.format)
         self.detached = options.detached
         response.subscribed = True

@@ -42,7 +42,11 @@ Separates the ids in the id of a stream that follows several channels.
 _BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n")
 _BETWEEN = re.compile(rb"(?:(?::|retry:)[^\r\n]*\r?\n)*")
 
-_NOT_DECODED = object()
+
+class _NotDecoded:
+    """
+    Stands for data that nobody has asked for yet. A class, because copies of a message share it.
+    """
 
 
 def compound_id(ids: Iterable[str]) -> str:
@@ -222,7 +226,7 @@ class Message:
         self.previous = previous
         self.event = event
         self.payload = payload
-        self._data: Any = _NOT_DECODED
+        self._data: Any = _NotDecoded
         # There are one or two formats, and a history has many messages: a dict would be larger.
         self._encoded: tuple[tuple[Format, bytes], ...] = ()
 
@@ -234,7 +238,7 @@ class Message:
         """
         The published data: text, or a value decoded from JSON. Do not change it: all share it.
         """
-        if self._data is _NOT_DECODED:
+        if self._data is _NotDecoded:
             text = isinstance(self.payload, str)
             self._data = self.payload if text else msgspec.json.decode(self.payload)
         return self._data
