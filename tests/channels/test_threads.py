@@ -115,6 +115,10 @@ class WrongThreadTests(ChannelTest):
                 lambda: ctx.stream_writer(print),
                 lambda: ctx.stream(["x"]),
                 lambda: ctx.sleep(1),
+                ctx.done,
+                lambda: ctx.on_close(ends.append),
+                lambda: ctx.on_connection_close(ends.append),
+                lambda: news.on_presence(lambda _, count: ends.append(count)),
                 ctx.abort,
             ):
                 self.assertIn("callFromThread", str(self.in_thread(call)))

@@ -315,6 +315,7 @@ class Channel:
         Raises:
             TypeError: `callback` is not callable.
         """
+        check_thread("on_presence()")
         if not callable(callback):
             msg = f"callback must be callable, not {type(callback).__name__}"
             raise TypeError(msg)

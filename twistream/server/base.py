@@ -176,6 +176,7 @@ class BaseContext(Body):
             once if it is over already. It never fails: a handler that is cancelled while it
             awaits this gets `err` as the result.
         """
+        check_thread("done()")
         return self._response.observers.done()
 
     def on_connection_close(self, callback: Callable[[Self], object]) -> None:
@@ -188,6 +189,7 @@ class BaseContext(Body):
         Raises:
             TypeError: It is not callable.
         """
+        check_thread("on_connection_close()")
         self._response.observers.on_disconnect(self._checked(callback))
 
     def on_close(self, callback: Callable[[Self], object]) -> None:
@@ -201,6 +203,7 @@ class BaseContext(Body):
         Raises:
             TypeError: It is not callable.
         """
+        check_thread("on_close()")
         self._response.observers.on_close(self._checked(callback))
 
     def abort(self, reason: object = "") -> None:

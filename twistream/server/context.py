@@ -28,8 +28,8 @@ class Context(BaseContext):
     `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended
     normally, the error is `StreamFinished`.
 
-    In a thread that is not the reactor's, methods that start, send or end something raise a
-    RuntimeError.
+    In a thread that is not the reactor's, methods that start, await, send or end something raise
+    a RuntimeError.
     """
 
     __slots__ = ()
