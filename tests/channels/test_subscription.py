@@ -445,6 +445,20 @@ class FilterTests(ChannelTest):
         self.clock.advance(17)
         self.assertEqual(client.read(), b": ping\n")
 
+    def test_the_cursor_is_sent_once_after_a_replay_that_was_filtered_away(self) -> None:
+        news = self.hub.channel("news", history=100)
+        self.publish(news, 3)
+
+        async def feed(ctx: Context) -> None:
+            events = ctx.sse(ping=15)
+            await events.subscribe(news, after=news.oldest, filter=lambda message: False)
+
+        client = self.client(feed)
+        self.assertEqual(client.read(), b"")
+        for expected in (b": ping\nid: %b\n\n" % news.last.encode(), b": ping\n"):
+            self.clock.advance(17)
+            self.assertEqual(client.read(), expected)
+
     def test_it_is_moved_before_the_history_forgets_where_it_was(self) -> None:
         for history in (0, 3, 40):
             news = self.hub.channel(f"news{history}", history=history)

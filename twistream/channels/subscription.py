@@ -150,13 +150,11 @@ class Subscription:
         unsent, self._unsent_position = self._unsent_position, None
         if self._queue:
             return None
-        if unsent == Cursor.at_end(self._topics).id:
-            return unsent  # Nothing was published meanwhile.
-        if self._filter is None:
-            return None
-        position = self._filter.position
-        self._filter.position_known()
-        return position
+        position = None if self._filter is None else self._filter.position
+        if self._filter is not None:
+            self._filter.position_known()
+        # If nothing was published meanwhile, the first is as new as that of the filter.
+        return unsent if unsent == Cursor.at_end(self._topics).id else position
 
     # The life.
 
