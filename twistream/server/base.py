@@ -149,7 +149,7 @@ class BaseContext(Body):
         if response.life.ended and not (observers.keep_running and self.is_cancelled):
             return self._writer.failed_wait()
         sleeps = observers.sleeps
-        delayed = self.clock.callLater(delay, lambda: sleeps.fire(wait))
+        delayed = self.clock.callLater(delay, lambda: response.life.run(sleeps.fire, wait))
         wait = sleeps.add(release=lambda _: delayed.cancel())
         return wait
 

@@ -361,7 +361,7 @@ class Response:
         if self.life.phase is _FINISHING:
             self._push_and_finish()
         else:
-            self.writer.drained()
+            self.life.run(self.writer.drained)
 
     def _move(self, cause: Cause) -> None:
         """

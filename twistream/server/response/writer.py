@@ -390,7 +390,7 @@ class ResponseWriter:
         if urgency is _COALESCE:
             self.push()
         waits = self._ensure_waits()
-        self._turn.soon(partial(waits.fire, wait := waits.add()))
+        self._turn.soon(partial(self._life.run, waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
