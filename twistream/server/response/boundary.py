@@ -16,7 +16,7 @@ from twistream.server.connection.outbound import Outbound
 from twistream.wire.frames import Frame
 from twistream.wire.messages import Format
 
-_TAIL = 256
+_TAIL = 1024
 """
 Bytes that show whether a message has ended: a blank line, and comments of a usual length after it.
 """
@@ -54,7 +54,7 @@ class Boundary:
         """
         The handler has sent `data`. If an event ends with it, send what was postponed.
         """
-        text = self._tail + data
+        text = self._tail + data if len(data) < _TAIL else data[-_TAIL:]
         self.inside = not self._format.ends(text)
         self._tail = text[-_TAIL:] if self.inside else _START
         if not self.inside:
