@@ -22,6 +22,7 @@ from twistream.channels.filtering import MessageFilter, decision
 from twistream.channels.state import Cause, State, following
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.errors import SlowConsumer
+from twistream.scheduling.tasks import cancel
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
@@ -199,7 +200,7 @@ class Subscription:
         for topic in self._topics:
             topic.remove(self)
         if self._wait is not None:
-            self._wait.cancel()
+            cancel(self._wait)  # It may be of an engine, with any canceller.
 
     # In the broadcast.
 
