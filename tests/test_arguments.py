@@ -113,7 +113,7 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
             [
                 ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING, MemoryEngine)),
                 ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK),
-                ("name", hub.channel, "^name must", (*wrong_names, "")),
+                ("name", hub.channel, "^name", (*wrong_names, "", "\ud800")),
                 ("name", hub.get, "^name must", wrong_names),
                 ("history", lambda v: channel(history=v), "^history must", NO_COUNT),
                 (
@@ -128,8 +128,8 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^history_bytes must",
                     NO_COUNT,
                 ),
-                ("data", news.publish, "message|JSON|text", (b"a", NOTHING, nan, "\ud800")),
-                ("event", lambda v: news.publish("a", v), "^event must", NO_TEXT),
+                ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
                 ("callback", news.on_presence, "^callback must", NO_CALLABLE),
             ],
@@ -250,11 +250,21 @@ class ResponseTests(ArgumentTest):
         def answer(ctx: Context) -> None:
             events = ctx.sse(ping=None)
             rows: Rows = [
-                ("data", events.send, "JSON|message|text", (NOTHING, nan, b"a", "\ud800")),
-                ("event", lambda v: events.send("a", event=v), "^event must", (*NO_TEXT, "a\n")),
-                ("id", lambda v: events.send("a", id=v), "^id must", (*NO_TEXT, "a\n")),
+                ("data", events.send, "JSON|message|^data", (NOTHING, nan, b"a", "\ud800")),
+                (
+                    "event",
+                    lambda v: events.send("a", event=v),
+                    "^event",
+                    (*NO_TEXT, "a\n", "\ud800"),
+                ),
+                ("id", lambda v: events.send("a", id=v), "^id", (*NO_TEXT, "a\n", "\ud800")),
                 ("retry", lambda v: events.send("a", retry=v), "^retry must", NO_SECONDS),
-                ("text", events.comment, "comment must|UTF-8", (*NO_TEXT, None, "\ud800")),
+                (
+                    "text",
+                    events.comment,
+                    "comment must|^comment cannot",
+                    (*NO_TEXT, None, "\ud800"),
+                ),
                 *self.subscriptions(events),
             ]
             self.check(rows, lambda: repr(ctx))
@@ -280,7 +290,12 @@ class ResponseTests(ArgumentTest):
 
         return [
             ("channels", stream.subscribe, r"subscribe\(\) takes", NO_CHANNELS),
-            ("after", lambda v: subscribe(after=v), "^after must", (5, True, b"a", {"a"}, [5])),
+            (
+                "after",
+                lambda v: subscribe(after=v),
+                "^after",
+                (5, True, b"a", {"a"}, [5], "\ud800"),
+            ),
             ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
             ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
             (

@@ -97,7 +97,7 @@ class Hub:
         if not name:
             msg = "name must not be empty"
             raise ValueError(msg)
-        encode_text(name)
+        encode_text(name, "name")
         bounds = checked_bounds(history, history_ttl, history_bytes)
         with self._creating:
             channel = self._channels.get(name)

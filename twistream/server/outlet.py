@@ -64,7 +64,7 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
         if not isinstance(each, str):
             msg = f"after must be a str, or a list or tuple of str, not {type(each).__name__}"
             raise TypeError(msg)
-        encode_text(each)
+        encode_text(each, "after")
     return compound_id(ids)
 
 

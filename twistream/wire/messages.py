@@ -302,7 +302,7 @@ def encoded(data: object) -> Payload:
     """
     if isinstance(data, str):
         if not data.isascii():
-            render.encode_text(data)
+            render.encode_text(data, "data")
         return data if type(data) is str else _plain(data)
     render.refuse_bytes(data)
     return render.json(data)[1]

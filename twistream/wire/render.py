@@ -114,20 +114,23 @@ def error_page(error: HTTPError, *, as_html: bool) -> Rendered:
     ).encode()
 
 
-def encode_text(value: str) -> bytes:
+def encode_text(value: str, name: str = "text") -> bytes:
     """
     Encode text as UTF-8.
+
+    Args:
+        name: What the text is, for the message of an error.
 
     Raises:
         EncodeError: It is not a str, or contains a lone surrogate.
     """
     if not isinstance(value, str):
-        msg = f"text must be a str, not {type(value).__name__}"
+        msg = f"{name} must be a str, not {type(value).__name__}"
         raise EncodeError(msg)
     try:
         return value.encode()
     except UnicodeEncodeError as err:
-        msg = f"cannot encode text as UTF-8: {err}"
+        msg = f"{name} cannot be encoded as UTF-8: {err}"
         raise EncodeError(msg) from err
 
 

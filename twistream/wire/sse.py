@@ -87,7 +87,12 @@ class ServerSentEvent:
         if self.data is not None:
             parts += ("data: ", _lines(self.data, "\ndata: "), "\n")
         parts.append("\n")
-        return encode_text("".join(parts))
+        try:
+            return "".join(parts).encode()
+        except UnicodeEncodeError:
+            for name in ("comment", "event", "id", "data"):
+                encode_text(getattr(self, name) or "", name)  # One of them raises the error.
+            raise
 
 
 class EventDecoder:
