@@ -2,7 +2,7 @@
 Wrong arguments: each is refused at the call, by an error that names it, and nothing has changed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from math import inf, nan
 from typing import Any
 
@@ -43,6 +43,29 @@ What is called, the call with one argument, what its error says, and the wrong v
 
 def handler(ctx: Context) -> None:
     pass
+
+
+def generator(*_: object) -> Iterator[None]:
+    yield
+
+
+async def async_generator(*_: object) -> AsyncIterator[None]:
+    yield
+
+
+class Generator:
+    """
+    An object that makes a generator when it is called.
+    """
+
+    def __call__(self, *_: object) -> Iterator[None]:
+        yield
+
+
+NO_CALLBACK = (*NO_CALLABLE, generator, async_generator, Generator())
+"""
+A call of the last three runs nothing.
+"""
 
 
 class ArgumentTest(StreamTest):
@@ -131,7 +154,7 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                 ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
-                ("callback", news.on_presence, "^callback must", NO_CALLABLE),
+                ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
         )
@@ -228,8 +251,8 @@ class ResponseTests(ArgumentTest):
                 ),
                 ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
                 ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
-                ("callback", ctx.on_close, "^callback must", NO_CALLABLE),
-                ("callback", ctx.on_connection_close, "^callback must", NO_CALLABLE),
+                ("callback", ctx.on_close, "^callback must", NO_CALLBACK),
+                ("callback", ctx.on_connection_close, "^callback must", NO_CALLBACK),
             ]
 
         self.inside(rows)

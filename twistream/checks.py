@@ -2,6 +2,8 @@
 Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
 
+from inspect import isasyncgenfunction, isgeneratorfunction
+
 _MAX_SECONDS = 1e9
 """
 Seconds: thirty years. A clock is a float, and loses precision with larger values.
@@ -71,6 +73,30 @@ def check_clock(name: str, value: object) -> None:
     if value is not None and not has_methods(value, "seconds", "callLater"):
         msg = f"{name} must be a clock, such as the reactor, or None, not {kind(value)}"
         raise TypeError(msg)
+
+
+def check_callback(name: str, value: object) -> None:
+    """
+    Check that the argument `name` can be called, and does something when it is called.
+
+    Raises:
+        TypeError: It is not callable, or it is a generator function.
+    """
+    if not callable(value):
+        msg = f"{name} must be callable, not {kind(value)}"
+        raise TypeError(msg)
+    if makes_generator(value):
+        msg = f"{name} must not be a generator function: a call runs nothing of it; "
+        msg += "did you forget @inlineCallbacks?"
+        raise TypeError(msg)
+
+
+def makes_generator(function: object) -> bool:
+    """
+    Whether a call of this function, or of this object, makes a generator.
+    """
+    each = (function, getattr(function, "__call__", None))  # noqa: B004 - objects have this method
+    return any(isgeneratorfunction(one) or isasyncgenfunction(one) for one in each)
 
 
 def has_methods(value: object, *names: str) -> bool:

@@ -18,7 +18,7 @@ from twistream.channels.feed import Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_clock, has_methods, kind
+from twistream.checks import check_callback, check_clock, has_methods, kind
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
@@ -313,12 +313,10 @@ class Channel:
         now, and what it sets there is visible to nobody else.
 
         Raises:
-            TypeError: `callback` is not callable.
+            TypeError: `callback` is not callable, or is a generator function.
         """
         check_thread("on_presence()")
-        if not callable(callback):
-            msg = f"callback must be callable, not {type(callback).__name__}"
-            raise TypeError(msg)
+        check_callback("callback", callback)
         self._topic.on_presence(partial(ExecutionContext().run, call, callback, self))
 
     def statistics(self) -> ChannelStatistics:

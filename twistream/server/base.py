@@ -13,7 +13,7 @@ from typing import Any, Self
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from twistream.checks import check_seconds
+from twistream.checks import check_callback, check_seconds
 from twistream.errors import (
     ResponseComplete,
     StopStream,
@@ -187,7 +187,7 @@ class BaseContext(Body):
         `callback` runs at once. It may return a Deferred or a coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
         check_thread("on_connection_close()")
         self._response.observers.on_disconnect(self._checked(callback))
@@ -201,7 +201,7 @@ class BaseContext(Body):
         coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
         check_thread("on_close()")
         self._response.observers.on_close(self._checked(callback))
@@ -306,9 +306,7 @@ class BaseContext(Body):
             self._call(close, "an iterator failed to close")
 
     def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
-        if not callable(callback):
-            msg = f"callback must be callable, not {type(callback).__name__}"
-            raise TypeError(msg)
+        check_callback("callback", callback)
         return lambda: self._call(callback, "an end-of-response callback failed", self)
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:

@@ -8,8 +8,8 @@ Layer: server, above `base`.
 
 import re
 from collections.abc import Callable, Sequence
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, Literal, Protocol, TypeAlias
+from inspect import iscoroutinefunction
+from typing import Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from attrs import evolve, field, frozen
@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.checks import check_count, has_methods, kind
+from twistream.checks import check_count, has_methods, kind, makes_generator
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
@@ -46,12 +46,6 @@ Filter: TypeAlias = Callable[[Message], object]
 Called with a message. Returns whether to deliver it.
 """
 
-_NO_FILTERS: dict[str, Callable[[Any], bool]] = {
-    "a coroutine function": iscoroutinefunction,
-    "a generator function": isgeneratorfunction,
-    "an async generator function": isasyncgenfunction,
-}
-
 
 def _one_id(after: str | Sequence[str] | None) -> str | None:
     """
@@ -73,11 +67,13 @@ def _check_filter(_: object, __: object, value: Filter | None) -> None:
         msg = f"filter must be callable, not {type(value).__name__}"
         raise TypeError(msg)
     # The result of any of these would be true for every message.
-    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - it is not a check
-        for other, matches in _NO_FILTERS.items():
-            if matches(function):
-                msg = f"filter must be a plain function, not {other}"
-                raise TypeError(msg)
+    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - objects have it
+        if iscoroutinefunction(function):
+            msg = "filter must be a plain function, not a coroutine function"
+            raise TypeError(msg)
+    if makes_generator(value):
+        msg = "filter must be a plain function, not a generator function"
+        raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
