@@ -40,7 +40,15 @@ Separates the ids in the id of a stream that follows several channels.
 """
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n")
+"""
+The ends of an event, after which a message may follow. After LF and CR, the LF of a CRLF is still
+missing: behind a message, it would be one more blank line.
+"""
+
 _BETWEEN = re.compile(rb"(?:(?::|retry:)[^\r\n]*\r?\n)*")
+"""
+Matches lines that may share a block with any event.
+"""
 
 
 class _NotDecoded:
@@ -137,11 +145,8 @@ class Events:
 
     def ends(self, text: bytes) -> bool:
         """
-        Whether nothing but comments and ``retry`` follows the last blank line.
-
-        These may share a block with any event (WHATWG HTML 9.2.5).
+        Whether nothing but comments and ``retry`` follows the last blank line (WHATWG HTML 9.2.5).
         """
-        # After "\n\r", the LF of a CRLF is missing. It would be one more blank line after a message.
         ends = [text.rfind(blank) + len(blank) for blank in _BLANK_LINES if blank in text]
         return bool(ends) and _BETWEEN.fullmatch(text, max(ends)) is not None
 

@@ -56,7 +56,7 @@ def json(value: object) -> Rendered:
 
     Raises:
         EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
-            (RFC 8259 6), or contains itself. Or the value is ``msgspec.Raw``, and no JSON.
+            (RFC 8259 6), or contains itself. Or it is a ``msgspec.Raw`` that is not JSON.
     """
     try:
         encoded = _encoder.encode(value)
