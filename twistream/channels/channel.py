@@ -13,7 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
-from twistream.channels.engine import Bounds, Engine, checked_bounds
+from twistream.channels.engine import (
+    Bounds,
+    Engine,
+    check_channel_name,
+    check_name,
+    checked_bounds,
+)
 from twistream.channels.feed import Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
@@ -25,7 +31,6 @@ from twistream.scheduling.tasks import call
 from twistream.scheduling.threads import READ, call_in_reactor, check_thread, refuse_thread
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
-from twistream.wire.render import encode_text
 
 _COUNTERS = ("published", "dropped", "gaps", "cut")
 
@@ -58,8 +63,9 @@ class Hub:
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._creating = Lock()  # Threads look for channels to publish to.
-        # The counters of closed channels, so that those of the hub never decrease.
+        # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
+        self._draining: list[Channel] = []
 
     def channel(
         self,
@@ -93,11 +99,7 @@ class Hub:
                 `history_ttl` is less than a millisecond. Another limit is given without
                 `history`. The channel exists and has other limits.
         """
-        _check_name(name)
-        if not name:
-            msg = "name must not be empty"
-            raise ValueError(msg)
-        encode_text(name, "name")
+        check_channel_name(name)
         bounds = checked_bounds(history, history_ttl, history_bytes)
         with self._creating:
             channel = self._channels.get(name)
@@ -121,8 +123,7 @@ class Hub:
         Raises:
             TypeError: The name is not a str.
         """
-        _check_name(name)
-        return self._channels.get(name)
+        return self._channels.get(check_name(name))
 
     def __contains__(self, name: object) -> bool:
         """
@@ -153,8 +154,10 @@ class Hub:
         """
         check_thread("statistics()", READ)
         each = [channel.statistics() for channel in self.channels]
+        counted = each + [channel.statistics() for channel in self._draining]
         counters = {
-            name: self._closed[name] + sum(getattr(one, name) for one in each) for name in _COUNTERS
+            name: self._closed[name] + sum(getattr(one, name) for one in counted)
+            for name in _COUNTERS
         }
         subscriptions = {one for channel in self.channels for one in channel.subscriptions}
         return HubStatistics(
@@ -175,9 +178,14 @@ class Hub:
 
     def _forget(self, channel: "Channel") -> None:
         del self._channels[channel.name]
-        final = channel.statistics()
-        for name in _COUNTERS:
-            self._closed[name] += getattr(final, name)
+        closed, self._draining = [*self._draining, channel], []
+        for each in closed:
+            if each.subscriber_count:
+                self._draining.append(each)
+                continue
+            final = each.statistics()
+            for name in _COUNTERS:
+                self._closed[name] += getattr(final, name)
 
 
 class Channel:
@@ -374,12 +382,6 @@ class Channel:
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
         return Subscription(outlet, tuple(topics), options, _policy(topics, options.on_slow))
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        msg = f"name must be a str, not {type(name).__name__}"
-        raise TypeError(msg)
 
 
 def _queued(subscriptions: Iterable[Subscription]) -> int:
