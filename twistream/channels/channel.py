@@ -20,7 +20,7 @@ from twistream.channels.engine import (
     check_name,
     checked_bounds,
 )
-from twistream.channels.feed import Topic
+from twistream.channels.feed import OnDrained, Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
@@ -107,7 +107,7 @@ class Hub:
                 topic: Topic[Subscription] = Topic(
                     name, bounds or Bounds(), self._engine, self._get_clock
                 )
-                channel = self._channels[name] = Channel(topic, on_close=self._forget)
+                channel = self._channels[name] = Channel(topic, self._forget)
         if bounds not in (None, channel.bounds):
             msg = (
                 f"the channel {name!r} exists with {channel.bounds}; "
@@ -176,16 +176,16 @@ class Hub:
             self._clock = IReactorTime(reactor)
         return self._clock
 
-    def _forget(self, channel: "Channel") -> None:
+    def _forget(self, channel: "Channel") -> OnDrained:
         del self._channels[channel.name]
-        closed, self._draining = [*self._draining, channel], []
-        for each in closed:
-            if each.subscriber_count:
-                self._draining.append(each)
-                continue
-            final = each.statistics()
-            for name in _COUNTERS:
-                self._closed[name] += getattr(final, name)
+        self._draining.append(channel)
+        return partial(self._count, channel)
+
+    def _count(self, channel: "Channel") -> None:
+        self._draining.remove(channel)
+        final = channel.statistics()
+        for name in _COUNTERS:
+            self._closed[name] += getattr(final, name)
 
 
 class Channel:
@@ -193,7 +193,9 @@ class Channel:
     Sends each message to all streams that are subscribed, in order. ``Hub.channel`` creates it.
     """
 
-    def __init__(self, topic: Topic[Subscription], on_close: Callable[["Channel"], object]) -> None:
+    def __init__(
+        self, topic: Topic[Subscription], on_close: Callable[["Channel"], OnDrained]
+    ) -> None:
         self._topic = topic
         self._on_close = on_close
 
@@ -360,9 +362,8 @@ class Channel:
         """
         check_thread("close()")
         if not self._topic.closed:
-            # First, so that the hub has no closed channel, whatever the engine does.
-            self._on_close(self)
-            self._topic.close()
+            # The hub forgets it before the engine is called, which may fail.
+            self._topic.close(self._on_close(self))
 
     def attach(
         self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
