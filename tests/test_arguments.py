@@ -2,7 +2,7 @@
 Wrong arguments: each is refused at the call, by an error that names it, and nothing has changed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from math import inf, nan
 from typing import Any
 
@@ -11,11 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.harness import StreamTest
 from twistream import (
+    Channel,
     Context,
     EventDecoder,
     EventStream,
     HTTPError,
     Hub,
+    MemoryEngine,
     ServerSentEvent,
     StreamResource,
 )
@@ -31,7 +33,7 @@ NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
-NO_CHANNELS = (None, 5, "news", NOTHING)
+NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
 """
@@ -41,6 +43,29 @@ What is called, the call with one argument, what its error says, and the wrong v
 
 def handler(ctx: Context) -> None:
     pass
+
+
+def generator(*_: object) -> Iterator[None]:
+    yield
+
+
+async def async_generator(*_: object) -> AsyncIterator[None]:
+    yield
+
+
+class Generator:
+    """
+    An object that makes a generator when it is called.
+    """
+
+    def __call__(self, *_: object) -> Iterator[None]:
+        yield
+
+
+NO_CALLBACK = (*NO_CALLABLE, generator, async_generator, Generator())
+"""
+A call of the last three runs nothing.
+"""
 
 
 class ArgumentTest(StreamTest):
@@ -95,7 +120,7 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^max_buffered must be",
                     (*NO_COUNT, None, "1M", 0),
                 ),
-                ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK[:-1]),
+                ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
             ]
         )
 
@@ -109,9 +134,9 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
 
         self.check(
             [
-                ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING)),
-                ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK[:-1]),
-                ("name", hub.channel, "^name must", (*wrong_names, "")),
+                ("engine", Hub, "^engine must be", (5, 0, "", "memory", NOTHING, MemoryEngine)),
+                ("clock", lambda v: Hub(clock=v), "^clock must be", NO_CLOCK),
+                ("name", hub.channel, "^name", (*wrong_names, "", "\ud800")),
                 ("name", hub.get, "^name must", wrong_names),
                 ("history", lambda v: channel(history=v), "^history must", NO_COUNT),
                 (
@@ -126,10 +151,10 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^history_bytes must",
                     NO_COUNT,
                 ),
-                ("data", news.publish, "message|JSON|text", (b"a", NOTHING, nan, "\ud800")),
-                ("event", lambda v: news.publish("a", v), "^event must", NO_TEXT),
+                ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
-                ("callback", news.on_presence, "^callback must", NO_CALLABLE),
+                ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
         )
@@ -226,8 +251,8 @@ class ResponseTests(ArgumentTest):
                 ),
                 ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
                 ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
-                ("callback", ctx.on_close, "^callback must", NO_CALLABLE),
-                ("callback", ctx.on_connection_close, "^callback must", NO_CALLABLE),
+                ("callback", ctx.on_close, "^callback must", NO_CALLBACK),
+                ("callback", ctx.on_connection_close, "^callback must", NO_CALLBACK),
             ]
 
         self.inside(rows)
@@ -248,11 +273,21 @@ class ResponseTests(ArgumentTest):
         def answer(ctx: Context) -> None:
             events = ctx.sse(ping=None)
             rows: Rows = [
-                ("data", events.send, "JSON|message|text", (NOTHING, nan, b"a", "\ud800")),
-                ("event", lambda v: events.send("a", event=v), "^event must", (*NO_TEXT, "a\n")),
-                ("id", lambda v: events.send("a", id=v), "^id must", (*NO_TEXT, "a\n")),
+                ("data", events.send, "JSON|message|^data", (NOTHING, nan, b"a", "\ud800")),
+                (
+                    "event",
+                    lambda v: events.send("a", event=v),
+                    "^event",
+                    (*NO_TEXT, "a\n", "\ud800"),
+                ),
+                ("id", lambda v: events.send("a", id=v), "^id", (*NO_TEXT, "a\n", "\ud800")),
                 ("retry", lambda v: events.send("a", retry=v), "^retry must", NO_SECONDS),
-                ("text", events.comment, "comment must|UTF-8", (*NO_TEXT, None, "\ud800")),
+                (
+                    "text",
+                    events.comment,
+                    "comment must|^comment cannot",
+                    (*NO_TEXT, None, "\ud800"),
+                ),
                 *self.subscriptions(events),
             ]
             self.check(rows, lambda: repr(ctx))
@@ -278,7 +313,12 @@ class ResponseTests(ArgumentTest):
 
         return [
             ("channels", stream.subscribe, r"subscribe\(\) takes", NO_CHANNELS),
-            ("after", lambda v: subscribe(after=v), "^after must", (5, True, b"a", {"a"}, [5])),
+            (
+                "after",
+                lambda v: subscribe(after=v),
+                "^after",
+                (5, True, b"a", {"a"}, [5], "\ud800"),
+            ),
             ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
             ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
             (

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -117,7 +118,20 @@ class Reducing(errors.StreamError):
         return Reducing, (self.number,)
 
 
+@attrs.define
+class Defined(errors.HTTPError):
+    """
+    A subclass that attrs makes, with slots for its own fields.
+    """
+
+    room: str
+
+    def __attrs_post_init__(self) -> None:
+        super().__init__(404, f"no {self.room}")
+
+
 SUBCLASSES = [
+    Defined("red"),
     RoomFull(room="red"),
     Unsaid(),
     Slotted(first=1),

@@ -1,6 +1,8 @@
 """
-Validation of the numbers and clocks that programs pass as arguments. Each error names its argument.
+Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
+
+from inspect import isasyncgenfunction, isgeneratorfunction
 
 _MAX_SECONDS = 1e9
 """
@@ -68,10 +70,48 @@ def check_clock(name: str, value: object) -> None:
     Raises:
         TypeError: It lacks one of the methods.
     """
-    methods = (getattr(value, method, None) for method in ("seconds", "callLater"))
-    if value is not None and not all(map(callable, methods)):
-        msg = f"{name} must be a clock, such as the reactor, or None, not {type(value).__name__}"
+    if value is not None and not has_methods(value, "seconds", "callLater"):
+        msg = f"{name} must be a clock, such as the reactor, or None, not {kind(value)}"
         raise TypeError(msg)
+
+
+def check_callback(name: str, value: object) -> None:
+    """
+    Check that the argument `name` can be called, and does something when it is called.
+
+    Raises:
+        TypeError: It is not callable, or it is a generator function.
+    """
+    if not callable(value):
+        msg = f"{name} must be callable, not {kind(value)}"
+        raise TypeError(msg)
+    if makes_generator(value):
+        msg = f"{name} must not be a generator function: a call runs nothing of it; "
+        msg += "did you forget @inlineCallbacks?"
+        raise TypeError(msg)
+
+
+def makes_generator(function: object) -> bool:
+    """
+    Whether a call of this function, or of this object, makes a generator.
+    """
+    each = (function, getattr(function, "__call__", None))  # noqa: B004 - objects have this method
+    return any(isgeneratorfunction(one) or isasyncgenfunction(one) for one in each)
+
+
+def has_methods(value: object, *names: str) -> bool:
+    """
+    Whether a value is an object with these methods. A class is not: its methods lack their object.
+    """
+    methods = (getattr(value, name, None) for name in names)
+    return not isinstance(value, type) and all(map(callable, methods))
+
+
+def kind(value: object) -> str:
+    """
+    What a value is, for the message of an error.
+    """
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def shown(value: float) -> str:

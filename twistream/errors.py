@@ -28,10 +28,13 @@ This is the lowest layer. It imports nothing from the library.
 """
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, SupportsIndex, TypeVar
 
 _E = TypeVar("_E", bound=BaseException)
+
+_NOTHING: Mapping[str, object] = {}
 
 MAX_MESSAGE = 1000
 """
@@ -349,16 +352,21 @@ def _reduced(error: BaseException) -> str | tuple[Any, ...]:
     if type(error).__reduce__ is not native.__reduce__:
         return error.__reduce__()  # Of a subclass, which knows better.
     args = native.__reduce__(error)[1]
-    return _restore, (type(error), args), error.__getstate__()
+    state = error.__getstate__()
+    # The state of a class that attrs made has the fields of that class only.
+    is_partial = hasattr(error, "__attrs_attrs__") and isinstance(state, dict)
+    rest = (error.__dict__,) if is_partial else ()
+    return _restore, (type(error), args, *rest), state
 
 
-def _restore(cls: type[_E], args: tuple[Any, ...]) -> _E:
+def _restore(cls: type[_E], args: tuple[Any, ...], rest: Mapping[str, object] = _NOTHING) -> _E:
     """
     Make an exception without its own ``__init__``.
     """
     native = _native(cls)
     error = native.__new__(cls, *args)
     native.__init__(error, *args)
+    error.__dict__.update(rest)
     return error
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.channels.case import ChannelTest
-from twistream import ChannelClosed, Context, EncodeError, HTTPError
+from twistream import ChannelClosed, Context, EncodeError, HTTPError, Hub, MemoryEngine
+from twistream.channels.memory import MemoryLog
 
 
 class HubTests(ChannelTest):
@@ -70,6 +71,25 @@ class HubTests(ChannelTest):
         self.assertIsNot(again, news)
         news.close()
         self.assertEqual(self.hub.channels, (again,))
+
+    def test_the_hub_has_no_closed_channel_while_the_engine_closes_it(self) -> None:
+        found: list[object] = []
+
+        class Log(MemoryLog):
+            def close(self) -> None:
+                found.append(hub.get("news"))
+                raise ZeroDivisionError
+
+        class Engine(MemoryEngine):
+            def open(self, *arguments: Any) -> MemoryLog:
+                return Log(*arguments)
+
+        hub = Hub(Engine(), clock=self.clock)
+        news = hub.channel("news")
+        self.assertRaises(ZeroDivisionError, news.close)
+        self.assertTrue(news.closed)
+        self.assertEqual(found, [None])
+        self.assertIsNot(hub.channel("news"), news)
 
     def test_a_hub_needs_no_reactor_until_it_measures_an_age(self) -> None:
         program = (
@@ -160,6 +180,15 @@ class SubscribeTests(ChannelTest):
         client = self.client(feed)
         self.assertTrue(client.read().endswith(b"data: something else\n\n"))
         self.assertIsInstance(caught[0], error)
+
+        async def lines(ctx: Context) -> str:
+            with self.assertRaises(error):
+                ctx.subscribe(*channels, **options)
+            return "something else"
+
+        response = self.client(lines).receive()
+        self.assert_complete(response, b"something else")
+        self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
 
     def test_what_cannot_be_is_refused_at_the_call(self) -> None:
         news = self.hub.channel("news")

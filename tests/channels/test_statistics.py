@@ -43,6 +43,27 @@ class StatisticsTests(ChannelTest):
         after = subscription.statistics()
         self.assertEqual((after.lag, after.last_drain), (0, self.clock.seconds()))
 
+    def test_a_closed_channel_goes_on_counting_while_it_drains(self) -> None:
+        red = self.hub.channel("red")
+        cut = self.join(red, max_queued=100, on_slow="disconnect")
+        dropping = self.join(red, max_queued=100, on_slow="drop")
+        for reader in (cut, dropping):
+            reader.client.pause()
+        self.publish(red, 5, size=50)
+        red.close()
+        self.settle()
+        dropping.client.resume()
+        self.settle()
+        self.assertEqual(len(dropping.read().gaps), 1)
+        for _ in range(2):
+            of_hub, of_red = self.hub.statistics(), red.statistics()
+            self.assertEqual(
+                (of_hub.published, of_hub.cut, of_hub.gaps, of_hub.dropped),
+                (of_red.published, 1, 1, of_red.dropped),
+            )
+            self.hub.channel("another").close()
+        self.assertEqual(self.hub._draining, [])  # Nothing else shows that the history is freed.
+
     def test_every_gauge_is_back_at_zero_when_all_have_left(self) -> None:
         red, blue = self.hub.channel("red", history=3), self.hub.channel("blue")
         readers = [self.join(red, blue, max_queued=100, on_slow="drop") for _ in range(10)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 
 from tests.channels.case import ChannelTest
 from tests.harness.reader import Reader, epoch, numbers
@@ -17,10 +17,14 @@ from twistream import (
     ClientDisconnected,
     ContentLengthMismatch,
     Context,
+    Hub,
+    MemoryEngine,
     Message,
     SlowConsumer,
     StreamResource,
 )
+from twistream.channels.engine import Page
+from twistream.channels.memory import MemoryLog
 
 
 class LiveTests(ChannelTest):
@@ -242,6 +246,29 @@ class ReplayTests(ChannelTest):
         self.assertNotIn(b"data", client.read())
         self.assertEqual((len(asked), len(ends)), (2, 1))
 
+    def test_an_engine_that_cannot_be_cancelled_spoils_no_end(self) -> None:
+        def canceller(_: Deferred[Page]) -> None:
+            raise ZeroDivisionError
+
+        class Log(MemoryLog):
+            def read(self, after: str) -> Deferred[Page]:  # noqa: ARG002 - it never answers
+                return Deferred(canceller)
+
+        class Engine(MemoryEngine):
+            def open(self, *arguments: Any) -> MemoryLog:
+                return Log(*arguments)
+
+        self.hub = Hub(Engine(), clock=self.clock)
+        news = self.hub.channel("news", history=10)
+        self.publish(news)
+        reader = self.join(news, after=news.oldest)
+        done = self.contexts[0].done()
+        reader.client.disconnect()
+        self.assertIsInstance(self.successResultOf(done), ClientDisconnected)
+        self.assertIsInstance(self.ends[0], ClientDisconnected)
+        self.assertEqual(news.subscriber_count, 0)
+        self.logged(ZeroDivisionError)
+
     def test_who_cannot_be_served_is_not_subscribed(self) -> None:
         news = self.hub.channel("news", history=10)
 
@@ -444,6 +471,20 @@ class FilterTests(ChannelTest):
         self.assertEqual(client.read(), b": ping\nid: %b\n\n" % news.last.encode())
         self.clock.advance(17)
         self.assertEqual(client.read(), b": ping\n")
+
+    def test_the_cursor_is_sent_once_after_a_replay_that_was_filtered_away(self) -> None:
+        news = self.hub.channel("news", history=100)
+        self.publish(news, 3)
+
+        async def feed(ctx: Context) -> None:
+            events = ctx.sse(ping=15)
+            await events.subscribe(news, after=news.oldest, filter=lambda message: False)
+
+        client = self.client(feed)
+        self.assertEqual(client.read(), b"")
+        for expected in (b": ping\nid: %b\n\n" % news.last.encode(), b": ping\n"):
+            self.clock.advance(17)
+            self.assertEqual(client.read(), expected)
 
     def test_it_is_moved_before_the_history_forgets_where_it_was(self) -> None:
         for history in (0, 3, 40):

@@ -102,6 +102,57 @@ class WrongThreadTests(ChannelTest):
         self.client(handler).receive()
         self.assertIn("0 bytes written", repr(contexts[0]))
 
+    def test_what_would_act_on_a_stream_is_refused_and_changes_nothing(self) -> None:
+        news = self.hub.channel("news", history=10)
+        ends: list[object] = []
+
+        async def handler(ctx: Context) -> None:
+            self.assertIn("callFromThread", str(self.in_thread(ctx.sse)))
+            self.assertIn("callFromThread", str(self.in_thread(lambda: ctx.subscribe(news))))
+            events = ctx.sse(ping=None)
+            for call in (
+                lambda: events.subscribe(news),
+                lambda: ctx.stream_writer(print),
+                lambda: ctx.stream(["x"]),
+                lambda: ctx.sleep(1),
+                ctx.done,
+                lambda: ctx.on_close(ends.append),
+                lambda: ctx.on_connection_close(ends.append),
+                lambda: news.on_presence(lambda _, count: ends.append(count)),
+                ctx.abort,
+            ):
+                self.assertIn("callFromThread", str(self.in_thread(call)))
+            self.assertIsNone(ctx.err)
+            self.assertEqual(news.subscriber_count, 0)
+            subscription = events.subscribe(news)
+            for wait in (subscription, ctx.sleep(9)):
+                wait.addErrback(ends.append)
+                self.assertIn("callFromThread", str(self.in_thread(wait.cancel)))
+            await ctx.done()
+
+        client = self.client(handler)
+        client.receive()
+        self.assertEqual((ends, news.subscriber_count), ([], 1))
+        self.publish(news)
+        self.assertEqual(len(client.read_events()), 1)
+
+    def test_a_buffer_that_is_full_is_not_sent_from_a_thread(self) -> None:
+        async def handler(ctx: Context) -> None:
+            error = self.in_thread(lambda: ctx.write("x" * 20_000))
+            self.assertIn("callFromThread", str(error))
+            await ctx.done()
+
+        client = self.client(handler)
+        self.assertEqual(client.read_raw(), b"")
+
+    def test_figures_are_not_read_from_a_thread_because_that_removes_messages(self) -> None:
+        news = self.hub.channel("news", history=10, history_ttl=1)
+        self.publish(news)
+        for read in (lambda: news.oldest, news.statistics, self.hub.statistics):
+            self.assertIn("blockingCallFromThread", str(self.in_thread(read)))
+        for atomic in (lambda: news.last, lambda: news.subscriber_count, lambda: self.hub.channels):
+            self.assertIsNone(self.in_thread(atomic))
+
     def test_a_thread_does_not_wait_for_a_reactor_that_has_stopped(self) -> None:
         program = subprocess.run(
             [sys.executable, "-c", STOPPING],

@@ -451,6 +451,11 @@ class LastEventIdTests(EventsTest):
             ("/x?last_event_id=1&lastEventId=2", None, "2"),
             ("/x?lastEventId=2&last_event_id=1", None, "2"),
             ("/x?lastEventIdx=1&xlastEventId=2", None, None),
+            ("/x?lastEventId=1&lastEventId=2", None, "2"),
+            ("/x?lastEventId=1&last_event_id=3&evs_last_event_id=2", None, "2"),
+            ("/x?lastEventId=1&lastEventId=", None, "1"),
+            ("/x?LAST_EVENT_ID=1", None, "1"),
+            ("/x?last%5Fevent%5Fid=1", None, "1"),
             ("/x", b"a\xffb", "a\ufffdb"),
         ):
             self.assertEqual(self.told(path, header), expected, (path, header))

@@ -10,8 +10,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel
 
-from tests.harness import Ending, StreamTest
-from twistream import Context, HTTPError, Hub, StopStream
+from tests.harness import Client, Ending, Steps, StreamTest
+from twistream import Channel, Context, HTTPError, Hub, StopStream
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -126,6 +126,59 @@ class ExecutionContextTests(StreamTest):
         client.clock.advance(1)
         client.disconnect()
         self.assertEqual(ended, ["unset"])
+
+    def test_callbacks_of_deferreds_run_in_the_context_of_their_handler(self) -> None:
+        clock = Steps()
+        hub = Hub(clock=clock)
+        news, other = hub.channel("news"), hub.channel("other")
+
+        def subscribe(channel: Channel, **options: Any) -> Callable[[Context], Deferred[None]]:
+            return lambda ctx: ctx.sse(ping=None).subscribe(channel, detached=True, **options)
+
+        def step(ctx: Context) -> None:
+            if clock.seconds() > 1:
+                raise StopStream
+
+        def write(ctx: Context) -> Deferred[None]:
+            ctx.write("x")
+            return ctx.flush()
+
+        rows: list[tuple[Callable[[Context], Deferred[Any]], Callable[[Client], object]]] = [
+            (subscribe(other), Client.disconnect),
+            (subscribe(other), lambda _: self.context.abort()),
+            (subscribe(other, filter=lambda _: 1 / 0), lambda _: other.publish("x")),
+            (subscribe(news), lambda _: news.close()),
+            (lambda ctx: ctx.stream_writer(step, 1.0, detached=True), lambda _: clock.advance(2)),
+            (lambda ctx: ctx.stream_writer(lambda _: None, 9.0, detached=True), Client.disconnect),
+            (lambda ctx: ctx.sleep(1), lambda _: clock.advance(2)),
+            (lambda ctx: ctx.sleep(9), Client.disconnect),
+            (lambda ctx: ctx.done(), Client.disconnect),
+            (write, Client.disconnect),
+            (write, Client.resume),
+        ]
+        for start, end in rows:
+            seen: list[str] = []
+
+            def note(_: object, seen: list[str] = seen) -> None:
+                seen.append(variable.get())
+                variable.set("leaked")
+
+            def handler(ctx: Context, start: Any = start, note: Any = note) -> Deferred[Any]:
+                self.context = ctx
+                variable.set("of the handler")
+                start(ctx).addBoth(note)
+                return ctx.done()
+
+            client = self.connect(handler, clock=clock)
+            if start is write:
+                client.pause(after=1)
+            client.request()
+            client.receive()
+            self.assertEqual(seen, [])
+            end(client)
+            clock.advance(0)
+            self.assertEqual((seen, variable.get()), (["of the handler"], "unset"))
+            client.disconnect()
 
     def test_a_filter_runs_in_the_context_of_its_handler(self) -> None:
         seen: list[str] = []

@@ -433,6 +433,18 @@ class EndTests(OutletTest):
             self.assertEqual((response.status, response.reason), (204, "No Content"))
             self.assertIsNone(response.header("Content-Type"))
 
+    def test_ended_sources_keep_a_status_that_the_handler_has_set(self) -> None:
+        async def before(ctx: Context) -> None:
+            ctx.status_code(503)
+            await ctx.sse().subscribe(MadeUp(Outlet.finish))
+
+        async def after(ctx: Context) -> None:
+            await ctx.subscribe(MadeUp(Outlet.finish))
+            ctx.status_code(503)
+
+        for each in (before, after):
+            self.assert_complete(self.answer(each), b"", 503)
+
     def test_ended_sources_do_not_answer_204_if_anything_is_sent(self) -> None:
         async def late(ctx: Context) -> None:
             events = ctx.sse()

@@ -2,6 +2,7 @@
 Messages of channels, as events and as lines.
 """
 
+import copy
 import enum
 import json
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from twistream.wire.messages import (
     Gap,
     Message,
     Payload,
+    check_event,
     encoded,
 )
 
@@ -48,6 +50,17 @@ class Kind(str, enum.Enum):  # noqa: UP042 - a StrEnum formats as what it is
     STORY = "story"
 
 
+class Markup(str):
+    """
+    Text that is text of another kind, as template engines have it.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
 class EncodedTests(SynchronousTestCase):
     """
     Text is text, and all else is JSON on one line.
@@ -56,6 +69,14 @@ class EncodedTests(SynchronousTestCase):
     def test_a_str_is_as_it_is(self) -> None:
         for text in ("", "text", '"quoted"', "a\r\nb", "\0", "\u017c"):
             self.assertEqual(encoded(text), text)
+
+    def test_text_of_a_subclass_is_plain_text(self) -> None:
+        for text in (Markup("<b>"), Markup("\u017c"), Kind.STORY):
+            payload, event = encoded(text), check_event(text)
+            self.assertEqual((type(payload), type(event)), (str, str))
+            self.assertEqual(payload, str.__str__(text))
+            line = json.loads(JSON_LINES.message("1-4", payload, event))
+            self.assertEqual((line["data"], line["event"]), (payload, event))
 
     def test_anything_else_is_compact_json(self) -> None:
         for data, expected in (
@@ -242,6 +263,10 @@ class MessageTests(SynchronousTestCase):
         for value in ({"a": 1}, [None]):
             one = message(encoded(value))
             self.assertIs(one.data, one.data)
+
+    def test_its_data_can_be_read_from_a_copy(self) -> None:
+        for copied in (copy.copy, copy.deepcopy):
+            self.assertEqual(copied(message(b"[1]")).data, [1])
 
     def test_its_size_is_bytes_with_its_name(self) -> None:
         for payload, event, expected in (

@@ -4,7 +4,7 @@ Values as bodies.
 
 import json as standard_json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from uuid import UUID
@@ -48,6 +48,21 @@ class Struct(msgspec.Struct):
     value: float
 
 
+class NoZone(tzinfo):
+    """
+    A time zone whose code fails.
+    """
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        msg = "made to fail"
+        raise RuntimeError(msg)
+
+    dst = utcoffset
+
+    def tzname(self, _: datetime | None) -> str:
+        return "nowhere"
+
+
 class JSONTests(SynchronousTestCase):
     """
     JSON, of more than JSON has, and never of what it has not.
@@ -76,13 +91,24 @@ class JSONTests(SynchronousTestCase):
             ("null", "null"),
             (["NaN", "inf", None], ["NaN", "inf", None]),
             ({"nan": Decimal(1)}, {"nan": "1"}),
+            ([Decimal("1e400"), None], ["1E+400", None]),
+            (msgspec.Raw(b"null"), None),
+            ([msgspec.Raw(b"null"), 1], [None, 1]),
         ):
             self.assertEqual(standard_json.loads(render.json(value)[1]), expected)
+
+    def test_json_of_the_program_is_on_one_line(self) -> None:
+        raw = msgspec.Raw(b'{\r\n  "a": [1e400,\r "b\\n"]\n}\n')
+        compact = b'{"a":[1e400,"b\\n"]}'
+        self.assertEqual(render.json_line(raw)[1], compact + b"\n")
+        self.assertEqual(render.json_line([raw])[1], b"[" + compact + b"]\n")
 
     def test_what_json_cannot_hold_is_an_encode_error(self) -> None:
         loop: list[object] = []
         loop.append(loop)
         nan = float("nan")
+        incomplete = Struct(1.5)
+        del incomplete.value
         for value in (
             object(),
             {"a": object()},
@@ -101,6 +127,16 @@ class JSONTests(SynchronousTestCase):
             Point(x=nan),  # type: ignore[arg-type]  # wrong on purpose
             Room("a", [Point(1), Point(float("inf"))]),  # type: ignore[arg-type]  # wrong on purpose
             Struct(nan),
+            Decimal("sNaN"),
+            [Decimal("-sNaN1"), None],
+            incomplete,
+            datetime(2024, 1, 2, tzinfo=NoZone()),
+            [memoryview(b"abc")[::2]],
+            msgspec.Raw(b""),
+            msgspec.Raw(b"oops"),
+            msgspec.Raw(b"1\n2"),
+            msgspec.Raw(b'"\xff"'),
+            [msgspec.Raw(b"\n]")],
         ):
             self.assertRaises(EncodeError, render.json, value)
             self.assertRaises(TypeError, render.json_line, value)

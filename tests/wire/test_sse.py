@@ -169,6 +169,9 @@ class DecoderTests(SynchronousTestCase):
             (b"data: a\n\nda", True),
             (b"data: a\n\nid: 1\n", True),
             (b"\xef\xbb", True),
+            (b"retry: 9\n", False),
+            (b"retry: 9\ndata: a\n", True),
+            (b"other: field\n", False),
         ):
             self.assertIs(Read([stream]).incomplete, expected, stream)
 

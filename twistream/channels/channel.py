@@ -13,19 +13,24 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
-from twistream.channels.engine import Bounds, Engine, checked_bounds
-from twistream.channels.feed import Topic
+from twistream.channels.engine import (
+    Bounds,
+    Engine,
+    check_channel_name,
+    check_name,
+    checked_bounds,
+)
+from twistream.channels.feed import OnDrained, Topic
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import ChannelStatistics, HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_clock
+from twistream.checks import check_callback, check_clock, has_methods, kind
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
-from twistream.scheduling.threads import call_in_reactor, refuse_thread
+from twistream.scheduling.threads import READ, call_in_reactor, check_thread, refuse_thread
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
-from twistream.wire.render import encode_text
 
 _COUNTERS = ("published", "dropped", "gaps", "cut")
 
@@ -51,15 +56,16 @@ class Hub:
                 imported when a clock is first needed.
         """
         check_clock("clock", clock)
-        if engine is not None and not callable(getattr(engine, "open", None)):
-            msg = f"engine must be an engine or None, not {type(engine).__name__}"
+        if engine is not None and not has_methods(engine, "open"):
+            msg = f"engine must be an engine or None, not {kind(engine)}"
             raise TypeError(msg)
         self._engine: Engine = MemoryEngine() if engine is None else engine
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._creating = Lock()  # Threads look for channels to publish to.
-        # The counters of closed channels, so that those of the hub never decrease.
+        # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
+        self._draining: list[Channel] = []
 
     def channel(
         self,
@@ -93,11 +99,7 @@ class Hub:
                 `history_ttl` is less than a millisecond. Another limit is given without
                 `history`. The channel exists and has other limits.
         """
-        _check_name(name)
-        if not name:
-            msg = "name must not be empty"
-            raise ValueError(msg)
-        encode_text(name)
+        check_channel_name(name)
         bounds = checked_bounds(history, history_ttl, history_bytes)
         with self._creating:
             channel = self._channels.get(name)
@@ -105,7 +107,7 @@ class Hub:
                 topic: Topic[Subscription] = Topic(
                     name, bounds or Bounds(), self._engine, self._get_clock
                 )
-                channel = self._channels[name] = Channel(topic, on_close=self._forget)
+                channel = self._channels[name] = Channel(topic, self._forget)
         if bounds not in (None, channel.bounds):
             msg = (
                 f"the channel {name!r} exists with {channel.bounds}; "
@@ -121,8 +123,7 @@ class Hub:
         Raises:
             TypeError: The name is not a str.
         """
-        _check_name(name)
-        return self._channels.get(name)
+        return self._channels.get(check_name(name))
 
     def __contains__(self, name: object) -> bool:
         """
@@ -147,10 +148,16 @@ class Hub:
     def statistics(self) -> HubStatistics:
         """
         The sums over all channels. The cost grows with the number of subscriptions.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("statistics()", READ)
         each = [channel.statistics() for channel in self.channels]
+        counted = each + [channel.statistics() for channel in self._draining]
         counters = {
-            name: self._closed[name] + sum(getattr(one, name) for one in each) for name in _COUNTERS
+            name: self._closed[name] + sum(getattr(one, name) for one in counted)
+            for name in _COUNTERS
         }
         subscriptions = {one for channel in self.channels for one in channel.subscriptions}
         return HubStatistics(
@@ -169,8 +176,13 @@ class Hub:
             self._clock = IReactorTime(reactor)
         return self._clock
 
-    def _forget(self, channel: "Channel") -> None:
+    def _forget(self, channel: "Channel") -> OnDrained:
         del self._channels[channel.name]
+        self._draining.append(channel)
+        return partial(self._count, channel)
+
+    def _count(self, channel: "Channel") -> None:
+        self._draining.remove(channel)
         final = channel.statistics()
         for name in _COUNTERS:
             self._closed[name] += getattr(final, name)
@@ -181,7 +193,9 @@ class Channel:
     Sends each message to all streams that are subscribed, in order. ``Hub.channel`` creates it.
     """
 
-    def __init__(self, topic: Topic[Subscription], on_close: Callable[["Channel"], object]) -> None:
+    def __init__(
+        self, topic: Topic[Subscription], on_close: Callable[["Channel"], OnDrained]
+    ) -> None:
         self._topic = topic
         self._on_close = on_close
 
@@ -237,7 +251,7 @@ class Channel:
         if self._topic.closed:
             raise ChannelClosed(self.name)
         if event is not None:
-            check_event(event)
+            event = check_event(event)
         return self._topic.log.append(event, encoded(data))
 
     def publish_from_thread(self, data: object, event: str | None = None) -> str:
@@ -272,7 +286,11 @@ class Channel:
     def oldest(self) -> str:
         """
         The id that precedes the history: subscribe after it to receive all of the history.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("oldest", READ)  # It removes expired messages.
         return self._topic.log.oldest
 
     @property
@@ -305,17 +323,20 @@ class Channel:
         now, and what it sets there is visible to nobody else.
 
         Raises:
-            TypeError: `callback` is not callable.
+            TypeError: `callback` is not callable, or is a generator function.
         """
-        if not callable(callback):
-            msg = f"callback must be callable, not {type(callback).__name__}"
-            raise TypeError(msg)
+        check_thread("on_presence()")
+        check_callback("callback", callback)
         self._topic.on_presence(partial(ExecutionContext().run, call, callback, self))
 
     def statistics(self) -> ChannelStatistics:
         """
         The current figures. The cost grows with the number of subscribers.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
         """
+        check_thread("statistics()", READ)
         topic = self._topic
         return ChannelStatistics(
             subscribers=len(topic.followers),
@@ -339,11 +360,10 @@ class Channel:
         Raises:
             RuntimeError: The calling thread is not the reactor's.
         """
-        if threadable.ioThread not in (None, get_ident()):
-            refuse_thread("close()", "use reactor.callFromThread")
+        check_thread("close()")
         if not self._topic.closed:
-            self._topic.close()
-            self._on_close(self)
+            # The hub forgets it before the engine is called, which may fail.
+            self._topic.close(self._on_close(self))
 
     def attach(
         self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
@@ -357,18 +377,12 @@ class Channel:
                 case Channel(_topic=topic):
                     topics.append(topic)
                 case _:
-                    msg = f"subscribe() takes channels only, not {type(source).__name__}"
+                    msg = f"subscribe() takes channels only, not {kind(source)}"
                     raise TypeError(msg)
         if len(set(topics)) < len(topics):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
         return Subscription(outlet, tuple(topics), options, _policy(topics, options.on_slow))
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        msg = f"name must be a str, not {type(name).__name__}"
-        raise TypeError(msg)
 
 
 def _queued(subscriptions: Iterable[Subscription]) -> int:

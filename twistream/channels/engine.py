@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from twistream.checks import check_count, check_timer
 from twistream.wire.messages import Message, Payload, Reason
+from twistream.wire.render import encode_text
 
 
 @frozen(kw_only=True)
@@ -63,6 +64,34 @@ def checked_bounds(
         return None
     check_count("history", history, 0)
     return Bounds(history=history, history_ttl=history_ttl, history_bytes=history_bytes)
+
+
+def check_channel_name(name: object) -> None:
+    """
+    Check the name of a channel that may have to be made.
+
+    Raises:
+        EncodeError: UTF-8 cannot encode it.
+        TypeError: It is not a str.
+        ValueError: It is empty.
+    """
+    encode_text(check_name(name), "name")
+    if not name:
+        msg = "name must not be empty"
+        raise ValueError(msg)
+
+
+def check_name(name: object) -> str:
+    """
+    Check the name of a channel that may exist, and return it.
+
+    Raises:
+        TypeError: It is not a str.
+    """
+    if not isinstance(name, str):
+        msg = f"name must be a str, not {type(name).__name__}"
+        raise TypeError(msg)
+    return name
 
 
 @frozen

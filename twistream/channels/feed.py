@@ -42,6 +42,11 @@ class Follower(Protocol):
 
 F = TypeVar("F", bound=Follower)
 
+OnDrained: TypeAlias = Callable[[], object]
+"""
+Called when the last follower of a closed channel has left.
+"""
+
 
 class Topic(Generic[F]):
     """
@@ -70,16 +75,19 @@ class Topic(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.followers: dict[F, None] = {}
+        self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
         self._report_is_due = False
         self.log: Log = engine.open(name, bounds, clock, self._received)
 
-    def close(self) -> None:
+    def close(self, on_drained: OnDrained) -> None:
         """
         Close the channel. Followers receive the messages that were published before.
         """
         self.closed = True
+        self._on_drained = on_drained
+        self._notify_if_drained()
         self.log.close()
         for feed in list(self.feeds.values()):
             feed.finish_if_closed()
@@ -97,6 +105,7 @@ class Topic(Generic[F]):
         """
         del self.followers[follower]
         self._presence_changed(follower.turn)
+        self._notify_if_drained()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """
@@ -111,6 +120,11 @@ class Topic(Generic[F]):
     def _received(self, message: Message) -> None:
         for feed in self.feeds.values():
             feed.publish(message)
+
+    def _notify_if_drained(self) -> None:
+        if self._on_drained is not None and not self.followers:
+            on_drained, self._on_drained = self._on_drained, None
+            on_drained()
 
     def _presence_changed(self, turn: Turn) -> None:
         if self._on_presence and not self._report_is_due:

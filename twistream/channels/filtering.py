@@ -4,7 +4,8 @@ MessageFilter: the filter of one subscription, and the position that it moves.
 Layer: channels, below `subscription`.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 from twistream.channels.feed import Topic
@@ -56,3 +57,18 @@ class MessageFilter:
         self._skipped = 0
         self.position = None
         self.update_due = False
+
+
+def decision(result: object) -> bool:
+    """
+    Return whether a filter with this result lets the message pass.
+
+    Raises:
+        TypeError: The result is an awaitable or an iterator, which would be true for every message.
+    """
+    if isawaitable(result) or isinstance(result, Iterator | AsyncIterator):
+        if iscoroutine(result):
+            result.close()  # Otherwise Python warns that nobody has awaited it.
+        msg = f"filter must return whether to deliver a message, not {type(result).__name__}"
+        raise TypeError(msg)
+    return bool(result)

@@ -18,10 +18,11 @@ from twistream.channels.cursor import Cursor
 from twistream.channels.deliveries import DeliveryQueue
 from twistream.channels.engine import Page
 from twistream.channels.feed import Feed, Topic
-from twistream.channels.filtering import MessageFilter
+from twistream.channels.filtering import MessageFilter, decision
 from twistream.channels.state import Cause, State, following
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.errors import SlowConsumer
+from twistream.scheduling.tasks import cancel
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
@@ -150,13 +151,11 @@ class Subscription:
         unsent, self._unsent_position = self._unsent_position, None
         if self._queue:
             return None
-        if unsent == Cursor.at_end(self._topics).id:
-            return unsent  # Nothing was published meanwhile.
-        if self._filter is None:
-            return None
-        position = self._filter.position
-        self._filter.position_known()
-        return position
+        position = None if self._filter is None else self._filter.position
+        if self._filter is not None:
+            self._filter.position_known()
+        # If nothing was published meanwhile, the first is as new as that of the filter.
+        return unsent if unsent == Cursor.at_end(self._topics).id else position
 
     # The life.
 
@@ -201,7 +200,7 @@ class Subscription:
         for topic in self._topics:
             topic.remove(self)
         if self._wait is not None:
-            self._wait.cancel()
+            cancel(self._wait)  # It may be of an engine, with any canceller.
 
     # In the broadcast.
 
@@ -233,7 +232,9 @@ class Subscription:
         Return whether the client receives `message`. If the filter fails, the subscription ends.
         """
         try:
-            passes = bool(self._outlet.response.life.run(filter.function, message))
+            passes = self._outlet.response.life.run(filter.function, message)
+            if passes is not True and passes is not False:
+                passes = decision(passes)
         except Exception as err:  # noqa: BLE001 - it is the program's code
             self._fail(err)
             return False

@@ -12,6 +12,7 @@ Layer: scheduling. A task knows its response only as a `Scope`.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable, iscoroutine
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import (
@@ -280,6 +281,9 @@ def call(
 
 def _called(scope: Scope | None, function: Callable[..., object], *args: object) -> object:
     result = function(*args) if scope is None else scope.run(function, *args)
+    if isinstance(result, GeneratorType | AsyncGeneratorType) and not isawaitable(result):
+        msg = "a callback returned a generator, which nobody runs; did you forget @inlineCallbacks?"
+        raise TypeError(msg)
     if isinstance(result, Deferred) or not isawaitable(result):
         return result
     return Deferred.fromCoroutine(_await(result)) if scope is None else deferred_of(result, scope)

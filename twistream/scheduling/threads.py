@@ -2,8 +2,8 @@
 Calls from threads that are not the reactor's: the error for those that would race, and a way to
 make them in the reactor's thread.
 
-The check itself stands where it is needed, because a call would cost more than the check:
-``threadable.ioThread not in (None, get_ident())``.
+What is done for each message has the check of `check_thread` in its own code, because a call would
+cost more than the check.
 
 Layer: scheduling, at the bottom.
 """
@@ -20,6 +20,12 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
+CALL = "use reactor.callFromThread"
+READ = "use twisted.internet.threads.blockingCallFromThread"
+"""
+What to use instead of a call, without or with a result.
+"""
+
 _LOOK = 0.1
 """
 Seconds after which a waiting thread looks whether the reactor still runs. It is woken at once by
@@ -27,9 +33,24 @@ the result.
 """
 
 
+def check_thread(call: str, remedy: str = CALL) -> None:
+    """
+    Refuse a call in a thread that is not the reactor's.
+
+    Args:
+        call: The method that was called.
+        remedy: What to use instead.
+
+    Raises:
+        RuntimeError: A reactor runs, or has run, in another thread.
+    """
+    if threadable.ioThread not in (None, get_ident()):
+        refuse_thread(call, remedy)
+
+
 def refuse_thread(call: str, remedy: str) -> NoReturn:
     """
-    Raise the error.
+    Raise the error of `check_thread`.
 
     Args:
         call: The method that was called.

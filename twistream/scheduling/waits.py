@@ -4,7 +4,7 @@ Waits: the Deferreds of one response on which handler code may be waiting.
 Every one of them fires: with its result, with the reason why the response ended, or
 with `CancelledError` if it is cancelled while the response goes on.
 
-Layer: scheduling, at the bottom.
+Layer: scheduling, above `threads`.
 """
 
 from collections.abc import Callable, Generator
@@ -14,6 +14,7 @@ from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
 from twistream.errors import ContentLengthMismatch, StreamClosed, StreamFinished
+from twistream.scheduling.threads import check_thread
 
 _Release: TypeAlias = Callable[[Deferred[None]], object]
 
@@ -152,6 +153,7 @@ class Waits:
                     self._fail(deferred, reason)
 
     def _cancelled(self, deferred: Deferred[None]) -> None:
+        check_thread("cancel()")
         if self._reason is not None:
             self._fail(deferred, self._reason)
         else:

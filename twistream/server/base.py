@@ -13,7 +13,7 @@ from typing import Any, Self
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from twistream.checks import check_seconds
+from twistream.checks import check_callback, check_seconds
 from twistream.errors import (
     ResponseComplete,
     StreamAborted,
@@ -21,6 +21,7 @@ from twistream.errors import (
     StreamFinished,
 )
 from twistream.scheduling.tasks import Task, call, is_end
+from twistream.scheduling.threads import check_thread
 from twistream.server.body import Body, Item, encoded
 from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
@@ -68,6 +69,7 @@ class BaseContext(Body):
             TypeError: The writer is not callable, or the interval is not a number.
             ValueError: The interval is negative, NaN, infinite or over thirty years.
         """
+        check_thread("stream_writer()")
         if not callable(writer):
             msg = f"writer must be callable, not {type(writer).__name__}"
             raise TypeError(msg)
@@ -108,6 +110,7 @@ class BaseContext(Body):
         Raises:
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
+        check_thread("stream()")
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             return self._stream_async(items, detached=detached)
@@ -138,13 +141,14 @@ class BaseContext(Body):
             TypeError: It is not a number.
             ValueError: It is negative, NaN, infinite or over thirty years.
         """
+        check_thread("sleep()")
         delay = check_seconds("seconds", seconds)
         response = self._response
         observers = response.observers
         if response.life.ended and not (observers.keep_running and self.is_cancelled):
             return self._writer.failed_wait()
         sleeps = observers.sleeps
-        delayed = self.clock.callLater(delay, lambda: sleeps.fire(wait))
+        delayed = self.clock.callLater(delay, lambda: response.life.run(sleeps.fire, wait))
         wait = sleeps.add(release=lambda _: delayed.cancel())
         return wait
 
@@ -171,6 +175,7 @@ class BaseContext(Body):
             once if it is over already. It never fails: a handler that is cancelled while it
             awaits this gets `err` as the result.
         """
+        check_thread("done()")
         return self._response.observers.done()
 
     def on_connection_close(self, callback: Callable[[Self], object]) -> None:
@@ -181,8 +186,9 @@ class BaseContext(Body):
         `callback` runs at once. It may return a Deferred or a coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
+        check_thread("on_connection_close()")
         self._response.observers.on_disconnect(self._checked(callback))
 
     def on_close(self, callback: Callable[[Self], object]) -> None:
@@ -194,8 +200,9 @@ class BaseContext(Body):
         coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
+        check_thread("on_close()")
         self._response.observers.on_close(self._checked(callback))
 
     def abort(self, reason: object = "") -> None:
@@ -208,6 +215,7 @@ class BaseContext(Body):
         Args:
             reason: Becomes ``err.reason``, and a part of the text of `err`.
         """
+        check_thread("abort()")
         self._response.abort(StreamAborted(reason))
 
     # Inside.
@@ -289,9 +297,7 @@ class BaseContext(Body):
             self._call(close, "an iterator failed to close")
 
     def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
-        if not callable(callback):
-            msg = f"callback must be callable, not {type(callback).__name__}"
-            raise TypeError(msg)
+        check_callback("callback", callback)
         return lambda: self._call(callback, "an end-of-response callback failed", self)
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:

@@ -27,6 +27,9 @@ class Context(BaseContext):
     fail. If it ended early, the error is `err`, a `StreamClosed`: `ClientDisconnected`,
     `SendTimeout`, `SlowConsumer`, `StreamAborted` or `ResponseComplete`. If it ended
     normally, the error is `StreamFinished`.
+
+    In a thread that is not the reactor's, methods that start, await, send or end something raise
+    a RuntimeError.
     """
 
     __slots__ = ()
@@ -129,7 +132,7 @@ class Context(BaseContext):
             EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function.
+                coroutine function or a generator function.
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
                 a history; or a channel is given twice.
         """

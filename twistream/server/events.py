@@ -18,7 +18,7 @@ from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
@@ -83,6 +83,7 @@ class EventStream:
         retry: float | None,
         allow_origin: str | Collection[str] | None,
     ) -> None:
+        check_thread("sse()")
         self._ping = _checked_ping(ping)
         # The retry field, sent with the first event of this turn, or with the head at its end.
         self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
@@ -94,7 +95,7 @@ class EventStream:
         self._timer: Timer | None = None
         self._outlet: Outlet | None = None
         head = response.open_head
-        self._writer.keep_whole(EVENTS.ends)
+        self._writer.keep_whole(EVENTS)
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
@@ -173,8 +174,7 @@ class EventStream:
         if not isinstance(text, str):
             msg = f"a comment must be a str, not {type(text).__name__}"
             raise TypeError(msg)
-        if threadable.ioThread not in (None, get_ident()):
-            refuse_thread("comment()", "use reactor.callFromThread")
+        check_thread("comment()")
         if self._response.life.ended:
             self._response.life.raise_error()
         # Not as an event: a comment belongs to no event, and may stand before any.
@@ -245,7 +245,7 @@ class EventStream:
             EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function.
+                coroutine function or a generator function.
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
                 a history; or a channel is given twice.
         """

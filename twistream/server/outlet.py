@@ -10,15 +10,16 @@ import re
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
 from typing import Literal, Protocol, TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.checks import check_count
+from twistream.checks import check_count, has_methods, kind, makes_generator
 from twistream.errors import StreamClosed
+from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
 from twistream.server.response.attachment import Attachment
@@ -57,7 +58,7 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
         if not isinstance(each, str):
             msg = f"after must be a str, or a list or tuple of str, not {type(each).__name__}"
             raise TypeError(msg)
-        encode_text(each)
+        encode_text(each, "after")
     return compound_id(ids)
 
 
@@ -65,13 +66,18 @@ def _check_filter(_: object, __: object, value: Filter | None) -> None:
     if value is not None and not callable(value):
         msg = f"filter must be callable, not {type(value).__name__}"
         raise TypeError(msg)
-    if iscoroutinefunction(value):
-        msg = "filter must be a plain function, not a coroutine function"
+    # The result of any of these would be true for every message.
+    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - objects have it
+        if iscoroutinefunction(function):
+            msg = "filter must be a plain function, not a coroutine function"
+            raise TypeError(msg)
+    if makes_generator(value):
+        msg = "filter must be a plain function, not a generator function"
         raise TypeError(msg)
 
 
 def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
-    if value is not None and value not in _POLICIES:
+    if value is not None and not (isinstance(value, str) and value in _POLICIES):
         msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
 
@@ -225,7 +231,7 @@ class Outlet(Attachment):
             if not self.response.life.head_sent:
                 # In case the handler sends nothing either.
                 self.response.open_head.empty_status = NO_CONTENT
-            self._end().callback(None)
+            self._fire(None)
 
     def position_update(self) -> str | None:
         """
@@ -237,6 +243,7 @@ class Outlet(Attachment):
         """
         Send the messages of `sources` to the response. See ``EventStream.subscribe``.
         """
+        check_thread("subscribe()")
         _check_sources(sources)
         response = self.response
         if response.subscribed:
@@ -245,14 +252,18 @@ class Outlet(Attachment):
             raise RuntimeError(msg)
         if response.life.ended:
             return self._writer.failed_wait()
-        if response.life.phase is Phase.HEAD:
+        head_is_open = response.life.phase is Phase.HEAD
+        if head_is_open and response.head.bodyless():
             response.head.default(b"Content-Type", self.format.media_type)
-        if not response.admits_body():
+            response.admits_body()  # No: this completes the response.
             return succeed(None)
         after = options.after or last_event_id(response.request)
+        # It may refuse the options, so the head is changed after it.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
-        self._writer.keep_whole(self.format.ends)
+        if head_is_open:
+            response.head.default(b"Content-Type", self.format.media_type)
+        self._writer.keep_whole(self.format)
         self.detached = options.detached
         response.subscribed = True
         response.open_soon()
@@ -282,12 +293,12 @@ def last_event_id(request: Request) -> str | None:
     query: str = request.uri.decode("latin-1").partition("?")[2]
     if not query:
         return None
-    parameters = parse_qs(query, errors="replace")
-    # A polyfill adds its own parameter when it reconnects, so its id is the newer one.
-    for name, values in parameters.items():
+    parameters = parse_qsl(query, errors="replace")
+    # A polyfill adds its own parameter when it reconnects, so the last one has the newest id.
+    for name, value in reversed(parameters):
         if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
-            return values[0]
-    return parameters.get(_ID_PARAMETER, (None,))[0]
+            return value
+    return next((value for name, value in parameters if name == _ID_PARAMETER), None)
 
 
 def _check_sources(sources: Sequence[object]) -> None:
@@ -295,6 +306,6 @@ def _check_sources(sources: Sequence[object]) -> None:
         msg = "subscribe() takes at least one channel"
         raise TypeError(msg)
     for source in sources:
-        if not hasattr(source, "attach"):
-            msg = f"subscribe() takes channels, not {type(source).__name__}"
+        if not has_methods(source, "attach"):
+            msg = f"subscribe() takes channels, not {kind(source)}"
             raise TypeError(msg)

@@ -4,6 +4,7 @@ Messages of channels, and their formats: Server-Sent Events and JSON Lines.
 Pure. A format encodes a message, a gap or a position as bytes that a stream sends as they are.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -38,7 +39,22 @@ SEPARATOR = ","
 Separates the ids in the id of a stream that follows several channels.
 """
 
-_NOT_DECODED = object()
+_BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n")
+"""
+The ends of an event, after which a message may follow. After LF and CR, the LF of a CRLF is still
+missing: behind a message, it would be one more blank line.
+"""
+
+_BETWEEN = re.compile(rb"(?:(?::|retry:)[^\r\n]*\r?\n)*")
+"""
+Matches lines that may share a block with any event.
+"""
+
+
+class _NotDecoded:
+    """
+    Stands for data that nobody has asked for yet. A class, because copies of a message share it.
+    """
 
 
 def compound_id(ids: Iterable[str]) -> str:
@@ -87,9 +103,9 @@ class Format(Protocol):
             ValueError: The format cannot represent the id or the event.
         """
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
-        Whether text whose last four bytes are `tail` ends a message, so that another may follow.
+        Whether the last message of `text` has ended, and no other has begun.
         """
 
     def gap(self, gap: Gap) -> bytes:
@@ -127,11 +143,12 @@ class Events:
                 pass
         return ServerSentEvent(data, event=event, id=id).encode()
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
-        Whether the text ends with a blank line (WHATWG HTML 9.2.5).
+        Whether nothing but comments and ``retry`` follows the last blank line (WHATWG HTML 9.2.5).
         """
-        return tail.replace(b"\r\n", b"\n").replace(b"\r", b"\n").endswith(b"\n\n")
+        ends = [text.rfind(blank) + len(blank) for blank in _BLANK_LINES if blank in text]
+        return bool(ends) and _BETWEEN.fullmatch(text, max(ends)) is not None
 
     def gap(self, gap: Gap) -> bytes:
         """
@@ -164,11 +181,11 @@ class JSONLines:
         )
         return msgspec.json.encode(line) + b"\n"
 
-    def ends(self, tail: bytes) -> bool:
+    def ends(self, text: bytes) -> bool:
         """
         Whether the text ends with a line end.
         """
-        return tail.endswith(b"\n")
+        return text.endswith(b"\n")
 
     def gap(self, gap: Gap) -> bytes:
         """
@@ -214,7 +231,7 @@ class Message:
         self.previous = previous
         self.event = event
         self.payload = payload
-        self._data: Any = _NOT_DECODED
+        self._data: Any = _NotDecoded
         # There are one or two formats, and a history has many messages: a dict would be larger.
         self._encoded: tuple[tuple[Format, bytes], ...] = ()
 
@@ -226,7 +243,7 @@ class Message:
         """
         The published data: text, or a value decoded from JSON. Do not change it: all share it.
         """
-        if self._data is _NOT_DECODED:
+        if self._data is _NotDecoded:
             text = isinstance(self.payload, str)
             self._data = self.payload if text else msgspec.json.decode(self.payload)
         return self._data
@@ -282,7 +299,7 @@ class Delivery(Frame):
 
 def encoded(data: object) -> Payload:
     """
-    Return the payload for published data: a str unchanged, and any other value as JSON.
+    Return the payload for published data: text as a plain str, and any other value as JSON.
 
     Raises:
         EncodeError: JSON or UTF-8 cannot represent the data.
@@ -290,25 +307,31 @@ def encoded(data: object) -> Payload:
     """
     if isinstance(data, str):
         if not data.isascii():
-            render.encode_text(data)
-        return data
+            render.encode_text(data, "data")
+        return data if type(data) is str else _plain(data)
     render.refuse_bytes(data)
     return render.encode_json(data)
 
 
-def check_event(name: str) -> None:
+def check_event(name: str) -> str:
     """
-    Check the name of an event that a program publishes.
+    Check the name of an event that a program publishes, and return it as a plain str.
 
     Raises:
         EncodeError: UTF-8 cannot encode it.
         TypeError: It is not a str.
         ValueError: It contains CR, LF or NUL, or is reserved for gaps.
     """
+    ServerSentEvent(event=name).encode()
     if name == GAP:
         msg = f"the event {GAP!r} is reserved for gaps; choose another name"
         raise ValueError(msg)
-    ServerSentEvent(event=name).encode()
+    return _plain(name)
+
+
+def _plain(text: str) -> str:
+    # msgspec encodes no subclass of str, such as the markup of a template.
+    return str.__str__(text)
 
 
 def _size(text: Payload) -> int:

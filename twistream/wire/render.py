@@ -17,7 +17,7 @@ from twistream.errors import EncodeError, HTTPError
 Rendered: TypeAlias = tuple[str, bytes]
 
 _encoder = msgspec.json.Encoder()
-_SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf")
+_SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf|[\r\n]")
 _BYTES_LIKE = (bytes, bytearray, memoryview)  # A tuple is checked faster than a union.
 
 
@@ -49,11 +49,11 @@ def json(value: object) -> Rendered:
     In addition to the types of JSON, it supports those of `msgspec`: dataclasses, attrs classes,
     ``msgspec.Struct``, datetimes (RFC 3339), timedeltas (ISO 8601), UUIDs, decimals, enums, sets
     and bytes (base64). Callers that send messages refuse bytes as the whole value first: see
-    `refuse_bytes`.
+    `refuse_bytes`. ``msgspec.Raw`` is JSON already; line ends in it are removed.
 
     Raises:
         EncodeError: The value, or a value in it, has an unsupported type, is NaN or infinite
-            (RFC 8259 6), or contains itself.
+            (RFC 8259 6), or contains itself. Or it is a ``msgspec.Raw`` that is not JSON.
     """
     return "application/json", encode_json(value)
 
@@ -109,39 +109,70 @@ def encode_json(value: object) -> bytes:
     """
     try:
         encoded = _encoder.encode(value)
-    except (TypeError, ValueError, RecursionError) as err:
+        # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
+        # if the output contains such a word, the value is checked, so that most are not.
+        if _is_suspect(encoded) or isinstance(value, msgspec.Raw):
+            encoded = _checked(value, encoded)
+    except EncodeError:
+        raise
+    except Exception as err:  # msgspec runs code of the program, such as that of a time zone.
         msg = f"cannot encode {type(value).__name__} as JSON: {err}"
         raise EncodeError(msg) from err
-    # msgspec writes NaN and infinity as null, a Decimal as a string, and a key as a name. Only
-    # if the output contains such a word, the value is checked. Looking for parts of these words
-    # first is faster than the regular expression.
-    if (
-        b"nf" in encoded or b"an" in encoded or b"aN" in encoded or b"null" in encoded
-    ) and _SUSPECT.search(encoded):
-        _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     return encoded
 
 
-def encode_text(value: str) -> bytes:
+def _is_suspect(encoded: bytes) -> bool:
+    # Looking for parts of the words first is faster than the regular expression.
+    return (
+        b"nf" in encoded
+        or b"an" in encoded
+        or b"aN" in encoded
+        or b"null" in encoded
+        or b"\n" in encoded
+        or b"\r" in encoded
+    ) and _SUSPECT.search(encoded) is not None
+
+
+def encode_text(value: str, name: str = "text") -> bytes:
     """
     Encode text as UTF-8.
+
+    Args:
+        name: What the text is, for the message of an error.
 
     Raises:
         EncodeError: It is not a str, or contains a lone surrogate.
     """
     if not isinstance(value, str):
-        msg = f"text must be a str, not {type(value).__name__}"
+        msg = f"{name} must be a str, not {type(value).__name__}"
         raise EncodeError(msg)
     try:
         return value.encode()
     except UnicodeEncodeError as err:
-        msg = f"cannot encode text as UTF-8: {err}"
+        msg = f"{name} cannot be encoded as UTF-8: {err}"
         raise EncodeError(msg) from err
+
+
+def _checked(value: object, encoded: bytes) -> bytes:
+    """
+    Check what the encoder does not check, and return the JSON on one line.
+    """
+    # The hook is called for Raw only: the encoder refuses what else msgspec does not know.
+    _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,), enc_hook=_nothing))
+    if isinstance(value, msgspec.Raw) or b"\n" in encoded or b"\r" in encoded:
+        encoded.decode()
+        return msgspec.json.format(encoded, indent=-1)
+    return encoded
+
+
+def _nothing(_: object) -> None:
+    return None
 
 
 def _refuse_non_finite(value: object) -> None:
     if isinstance(value, float | Decimal):
-        if not isfinite(value):
+        # math.isfinite() would convert a Decimal, which may be too large for a float.
+        if not (value.is_finite() if isinstance(value, Decimal) else isfinite(value)):
             msg = f"JSON cannot represent {value}; use None, or a string"
             raise EncodeError(msg)
     elif isinstance(value, dict):

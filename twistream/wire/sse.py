@@ -87,7 +87,12 @@ class ServerSentEvent:
         if self.data is not None:
             parts += ("data: ", _lines(self.data, "\ndata: "), "\n")
         parts.append("\n")
-        return encode_text("".join(parts))
+        try:
+            return "".join(parts).encode()
+        except UnicodeEncodeError:
+            for name in ("comment", "event", "id", "data"):
+                encode_text(getattr(self, name) or "", name)  # One of them raises the error.
+            raise
 
 
 def data_event(data: str | bytes) -> bytes:
@@ -104,7 +109,7 @@ def data_event(data: str | bytes) -> bytes:
         data = data.decode()
     if "\n" in data or "\r" in data:
         return ServerSentEvent(data).encode()
-    return encode_text("data: " + data + "\n\n")
+    return b"data: %b\n\n" % encode_text(data, "data")
 
 
 class EventDecoder:
@@ -207,9 +212,8 @@ class EventDecoder:
     def _take_field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if not name:
-            return
-        self._in_block = True
+        # These lose their effect if the stream ends within the event; `retry` takes it at once.
+        self._in_block |= name in (b"data", b"event", b"id")
         if name == b"data":
             self._data += value
             self._data += b"\n"

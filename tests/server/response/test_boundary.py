@@ -21,10 +21,26 @@ class EndsTests(StreamTest):
     """
 
     def test_an_event_ends_with_a_blank_line_of_any_kind(self) -> None:
-        for end in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\r\n"):
+        for end in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\r\r\n"):
             self.assertTrue(EVENTS.ends(b"data: x" + end), end)
-        for end in (b"", b"\n", b"\r", b"\r\n", b"\n\nx", b"\n\n: ping\n"):
+        for end in (b"", b"\n", b"\r", b"\r\n", b"\n\nx", b"\n\r", b"\r\n\r"):
             self.assertFalse(EVENTS.ends(b"data: x" + end), end)
+
+    def test_comments_and_retry_may_follow_the_blank_line(self) -> None:
+        for rest in (b": a\n", b":\n", b": a\r\n: b\r\n", b"retry: 5\n: a\n"):
+            for blank in (b"\n\n", b"\r\n\r\n"):
+                self.assertTrue(EVENTS.ends(b"data: x" + blank + rest), rest)
+            self.assertFalse(EVENTS.ends(b"data: x\n" + rest), rest)
+        for rest in (
+            b":",
+            b": a",
+            b": a\r",
+            b": a\nid: 5\n",
+            b"retry",
+            b"retried: 5\n",
+            b"id: 5\n: a\n",
+        ):
+            self.assertFalse(EVENTS.ends(b"data: x\n\n" + rest), rest)
 
     def test_a_line_ends_with_a_line_end(self) -> None:
         self.assertTrue(JSON_LINES.ends(b"{}\n"))
@@ -78,6 +94,51 @@ class PieceTests(StreamTest):
         self.piece("lo\n\n")
         client.clock.advance(0)
         self.assertEqual([e.data for e in client.read_events()], ["hello", "one", "two"])
+
+    def test_comments_and_retry_by_hand_delay_nothing(self) -> None:
+        for piece in (": beat\n", ":\r\n", ": a\n: b\n", "retry: 5\n", ": a\r\nretry: 5\n: b\n"):
+            client = self.writing(ping=None)
+            client.read()
+            self.piece(piece)
+            self.news.publish("one")
+            self.assertEqual([e.data for e in client.read_events()], ["one"], piece)
+            self.piece("data: hel\n")
+            self.piece(piece)
+            self.news.publish("two")
+            client.clock.advance(0)
+            self.piece("data: lo\n\n")
+            client.clock.advance(0)
+            self.assertEqual([e.data for e in client.read_events()], ["hel\nlo", "two"], piece)
+
+    def test_a_comment_that_has_not_ended_does(self) -> None:
+        for piece, rest in (
+            (": be", "at\n"),
+            (": a\n:", "\n"),
+            (": a\r", "\n"),
+            ("retry: ", "5\n"),
+            (": a\ndata", ": b\n\n"),
+        ):
+            client = self.writing(ping=None)
+            client.read()
+            self.piece(piece)
+            self.news.publish("one")
+            client.clock.advance(0)
+            self.assertEqual(client.read(), piece.encode())
+            self.piece(rest)
+            client.clock.advance(0)
+            self.assertTrue(client.read().startswith(rest.encode() + b"id: "), piece)
+
+    def test_a_message_does_not_split_the_blank_line(self) -> None:
+        client = self.writing(ping=None)
+        client.read()
+        self.piece("data: hello\r\n\r")
+        self.news.publish("one")
+        client.clock.advance(0)
+        self.piece("\n")
+        client.clock.advance(0)
+        body = client.read()
+        self.assertTrue(body.startswith(b"data: hello\r\n\r\nid: "), body)
+        self.assertEqual(body.count(b"\n\n"), 1)
 
     def test_what_is_sent_by_itself_past_16_kib_counts_too(self) -> None:
         client = self.writing(ping=None)

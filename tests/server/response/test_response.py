@@ -3,6 +3,7 @@ What is notified of the end, in which order.
 """
 
 import gc
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -161,6 +162,21 @@ class EndTests(StreamTest):
         client.receive()
         self.assertIsInstance(failures[0].value, StreamFinished)
         self.assertEqual(len(client.clock.getDelayedCalls()), 1)  # the idle timeout
+
+    def test_a_callback_that_returns_a_generator_is_logged_because_it_did_nothing(self) -> None:
+        def generator() -> Iterator[None]:
+            yield
+
+        async def async_generator() -> AsyncIterator[None]:
+            yield
+
+        def handler(ctx: Context) -> None:
+            ctx.on_close(lambda _: generator())
+            ctx.on_close(lambda _: async_generator())
+
+        self.answer(handler)
+        errors = self.flushLoggedErrors(TypeError)
+        self.assertEqual(["@inlineCallbacks" in str(each.value) for each in errors], [True] * 2)
 
     def test_a_callback_that_fails_with_the_end_is_not_logged(self) -> None:
         async def handler(ctx: Context) -> None:

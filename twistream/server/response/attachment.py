@@ -5,7 +5,9 @@ Layer: response, above `twistream.server.response.response`.
 """
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from twistream.scheduling.threads import check_thread
 from twistream.scheduling.waits import fail_quietly
 from twistream.server.response.response import Response
 
@@ -39,7 +41,13 @@ class Attachment:
             deferred = self._end()
             # Code that `_end` cancels may itself have cancelled the Deferred.
             if not deferred.called:
-                fail_quietly(deferred, reason)
+                self.response.life.run(fail_quietly, deferred, reason)
+
+    def _fire(self, result: Failure | None) -> None:
+        """
+        End it with `result`. The callbacks of its Deferred are the handler's, and run in its context.
+        """
+        self.response.life.run(self._end().callback, result)
 
     def _attach(self) -> None:
         self.response.observers.attach(self)
@@ -65,6 +73,7 @@ class Attachment:
         raise NotImplementedError
 
     def _cancelled(self, _: Deferred[None]) -> None:
+        check_thread("cancel()")
         if self.ended:
             return  # Code that `_end` cancels has cancelled it.
         err = self.response.life.err

@@ -7,17 +7,23 @@ land in the middle of it, so they are postponed until it ends.
 Layer: response, at the bottom.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
 from twistream.scheduling.waits import Gate, Waits
 from twistream.server.connection.outbound import Outbound
 from twistream.wire.frames import Frame
+from twistream.wire.messages import Format
 
-_TAIL = 4
+_TAIL = 1024
 """
-Bytes that show how a text ends: a blank line may be two line ends of CR and LF each.
+Bytes that show whether a message has ended: a blank line, and comments of a usual length after it.
+"""
+
+_START = b"\n\n"
+"""
+The end of a message in every format.
 """
 
 
@@ -29,18 +35,18 @@ class Boundary:
         inside: The last byte was sent within an event or a line.
     """
 
-    __slots__ = ("_ends", "_frames", "_gate", "_out", "_tail", "inside")
+    __slots__ = ("_format", "_frames", "_gate", "_out", "_tail", "inside")
 
-    def __init__(self, ends: Callable[[bytes], bool], out: Outbound) -> None:
+    def __init__(self, format: Format, out: Outbound) -> None:
         """
         Args:
-            ends: Whether text with such last bytes ends an event or a line: `Format.ends`.
+            format: The format of the events or lines.
             out: The outbound of the response.
         """
-        self._ends = ends
+        self._format = format
         self._out = out
         self._gate: Gate | None = None  # Until somebody waits.
-        self._tail = b"\n\n"
+        self._tail = _START
         self.inside = False
         self._frames: tuple[Frame, ...] = ()
 
@@ -48,8 +54,9 @@ class Boundary:
         """
         The handler has sent `data`. If an event ends with it, send what was postponed.
         """
-        self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
-        self.inside = not self._ends(self._tail)
+        text = self._tail + data if len(data) < _TAIL else data[-_TAIL:]
+        self.inside = not self._format.ends(text)
+        self._tail = text[-_TAIL:] if self.inside else _START
         if not self.inside:
             frames, self._frames = self._frames, ()
             for frame in frames:

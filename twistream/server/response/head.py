@@ -64,7 +64,7 @@ class Head:
 
     Attributes:
         declared: The ``Content-Length`` that the body must have, if one is set.
-        empty_status: The status to send instead if the body is empty; None to keep it.
+        empty_status: The status to send instead of 200 if the body is empty; None to keep it.
         request: The request.
     """
 

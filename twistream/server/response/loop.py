@@ -212,11 +212,11 @@ class StreamLoop(Attachment):
         elif failure.check(StopIteration):
             error = RuntimeError(_STOP_ITERATION)
             error.__cause__ = failure.value
-            self._end().errback(Failure(error))
+            self._fire(Failure(error))
         elif isinstance(failure.value, StreamClosed):
             self.stop(failure.value)
         else:
-            self._end().errback(failure)
+            self._fire(failure)
         return False
 
     def _flush_rest(self) -> bool:
@@ -226,7 +226,7 @@ class StreamLoop(Attachment):
         return self._succeeded()
 
     def _succeeded(self) -> bool:
-        self._end().callback(None)
+        self._fire(None)
         return False
 
     def _release(self) -> None:

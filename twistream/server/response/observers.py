@@ -164,6 +164,9 @@ class Observers:
         Args:
             waits: The Deferreds that wait to send; None if there never was one.
         """
+        self._life.run(self._notify, waits)
+
+    def _notify(self, waits: Waits | None) -> None:
         life, err = self._life, self._life.err
         if err is not None or waits is not None or self._attached or self._sleeps is not None:
             self._stop(StreamFinished() if err is None else err, waits)

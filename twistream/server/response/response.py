@@ -11,6 +11,7 @@ Layer: response. Handlers, channels and formats are above it.
 from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.web.http import OK
 from twisted.web.server import Request, Site
 
 from twistream.errors import (
@@ -202,7 +203,7 @@ class Response:
             return
         phase, written = life.phase, self.room.written
         if phase is _HEAD:
-            if head.empty_status and not written:
+            if head.empty_status and not written and self.request.code == OK:
                 head.status_code(head.empty_status)
             if head.bodyless():
                 self._end_without_body(None)
@@ -360,7 +361,7 @@ class Response:
         if self.life.phase is _FINISHING:
             self._push_and_finish()
         else:
-            self.writer.drained()
+            self.life.run(self.writer.drained)
 
     def _move(self, cause: Cause) -> None:
         """

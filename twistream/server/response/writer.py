@@ -17,7 +17,7 @@ from twisted.python import threadable
 
 from twistream.errors import ContentLengthMismatch
 from twistream.scheduling.tasks import notify_running_task
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.turn import Share, Turn
 from twistream.scheduling.waits import FailedWait, Fired, Gate, Waits, fail_quietly
 from twistream.server.connection.outbound import Outbound
@@ -26,6 +26,7 @@ from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
 from twistream.wire.frames import SEND_SIZE
+from twistream.wire.messages import Format
 
 _BUFFER_LIMIT = 16 * 1024
 """
@@ -148,20 +149,19 @@ class ResponseWriter:
         else:
             self._parts = [data]
         self.buffered += size
-        if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
-            self._put_buffer()
-            self._push_or_coalesce(self._turn.seconds(), _COALESCE)
+        if self.buffered > _BUFFER_LIMIT:
+            check_thread("write()")
+            if self._life.phase is _BODY or self._begins():
+                self._put_buffer()
+                self._push_or_coalesce(self._turn.seconds(), _COALESCE)
         return size
 
     def take(self) -> bytes:
         """
         Remove and return the buffer.
         """
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts = _EMPTY
-        self.buffered = 0
-        return body
+        parts, self._parts, self.buffered = self._parts, _EMPTY, 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def drop(self) -> None:
         """
@@ -178,12 +178,12 @@ class ResponseWriter:
         self._parts = [body]
         self.buffered = self._room.written = len(body)
 
-    def keep_whole(self, ends: Callable[[bytes], bool]) -> None:
+    def keep_whole(self, format: Format) -> None:
         """
         From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
         """
         if self._boundary is None:
-            self._boundary = Boundary(ends, self._out)
+            self._boundary = Boundary(format, self._out)
 
     # Sending.
 
@@ -362,7 +362,7 @@ class ResponseWriter:
         if urgency is _COALESCE:
             self.push()
         waits = self._ensure_waits()
-        self._turn.soon(partial(waits.fire, wait := waits.add()))
+        self._turn.soon(partial(self._life.run, waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
