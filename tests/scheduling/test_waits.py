@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.waits import FailedWait, Waits
 
 
@@ -17,7 +18,7 @@ class WaitsTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.waits = Waits()
+        self.waits = Waits(ExecutionContext())
         self.released: list[str] = []
 
     def add(self, name: str = "") -> Deferred[None]:

@@ -166,6 +166,104 @@ class ExecutionContextTests(StreamTest):
         self.assertEqual(seen, ["of the one that waits", "of the one that fires"])
         self.assertEqual(variable.get(), "unset")
 
+    def test_the_next_request_on_a_connection_sees_nothing_of_the_one_before(self) -> None:
+        seen: list[str] = []
+
+        async def coroutine(ctx: Context) -> None:
+            seen.append(variable.get())
+            variable.set("leaked")
+            await ctx.flush()
+            await ctx.sleep(1)
+
+        async def generator(ctx: Context) -> AsyncIterator[str]:
+            seen.append(variable.get())
+            variable.set("leaked")
+            yield "x"
+            await ctx.sleep(1)
+
+        for handler in (coroutine, generator):
+            for tcp in (False, True):
+                seen.clear()
+                client = self.connect(handler, tcp=tcp)
+                for _ in range(3):
+                    client.expect()
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+                for _ in range(3):
+                    client.receive()
+                    client.clock.advance(1)
+                self.assertTrue(client.receive().complete)
+                self.assertEqual(seen, ["unset"] * 3)
+
+    def test_callbacks_of_its_deferreds_run_in_it(self) -> None:
+        hubs: list[Hub] = []
+
+        def sleep(ctx: Context) -> Deferred[Any]:
+            return ctx.sleep(1)
+
+        def flush(ctx: Context) -> Deferred[Any]:
+            ctx.write("x")
+            return ctx.flush()
+
+        def loop(ctx: Context) -> Deferred[Any]:
+            steps = iter("12")
+
+            def step(w: Context) -> Any:
+                if next(steps, None) is None:
+                    raise StopStream
+                return gate
+
+            return ctx.stream_writer(step)
+
+        def done(ctx: Context) -> Deferred[Any]:
+            ctx.abort()
+            return ctx.done()
+
+        def over(ctx: Context) -> Deferred[Any]:
+            ctx.abort()
+            for _ in range(300):
+                wait = ctx.flush()
+            return wait
+
+        def subscribed(ctx: Context) -> Deferred[Any]:
+            hubs.append(Hub(clock=ctx.clock))
+            return ctx.subscribe(hubs[-1].channel("x"))
+
+        for make in (sleep, flush, loop, done, over, subscribed):
+            seen: list[str] = []
+
+            def handler(ctx: Context, make: Any = make, seen: list[str] = seen) -> Deferred[Any]:
+                token = variable.set("of the handler")
+
+                def fired(_: object) -> None:
+                    seen.append(variable.get())
+                    variable.reset(token)
+
+                deferred: Deferred[Any] = make(ctx)
+                return deferred.addBoth(fired)
+
+            gate: Deferred[None] = Deferred()
+            client = self.connect(handler)
+            client.pause(after=1)
+            client.request()
+            client.receive()
+            client.resume()
+            gate.callback(None)
+            while hubs:
+                hubs.pop().close()
+            client.clock.advance(1)
+            self.assertEqual(seen, ["of the handler"], make.__name__)
+            self.assertEqual(variable.get(), "unset")
+
+    def test_a_canceller_runs_in_it(self) -> None:
+        seen: list[str] = []
+
+        async def handler(ctx: Context) -> None:
+            variable.set("of the handler")
+            await Deferred(lambda _: seen.append(variable.get()))
+
+        self.get(handler).disconnect()
+        self.assertEqual(seen, ["of the handler"])
+
 
 class ResultTests(StreamTest):
     """
@@ -291,6 +389,62 @@ class EndTests(StreamTest):
             self.assertEqual(client.read_raw(), b"")
         self.flushLoggedErrors()
 
+    def test_an_error_without_a_text_is_an_end_in_every_kind_of_handler(self) -> None:
+        class Bad(RuntimeError):
+            def __str__(self) -> str:
+                raise KeyError("made to fail")
+
+            __repr__ = __str__
+
+        async def coroutine(ctx: Context) -> None:
+            ctx.sse(ping=1.0)
+            await ctx.sleep(1)
+            raise Bad
+
+        async def generator(ctx: Context) -> AsyncIterator[str]:
+            yield "x"
+            await ctx.sleep(1)
+            raise Bad
+
+        async def loop(ctx: Context) -> None:
+            async def step(w: Context) -> None:
+                w.write("x")
+                await w.flush()
+                await w.sleep(1)
+                raise Bad
+
+            await ctx.stream_writer(step)
+
+        async def wraps(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+            raise RuntimeError(Bad())
+
+        for handler in (coroutine, generator, loop, wraps):
+            client = self.get(handler)
+            client.clock.advance(1)
+            self.assertTrue(client.receive().truncated, handler)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_a_canceller_that_raises_anything_keeps_nobody_from_being_notified(self) -> None:
+        for error in (KeyError, asyncio.CancelledError, SystemExit, GeneratorExit):
+            notified: list[str] = []
+
+            def canceller(_: object, error: type[BaseException] = error) -> None:
+                raise error
+
+            async def handler(
+                ctx: Context, notified: list[str] = notified, canceller: Any = canceller
+            ) -> None:
+                ctx.on_close(lambda _: notified.append("on_close"))
+                ctx.sleep(60).addErrback(lambda _: notified.append("sleep"))
+                ctx.done().addCallback(lambda _: notified.append("done"))
+                await Deferred(canceller)
+
+            self.get(handler).disconnect()
+            self.assertEqual(notified, ["sleep", "on_close", "done"])
+            self.logged(error)
+
     def test_a_head_that_cannot_be_sent_at_all_ends_the_connection(self) -> None:
         class Bad:
             def __getattr__(self, name: str) -> Any:
@@ -328,6 +482,29 @@ class EndTests(StreamTest):
             self.get(handler).disconnect()
         self.assertEqual(len(errors), 3)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_group_of_ends_may_be_deep_and_hold_the_end_of_a_loop(self) -> None:
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.sleep(60)
+            except Exception as err:
+                for _ in range(3000):
+                    err = ExceptionGroup("nested", [err])
+                raise err from None
+
+        async def loop(ctx: Context) -> None:
+            async def step(w: Context) -> None:
+                try:
+                    await w.sleep(60)
+                except Exception as err:
+                    msg = "ends"
+                    raise ExceptionGroup(msg, [err, StopStream()]) from None
+
+            await ctx.stream_writer(step)
+
+        for each in (handler, loop):
+            self.get(each).disconnect()
+            self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_group_with_anything_else_is_a_failure(self) -> None:
         async def handler(ctx: Context) -> None:

@@ -316,8 +316,7 @@ class BaseContext(Body):
 
     def _complain(self, failure: Failure, complaint: str) -> None:
         # After the end of the response, the error for that end is no failure.
-        over = is_end(failure) or failure.check(StreamFinished)
-        if not (self._response.life.ended and over):
+        if not (self._response.life.ended and is_end(failure, StreamFinished)):
             self.log.failure(complaint, failure)
 
 

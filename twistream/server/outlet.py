@@ -225,7 +225,7 @@ class Outlet(Attachment):
             if not self.response.life.head_sent:
                 # In case the handler sends nothing either.
                 self.response.open_head.empty_status = NO_CONTENT
-            self._end().callback(None)
+            self._fire(None)
 
     def position_update(self) -> str | None:
         """

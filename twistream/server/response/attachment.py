@@ -4,7 +4,10 @@ Attachment: the base of loops and subscriptions, which end when their response d
 Layer: response, above `twistream.server.response.response`.
 """
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from twistream.scheduling.waits import fail_quietly
 from twistream.server.response.response import Response
@@ -29,7 +32,7 @@ class Attachment:
         self.detached = detached
         self.response = response
         self.ended = False
-        self.deferred: Deferred[None] = Deferred(self._cancelled)
+        self.deferred: Deferred[Any] = Deferred(self._cancelled)
 
     def stop(self, reason: BaseException) -> None:
         """
@@ -39,7 +42,13 @@ class Attachment:
             deferred = self._end()
             # Code that `_end` cancels may itself have cancelled the Deferred.
             if not deferred.called:
-                fail_quietly(deferred, reason)
+                self.response.life.run(fail_quietly, deferred, reason)
+
+    def _fire(self, result: Failure | None) -> None:
+        """
+        End it: its Deferred fires with `result`, which may be a Failure.
+        """
+        self.response.life.run(self._end().callback, result)
 
     def _attach(self) -> None:
         self.response.observers.attach(self)

@@ -168,11 +168,11 @@ class StreamLoop(Attachment):
             msg = "the writer raised StopIteration; raise StopStream to end the stream"
             error = RuntimeError(msg)
             error.__cause__ = failure.value
-            self._end().errback(Failure(error))
+            self._fire(Failure(error))
         elif isinstance(failure.value, StreamClosed):
             self.stop(failure.value)
         else:
-            self._end().errback(failure)
+            self._fire(failure)
         return False
 
     def _flush_rest(self) -> bool:
@@ -182,7 +182,7 @@ class StreamLoop(Attachment):
         return self._succeeded()
 
     def _succeeded(self) -> bool:
-        self._end().callback(None)
+        self._fire(None)
         return False
 
     def _release(self) -> None:
@@ -200,9 +200,7 @@ class StreamLoop(Attachment):
                 close()
 
     def _log_late_failure(self, result: object) -> None:
-        if isinstance(result, Failure) and not (
-            is_end(result) or result.check(StopStream, StreamFinished)
-        ):
+        if isinstance(result, Failure) and not is_end(result, StopStream, StreamFinished):
             self._log.failure("a writer failed after the end of its stream", result)
 
 

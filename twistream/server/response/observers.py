@@ -92,7 +92,7 @@ class Observers:
         The open Deferreds of ``sleep``.
         """
         if self._sleeps is None:
-            self._sleeps = Waits()
+            self._sleeps = Waits(self._life)
         return self._sleeps
 
     def attach(self, attached: Stoppable) -> None:
@@ -153,7 +153,7 @@ class Observers:
         """
         pending = awaiting.pending
         if pending is None or is_running(pending) or self._life.ended_from_within:
-            self._turn.soon(partial(cancel_unless_notified, awaiting))
+            self._turn.soon(partial(self._life.run, cancel_unless_notified, awaiting))
         else:
             cancel(pending)
 
@@ -164,6 +164,9 @@ class Observers:
         Args:
             waits: The Deferreds that wait to send; None if there never was one.
         """
+        self._life.run(self._notify, waits)
+
+    def _notify(self, waits: Waits | None) -> None:
         life, err = self._life, self._life.err
         if err is not None or waits is not None or self._attached or self._sleeps is not None:
             self._stop(StreamFinished() if err is None else err, waits)

@@ -269,7 +269,8 @@ class Response:
             out.watch_close(watch.moved, watch.seconds)
         self.request.sentLength = self.room.written
         try:
-            out.finish()  # It writes the access log, which may fail.
+            # It writes the access log, which may fail, and may run the next handler.
+            self.life.run_outside(out.finish)
         finally:
             self.observers.notify(self.writer.waits)
 

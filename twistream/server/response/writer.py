@@ -324,7 +324,7 @@ class ResponseWriter:
         if self._share.may_go_on(now):
             return FailedWait(error, notify_running_task)
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
-        self._turn.soon(wait.cancel)
+        self._turn.soon(partial(self._life.run, wait.cancel))
         return wait
 
     # Inside.
@@ -396,5 +396,5 @@ class ResponseWriter:
 
     def _ensure_waits(self) -> Waits:
         if self.waits is None:
-            self.waits = Waits()
+            self.waits = Waits(self._life)
         return self.waits
