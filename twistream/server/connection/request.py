@@ -80,6 +80,7 @@ class BorrowedRequest:
         request.__class__ = self._kinds.head_sent
         if type(request.responseHeaders) is Headers:
             request.responseHeaders.__class__ = _SentHeaders
+        vars(request)["cookies"] = _SentCookies(request.cookies) if request.cookies else _NO_COOKIES
 
     def record_head(self) -> bytes:
         """
@@ -269,6 +270,32 @@ class _SentHeaders(Headers):
         return Headers(dict(self.getAllRawHeaders()))
 
 
+class _SentCookies(list[bytes]):
+    """
+    The cookies of a head that has been sent.
+    """
+
+    __slots__ = ()
+
+    append = clear = extend = insert = remove = refuse_head
+    pop = __delitem__ = __iadd__ = __setitem__ = refuse_head  # type: ignore[assignment]  # never returns
+
+
+_NO_COOKIES = _SentCookies()
+
+
+def _sent_attribute(name: str) -> property:
+    """
+    An attribute of a request that belongs to the head: it can still be read.
+    """
+
+    def read(request: Any) -> object:
+        # Some are attributes of the class until they are set.
+        return vars(request).get(name, getattr(request.unsealed, name, None))
+
+    return property(read, refuse_head)
+
+
 _OWNED = {
     "write": refuse_write,
     "finish": refuse_write,
@@ -282,6 +309,10 @@ _HEAD_SENT = {
         refuse_head,
     ),
     "getSession": get_known_session,
+    **{
+        name: _sent_attribute(name)
+        for name in ("code", "code_message", "cookies", "etag", "lastModified", "responseHeaders")
+    },
 }
 
 
