@@ -1,6 +1,9 @@
 """
-Validation of the numbers and clocks that programs pass as arguments. Each error names its argument.
+Validation of the numbers, functions and clocks that programs pass as arguments. Each error names its argument.
 """
+
+from collections.abc import Callable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
 _MAX_SECONDS = 1e9
 """
@@ -59,6 +62,32 @@ def check_count(name: str, value: int, least: int) -> int:
         msg = f"{name} must be at least {least}, not {shown(value)}"
         raise ValueError(msg)
     return value
+
+
+def check_function(name: str, value: object) -> None:
+    """
+    Check that the argument `name` can be called for its effect or its result.
+
+    Raises:
+        TypeError: It is not callable. Or it is a generator function: a call would run nothing.
+    """
+    if not callable(value):
+        msg = f"{name} must be callable, not {type(value).__name__}"
+        raise TypeError(msg)
+    if _is(isgeneratorfunction, value) or _is(isasyncgenfunction, value):
+        msg = f"{name} must not be a generator function: nothing would run the generator"
+        raise TypeError(msg)
+
+
+def is_coroutine_function(value: object) -> bool:
+    """
+    Whether it is ``async def``, or an object with such a ``__call__``.
+    """
+    return _is(iscoroutinefunction, value)
+
+
+def _is(kind: Callable[[object], bool], value: object) -> bool:
+    return kind(value) or kind(getattr(value, "__call__", None))  # noqa: B004 - its value is needed
 
 
 def check_clock(name: str, value: object) -> None:

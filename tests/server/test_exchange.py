@@ -5,13 +5,16 @@ A handler and its request: the context it runs in, what it may return, and how i
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import ContextVar
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel
+from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Ending, StreamTest
-from twistream import Context, HTTPError, Hub, StopStream
+from twistream import ContentLengthMismatch, Context, HTTPError, Hub, StopStream
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -345,12 +348,63 @@ class ResultTests(StreamTest):
         async def yields_it_later(ctx: Context) -> AsyncIterator[Any]:
             yield {"a": 1}
 
-        for handler in (returns_it, yields_it, yields_it_later):
+        handlers: list[Any] = [returns_it, partial(returns_it), yields_it, yields_it_later]
+        for handler in handlers:
+            name = getattr(handler, "func", handler).__name__
             self.answer(handler)
             [failure] = self.flushLoggedErrors(TypeError)
             text = str(failure.value)
-            for part in (handler.__name__, "dict", "json_line"):
+            for part in (name, "dict", "json_line"):
                 self.assertIn(part, text)
+
+    def test_other_results_are_refused_with_their_own_remedy(self) -> None:
+        async def items() -> AsyncIterator[str]:
+            yield "x"
+
+        async def returns_items(ctx: Context) -> Any:
+            return items()
+
+        def returns_not_done_yet(ctx: Context) -> int:
+            return NOT_DONE_YET
+
+        def fires_with_a_deferred(ctx: Context) -> Any:
+            return succeed([]).addCallback(lambda _: Awaits(succeed("x")))
+
+        for handler, remedy in (
+            (returns_items, "ctx.stream("),
+            (returns_not_done_yet, "no need for NOT_DONE_YET"),
+            (fires_with_a_deferred, "await it"),
+        ):
+            self.assertEqual(self.answer(handler).status, 500)
+            [failure] = self.flushLoggedErrors(TypeError)
+            self.assertIn(handler.__name__, str(failure.value))
+            self.assertIn(remedy, str(failure.value))
+
+    def test_a_generator_function_as_a_callback_or_filter_is_refused(self) -> None:
+        def generator(_: object) -> Iterator[str]:
+            yield "x"
+
+        async def asynchronous(_: object) -> AsyncIterator[str]:
+            yield "x"
+
+        class Callable:
+            def __call__(self, _: object) -> Iterator[str]:
+                yield "x"
+
+        class Coroutine:
+            async def __call__(self, _: object) -> bool:
+                return False
+
+        def handler(ctx: Context) -> None:
+            channel = Hub().channel("x")
+            for function in (generator, asynchronous, Callable(), partial(generator)):
+                self.assertRaises(TypeError, ctx.on_close, function)
+                self.assertRaises(TypeError, ctx.on_connection_close, function)
+                self.assertRaises(TypeError, ctx.subscribe, channel, filter=function)
+            self.assertRaises(TypeError, ctx.subscribe, channel, filter=Coroutine())
+            ctx.on_close(Coroutine())
+
+        self.assert_complete(self.answer(handler), b"")
 
 
 class EndTests(StreamTest):
@@ -370,6 +424,53 @@ class EndTests(StreamTest):
         response = self.answer(handler, headers={"Accept": "text/html"})
         self.assert_complete(response, b"500 Internal Server Error\n", 500)
         self.logged(KeyError)
+
+    def test_an_error_page_that_would_look_like_success_is_a_plain_500(self) -> None:
+        class NoContent(HTTPError):
+            status = 204
+
+            def __init__(self) -> None:
+                pass
+
+        def with_status(status: Any) -> HTTPError:
+            error = HTTPError(404)
+            error.status = status
+            return error
+
+        for error in (NoContent(), *map(with_status, (200, 304, 100, 1000, True, 404.0, "404"))):
+
+            def handler(ctx: Context, error: HTTPError = error) -> None:
+                raise error
+
+            self.assert_complete(self.answer(handler), b"500 Internal Server Error\n", 500)
+            [failure] = self.flushLoggedErrors(ValueError)
+            self.assertIn(repr(error.status), str(failure.value))
+
+    def test_a_message_of_any_status_that_is_right_is_sent(self) -> None:
+        def handler(ctx: Context) -> None:
+            error = HTTPError(400)
+            error.status = HTTPStatus.NOT_FOUND
+            raise error
+
+        self.assert_complete(self.answer(handler), b"404 Not Found\n", 404)
+
+    def test_a_ping_that_cannot_be_sent_aborts_the_response(self) -> None:
+        async def pings(ctx: Context) -> None:
+            ctx.header("Content-Length", "20")
+            ctx.sse(ping=1.0)
+            await ctx.sleep(60)
+
+        async def retry(ctx: Context) -> None:
+            ctx.header("Content-Length", "3")
+            ctx.sse(retry=1.0)
+            await ctx.sleep(60)
+
+        for handler in (pings, retry):
+            client = self.get(handler)
+            for _ in range(5):
+                client.clock.advance(1)
+            self.assertTrue(client.receive().truncated)
+            self.logged(ContentLengthMismatch)
 
     def test_after_the_head_it_is_an_abort_and_nothing_follows(self) -> None:
         class Bad(Exception):
@@ -632,6 +733,56 @@ class HeadOfGeneratorTests(StreamTest):
 
         for handler in (plain, asynchronous):
             self.assert_complete(self.answer(handler, "HEAD"), b"", 404)
+
+    def test_stop_stream_is_an_end_without_an_item(self) -> None:
+        def plain(ctx: Context) -> Iterator[str]:
+            ctx.header("X-A", "1")
+            raise StopStream
+            yield
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            ctx.header("X-A", "1")
+            raise StopStream
+            yield
+
+        for handler in (plain, asynchronous):
+            for method in ("GET", "HEAD"):
+                response = self.answer(handler, method)
+                self.assert_complete(response, b"")
+                self.assertEqual(response.header("X-A"), "1")
+
+    def test_a_first_item_of_a_wrong_type_is_an_error_as_for_get(self) -> None:
+        def plain(ctx: Context) -> Iterator[Any]:
+            yield {"a": 1}
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[Any]:
+            yield None
+
+        def surrogate(ctx: Context) -> Iterator[Any]:
+            yield "\udcff"
+
+        for handler in (plain, asynchronous, surrogate):
+            for method in ("GET", "HEAD"):
+                self.assertEqual(self.answer(handler, method).status, 500)
+                self.logged(TypeError)
+
+    def test_an_error_of_an_iterator_comes_through_the_deferred(self) -> None:
+        def plain() -> Iterator[str]:
+            raise KeyError("made to fail")
+            yield
+
+        async def asynchronous() -> AsyncIterator[str]:
+            raise KeyError("made to fail")
+            yield
+
+        for items in (plain, asynchronous):
+
+            def handler(ctx: Context, items: Any = items) -> Deferred[Any]:
+                return ctx.stream(items()).addErrback(lambda _: "handled")
+
+            self.assert_complete(self.answer(handler), b"handled")
+            response = self.answer(handler, "HEAD")
+            self.assertEqual((response.status, response.header("Content-Length")), (200, "7"))
 
     def test_one_that_has_to_wait_first_is_answered_at_once(self) -> None:
         seen: list[str] = []

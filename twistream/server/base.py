@@ -5,15 +5,22 @@ Layer: server, above `body`. `Context` adds events and subscriptions, which need
 themselves.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from functools import partial
 from types import GeneratorType
 from typing import Any, Self
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from twistream.checks import check_seconds
+from twistream.checks import check_function, check_seconds
 from twistream.errors import (
     ResponseComplete,
     StopStream,
@@ -117,9 +124,9 @@ class BaseContext(Body):
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
-        if self._head_only() and self._response.life.run(next, iterator, _NO_ITEM) is _NO_ITEM:
+        if self._head_only() and (head := self._head_of(iterator)) is not None:
             close()
-            return succeed(None)  # For GET, no item would have sent the head.
+            return head
         return self._run(
             lambda response: ItemLoop(
                 response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
@@ -182,7 +189,7 @@ class BaseContext(Body):
         `callback` runs at once. It may return a Deferred or a coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
         self._response.observers.on_disconnect(self._checked(callback))
 
@@ -195,7 +202,7 @@ class BaseContext(Body):
         coroutine. Its errors are logged.
 
         Raises:
-            TypeError: It is not callable.
+            TypeError: It is not callable, or is a generator function.
         """
         self._response.observers.on_close(self._checked(callback))
 
@@ -225,14 +232,18 @@ class BaseContext(Body):
 
         close: Callable[[], object] = partial(self._close, iterator, "aclose")
         if self._head_only():
-            first = self._peek(iterator)
-            if first.called and first.result is _NO_ITEM:
-                close()
-                return succeed(None)  # As above.
+            first = Task(_first(iterator), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
+                first.addErrback(self._complain_unless_cancelled)
                 first.cancel()
                 close = partial(first.addBoth, lambda _, close=close: close())
+            elif isinstance(first.result, Failure):
+                close()
+                return first
+            elif first.result is _NO_ITEM:
+                close()
+                return succeed(None)
         return self._run(
             lambda response: StreamLoop(
                 response, step, call="stream", interval=None, detached=detached, close=close
@@ -240,19 +251,20 @@ class BaseContext(Body):
             close,
         )
 
-    def _peek(self, iterator: AsyncIterator[Item]) -> Task:
+    def _head_of(self, iterator: Iterator[Item]) -> Deferred[None] | None:
         """
-        Run an async iterator to its first item, or to where it has to wait.
+        Run an iterator to its first item. Returns the result of `stream` if it has none.
         """
-        first = Task(_first(iterator), self._response.life)
-        if first.called:
-            failures: list[Failure] = []
-            first.addErrback(failures.append)
-            if failures:
-                failures[0].raiseException()
-        else:
-            first.addErrback(self._complain_unless_cancelled)
-        return first
+        try:
+            item: Any = self._response.life.run(next, iterator, _NO_ITEM)
+            if item is not _NO_ITEM:
+                _encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+                return None
+        except StopStream:
+            pass
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does this
+            return fail(Failure())
+        return succeed(None)  # For GET, no item would have sent the head.
 
     def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
         """
@@ -298,9 +310,7 @@ class BaseContext(Body):
             self._call(close, "an iterator failed to close")
 
     def _checked(self, callback: Callable[[Self], object]) -> Callable[[], None]:
-        if not callable(callback):
-            msg = f"callback must be callable, not {type(callback).__name__}"
-            raise TypeError(msg)
+        check_function("callback", callback)
         return lambda: self._call(callback, "an end-of-response callback failed", self)
 
     def _call(self, function: Callable[..., object], complaint: str, *args: object) -> None:
@@ -321,7 +331,15 @@ class BaseContext(Body):
 
 
 async def _first(iterator: AsyncIterator[Item]) -> object:
-    return await anext(iterator, _NO_ITEM)
+    """
+    The async form of `BaseContext._head_of`: the first item, or `_NO_ITEM`.
+    """
+    try:
+        item = await anext(iterator)
+    except (StopAsyncIteration, StopStream):
+        return _NO_ITEM
+    _encoded_item(iterator, item)
+    return item
 
 
 def _succeed_if_complete(failure: Failure) -> None:

@@ -129,7 +129,7 @@ class Context(BaseContext):
             EncodeError: `after` cannot be encoded as UTF-8.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function.
+                coroutine function or a generator function.
             ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
                 a history; or a channel is given twice.
         """

@@ -8,7 +8,6 @@ Layer: server, above `base`.
 
 import re
 from collections.abc import Callable, Sequence
-from inspect import iscoroutinefunction
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
@@ -17,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.checks import check_count
+from twistream.checks import check_count, check_function, is_coroutine_function
 from twistream.errors import StreamClosed
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
@@ -62,10 +61,10 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
 
 
 def _check_filter(_: object, __: object, value: Filter | None) -> None:
-    if value is not None and not callable(value):
-        msg = f"filter must be callable, not {type(value).__name__}"
-        raise TypeError(msg)
-    if iscoroutinefunction(value):
+    if value is None:
+        return
+    check_function("filter", value)
+    if is_coroutine_function(value):
         msg = "filter must be a plain function, not a coroutine function"
         raise TypeError(msg)
 

@@ -79,6 +79,16 @@ class PieceTests(StreamTest):
         client.clock.advance(0)
         self.assertEqual([e.data for e in client.read_events()], ["hello", "one", "two"])
 
+    def test_a_comment_waits_for_an_event_that_the_handler_completes_as_it_returns(self) -> None:
+        async def handler(ctx: Context) -> None:
+            events = ctx.sse(ping=None)
+            ctx.write("data: hel")
+            await ctx.flush()
+            events.comment("later")
+            ctx.write("lo\n\n")
+
+        self.assert_complete(self.answer(handler), b"data: hello\n\n: later\n")
+
     def test_what_is_sent_by_itself_past_16_kib_counts_too(self) -> None:
         client = self.writing(ping=None)
         client.read()

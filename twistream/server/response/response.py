@@ -209,12 +209,11 @@ class Response:
                 return
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
-        body = self.writer.take()
         if phase is _HEAD:
-            head.complete(len(body))
+            head.complete(self.writer.buffered)
             out.start()
-        if body:
-            out.put(body)
+        if self.writer.buffered:
+            self.writer.put_buffer()
         out.put_end()
         self._move(Cause.END)
         # If the turn is ending, the request was pipelined, and its handler runs in that end.

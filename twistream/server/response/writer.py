@@ -134,27 +134,31 @@ class ResponseWriter:
             self._parts = [data]
         self.buffered += size
         if self.buffered > _BUFFER_LIMIT and (self._life.phase is _BODY or self._begins()):
-            self._put_buffer()
+            if threadable.ioThread not in (None, get_ident()):
+                refuse_thread("write()", "use reactor.callFromThread")
+            self.put_buffer()
             self._push_or_coalesce(self._turn.clock.seconds(), _COALESCE)
         return size
 
-    def take(self) -> bytes:
+    def put_buffer(self) -> None:
         """
-        Remove and return the buffer.
+        End a chunk: frame the buffer for the next push.
         """
         parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts = _EMPTY
-        self.buffered = 0
-        return body
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts, self.buffered = _EMPTY, 0
+        self._out.put(data)
+        # Whole events end like this: they are the common case, and cost no call.
+        boundary = self._boundary
+        if boundary is not None and (boundary.inside or not data.endswith(b"\n\n")):
+            boundary.note(data)
 
     def drop(self) -> None:
         """
         Discard the buffer, as if it had not been written.
         """
         self._room.written -= self.buffered
-        self._parts = _EMPTY
-        self.buffered = 0
+        self._parts, self.buffered = _EMPTY, 0
 
     def replace(self, body: bytes) -> None:
         """
@@ -190,7 +194,7 @@ class ResponseWriter:
         except ContentLengthMismatch as err:
             return FailedWait(err, list)
         if self.buffered:
-            self._put_buffer()
+            self.put_buffer()
         now = self._turn.clock.seconds()
         self._push_or_coalesce(now, urgency)
         return self._until_more(now, urgency)
@@ -328,14 +332,6 @@ class ResponseWriter:
         return wait
 
     # Inside.
-
-    def _put_buffer(self) -> None:
-        data = self.take()
-        self._out.put(data)
-        # Whole events end like this: they are the common case, and cost no call.
-        boundary = self._boundary
-        if boundary is not None and (boundary.inside or not data.endswith(b"\n\n")):
-            boundary.note(data)
 
     def _check_head(self) -> None:
         """
