@@ -2,7 +2,8 @@
 Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
 
-from inspect import isasyncgenfunction, isgeneratorfunction
+from collections.abc import Callable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
 _MAX_SECONDS = 1e9
 """
@@ -95,8 +96,18 @@ def makes_generator(function: object) -> bool:
     """
     Whether a call of this function, or of this object, makes a generator.
     """
-    each = (function, getattr(function, "__call__", None))  # noqa: B004 - objects have this method
-    return any(isgeneratorfunction(one) or isasyncgenfunction(one) for one in each)
+    return _is(isgeneratorfunction, function) or _is(isasyncgenfunction, function)
+
+
+def is_coroutine_function(function: object) -> bool:
+    """
+    Whether it is ``async def``, or an object with such a ``__call__``.
+    """
+    return _is(iscoroutinefunction, function)
+
+
+def _is(kind: Callable[[object], bool], function: object) -> bool:
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - objects have it
 
 
 def has_methods(value: object, *names: str) -> bool:

@@ -2,6 +2,8 @@
 Channels and threads, without a reactor that runs.
 """
 
+import io
+import shutil
 import subprocess
 import sys
 import threading
@@ -152,6 +154,18 @@ class WrongThreadTests(ChannelTest):
             self.assertIn("blockingCallFromThread", str(self.in_thread(read)))
         for atomic in (lambda: news.last, lambda: news.subscriber_count, lambda: self.hub.channels):
             self.assertIsNone(self.in_thread(atomic))
+
+    def test_a_write_that_would_send_is_refused_and_sends_nothing(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.write("head")
+            await ctx.flush()
+            source = io.BytesIO(b"x" * 100_000)
+            error = self.in_thread(lambda: shutil.copyfileobj(source, ctx, 10_000))
+            self.assertIn("callFromThread", str(error))
+            self.assertEqual(source.tell(), 20_000)
+            await ctx.sleep(60)
+
+        self.assertEqual(self.client(handler).read(), b"head")
 
     def test_a_thread_does_not_wait_for_a_reactor_that_has_stopped(self) -> None:
         program = subprocess.run(

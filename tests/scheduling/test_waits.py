@@ -15,6 +15,7 @@ from twisted.internet.defer import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream import StreamAborted
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.waits import FailedWait, Fired, Waits
 
 
@@ -24,7 +25,7 @@ class WaitsTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.waits = Waits()
+        self.waits = Waits(ExecutionContext())
         self.released: list[str] = []
 
     def add(self, name: str = "") -> Deferred[None]:

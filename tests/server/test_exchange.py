@@ -5,13 +5,16 @@ A handler and its request: the context it runs in, what it may return, and how i
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import ContextVar
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import LogLevel
+from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Client, Ending, Steps, StreamTest
-from twistream import Channel, Context, HTTPError, Hub, StopStream
+from twistream import Channel, ContentLengthMismatch, Context, HTTPError, Hub, StopStream
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -219,6 +222,104 @@ class ExecutionContextTests(StreamTest):
         self.assertEqual(seen, ["of the one that waits", "of the one that fires"])
         self.assertEqual(variable.get(), "unset")
 
+    def test_the_next_request_on_a_connection_sees_nothing_of_the_one_before(self) -> None:
+        seen: list[str] = []
+
+        async def coroutine(ctx: Context) -> None:
+            seen.append(variable.get())
+            variable.set("leaked")
+            await ctx.flush()
+            await ctx.sleep(1)
+
+        async def generator(ctx: Context) -> AsyncIterator[str]:
+            seen.append(variable.get())
+            variable.set("leaked")
+            yield "x"
+            await ctx.sleep(1)
+
+        for handler in (coroutine, generator):
+            for tcp in (False, True):
+                seen.clear()
+                client = self.connect(handler, tcp=tcp)
+                for _ in range(3):
+                    client.expect()
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+                for _ in range(3):
+                    client.receive()
+                    client.clock.advance(1)
+                self.assertTrue(client.receive().complete)
+                self.assertEqual(seen, ["unset"] * 3)
+
+    def test_callbacks_of_its_deferreds_run_in_it(self) -> None:
+        hubs: list[Hub] = []
+
+        def sleep(ctx: Context) -> Deferred[Any]:
+            return ctx.sleep(1)
+
+        def flush(ctx: Context) -> Deferred[Any]:
+            ctx.write("x")
+            return ctx.flush()
+
+        def loop(ctx: Context) -> Deferred[Any]:
+            steps = iter("12")
+
+            def step(w: Context) -> Any:
+                if next(steps, None) is None:
+                    raise StopStream
+                return gate
+
+            return ctx.stream_writer(step)
+
+        def done(ctx: Context) -> Deferred[Any]:
+            ctx.abort()
+            return ctx.done()
+
+        def over(ctx: Context) -> Deferred[Any]:
+            ctx.abort()
+            for _ in range(300):
+                wait = ctx.flush()
+            return wait
+
+        def subscribed(ctx: Context) -> Deferred[Any]:
+            hubs.append(Hub(clock=ctx.clock))
+            return ctx.subscribe(hubs[-1].channel("x"))
+
+        for make in (sleep, flush, loop, done, over, subscribed):
+            seen: list[str] = []
+
+            def handler(ctx: Context, make: Any = make, seen: list[str] = seen) -> Deferred[Any]:
+                token = variable.set("of the handler")
+
+                def fired(_: object) -> None:
+                    seen.append(variable.get())
+                    variable.reset(token)
+
+                deferred: Deferred[Any] = make(ctx)
+                return deferred.addBoth(fired)
+
+            gate: Deferred[None] = Deferred()
+            client = self.connect(handler)
+            client.pause(after=1)
+            client.request()
+            client.receive()
+            client.resume()
+            gate.callback(None)
+            while hubs:
+                hubs.pop().close()
+            client.clock.advance(1)
+            self.assertEqual(seen, ["of the handler"], make.__name__)
+            self.assertEqual(variable.get(), "unset")
+
+    def test_a_canceller_runs_in_it(self) -> None:
+        seen: list[str] = []
+
+        async def handler(ctx: Context) -> None:
+            variable.set("of the handler")
+            await Deferred(lambda _: seen.append(variable.get()))
+
+        self.get(handler).disconnect()
+        self.assertEqual(seen, ["of the handler"])
+
 
 class ResultTests(StreamTest):
     """
@@ -308,12 +409,63 @@ class ResultTests(StreamTest):
         async def yields_it_later(ctx: Context) -> AsyncIterator[Any]:
             yield {"a": 1}
 
-        for handler in (returns_it, yields_it, yields_it_later):
+        handlers: list[Any] = [returns_it, partial(returns_it), yields_it, yields_it_later]
+        for handler in handlers:
+            name = getattr(handler, "func", handler).__name__
             self.answer(handler)
             [failure] = self.flushLoggedErrors(TypeError)
             text = str(failure.value)
-            for part in (handler.__name__, "dict", "json_line"):
+            for part in (name, "dict", "json_line"):
                 self.assertIn(part, text)
+
+    def test_other_results_are_refused_with_their_own_remedy(self) -> None:
+        async def items() -> AsyncIterator[str]:
+            yield "x"
+
+        async def returns_items(ctx: Context) -> Any:
+            return items()
+
+        def returns_not_done_yet(ctx: Context) -> int:
+            return NOT_DONE_YET
+
+        def fires_with_a_deferred(ctx: Context) -> Any:
+            return succeed([]).addCallback(lambda _: Awaits(succeed("x")))
+
+        for handler, remedy in (
+            (returns_items, "ctx.stream("),
+            (returns_not_done_yet, "no need for NOT_DONE_YET"),
+            (fires_with_a_deferred, "await it"),
+        ):
+            self.assertEqual(self.answer(handler).status, 500)
+            [failure] = self.flushLoggedErrors(TypeError)
+            self.assertIn(handler.__name__, str(failure.value))
+            self.assertIn(remedy, str(failure.value))
+
+    def test_a_generator_function_as_a_callback_or_filter_is_refused(self) -> None:
+        def generator(_: object) -> Iterator[str]:
+            yield "x"
+
+        async def asynchronous(_: object) -> AsyncIterator[str]:
+            yield "x"
+
+        class Callable:
+            def __call__(self, _: object) -> Iterator[str]:
+                yield "x"
+
+        class Coroutine:
+            async def __call__(self, _: object) -> bool:
+                return False
+
+        def handler(ctx: Context) -> None:
+            channel = Hub().channel("x")
+            for function in (generator, asynchronous, Callable(), partial(generator)):
+                self.assertRaises(TypeError, ctx.on_close, function)
+                self.assertRaises(TypeError, ctx.on_connection_close, function)
+                self.assertRaises(TypeError, ctx.subscribe, channel, filter=function)
+            self.assertRaises(TypeError, ctx.subscribe, channel, filter=Coroutine())
+            ctx.on_close(Coroutine())
+
+        self.assert_complete(self.answer(handler), b"")
 
 
 class EndTests(StreamTest):
@@ -334,6 +486,53 @@ class EndTests(StreamTest):
         self.assert_complete(response, b"500 Internal Server Error\n", 500)
         self.logged(KeyError)
 
+    def test_an_error_page_that_would_look_like_success_is_a_plain_500(self) -> None:
+        class NoContent(HTTPError):
+            status = 204
+
+            def __init__(self) -> None:
+                pass
+
+        def with_status(status: Any) -> HTTPError:
+            error = HTTPError(404)
+            error.status = status
+            return error
+
+        for error in (NoContent(), *map(with_status, (200, 304, 100, 1000, True, 404.0, "404"))):
+
+            def handler(ctx: Context, error: HTTPError = error) -> None:
+                raise error
+
+            self.assert_complete(self.answer(handler), b"500 Internal Server Error\n", 500)
+            [failure] = self.flushLoggedErrors(ValueError)
+            self.assertIn(repr(error.status), str(failure.value))
+
+    def test_a_message_of_any_status_that_is_right_is_sent(self) -> None:
+        def handler(ctx: Context) -> None:
+            error = HTTPError(400)
+            error.status = HTTPStatus.NOT_FOUND
+            raise error
+
+        self.assert_complete(self.answer(handler), b"404 Not Found\n", 404)
+
+    def test_a_ping_that_cannot_be_sent_aborts_the_response(self) -> None:
+        async def pings(ctx: Context) -> None:
+            ctx.header("Content-Length", "20")
+            ctx.sse(ping=1.0)
+            await ctx.sleep(60)
+
+        async def retry(ctx: Context) -> None:
+            ctx.header("Content-Length", "3")
+            ctx.sse(retry=1.0)
+            await ctx.sleep(60)
+
+        for handler in (pings, retry):
+            client = self.get(handler)
+            for _ in range(5):
+                client.clock.advance(1)
+            self.assertTrue(client.receive().truncated)
+            self.logged(ContentLengthMismatch)
+
     def test_after_the_head_it_is_an_abort_and_nothing_follows(self) -> None:
         class Bad(Exception):
             def __str__(self) -> str:
@@ -351,6 +550,62 @@ class EndTests(StreamTest):
             client.clock.advance(1)
             self.assertEqual(client.read_raw(), b"")
         self.flushLoggedErrors()
+
+    def test_an_error_without_a_text_is_an_end_in_every_kind_of_handler(self) -> None:
+        class Bad(RuntimeError):
+            def __str__(self) -> str:
+                raise KeyError("made to fail")
+
+            __repr__ = __str__
+
+        async def coroutine(ctx: Context) -> None:
+            ctx.sse(ping=1.0)
+            await ctx.sleep(1)
+            raise Bad
+
+        async def generator(ctx: Context) -> AsyncIterator[str]:
+            yield "x"
+            await ctx.sleep(1)
+            raise Bad
+
+        async def loop(ctx: Context) -> None:
+            async def step(w: Context) -> None:
+                w.write("x")
+                await w.flush()
+                await w.sleep(1)
+                raise Bad
+
+            await ctx.stream_writer(step)
+
+        async def wraps(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+            raise RuntimeError(Bad())
+
+        for handler in (coroutine, generator, loop, wraps):
+            client = self.get(handler)
+            client.clock.advance(1)
+            self.assertTrue(client.receive().truncated, handler)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_a_canceller_that_raises_anything_keeps_nobody_from_being_notified(self) -> None:
+        for error in (KeyError, asyncio.CancelledError, SystemExit, GeneratorExit):
+            notified: list[str] = []
+
+            def canceller(_: object, error: type[BaseException] = error) -> None:
+                raise error
+
+            async def handler(
+                ctx: Context, notified: list[str] = notified, canceller: Any = canceller
+            ) -> None:
+                ctx.on_close(lambda _: notified.append("on_close"))
+                ctx.sleep(60).addErrback(lambda _: notified.append("sleep"))
+                ctx.done().addCallback(lambda _: notified.append("done"))
+                await Deferred(canceller)
+
+            self.get(handler).disconnect()
+            self.assertEqual(notified, ["sleep", "on_close", "done"])
+            self.logged(error)
 
     def test_a_head_that_cannot_be_sent_at_all_ends_the_connection(self) -> None:
         class Bad:
@@ -389,6 +644,29 @@ class EndTests(StreamTest):
             self.get(handler).disconnect()
         self.assertEqual(len(errors), 3)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_group_of_ends_may_be_deep_and_hold_the_end_of_a_loop(self) -> None:
+        async def handler(ctx: Context) -> None:
+            try:
+                await ctx.sleep(60)
+            except Exception as err:
+                for _ in range(3000):
+                    err = ExceptionGroup("nested", [err])
+                raise err from None
+
+        async def loop(ctx: Context) -> None:
+            async def step(w: Context) -> None:
+                try:
+                    await w.sleep(60)
+                except Exception as err:
+                    msg = "ends"
+                    raise ExceptionGroup(msg, [err, StopStream()]) from None
+
+            await ctx.stream_writer(step)
+
+        for each in (handler, loop):
+            self.get(each).disconnect()
+            self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_group_with_anything_else_is_a_failure(self) -> None:
         async def handler(ctx: Context) -> None:
@@ -516,6 +794,56 @@ class HeadOfGeneratorTests(StreamTest):
 
         for handler in (plain, asynchronous):
             self.assert_complete(self.answer(handler, "HEAD"), b"", 404)
+
+    def test_stop_stream_is_an_end_without_an_item(self) -> None:
+        def plain(ctx: Context) -> Iterator[str]:
+            ctx.header("X-A", "1")
+            raise StopStream
+            yield
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            ctx.header("X-A", "1")
+            raise StopStream
+            yield
+
+        for handler in (plain, asynchronous):
+            for method in ("GET", "HEAD"):
+                response = self.answer(handler, method)
+                self.assert_complete(response, b"")
+                self.assertEqual(response.header("X-A"), "1")
+
+    def test_a_first_item_of_a_wrong_type_is_an_error_as_for_get(self) -> None:
+        def plain(ctx: Context) -> Iterator[Any]:
+            yield {"a": 1}
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[Any]:
+            yield None
+
+        def surrogate(ctx: Context) -> Iterator[Any]:
+            yield "\udcff"
+
+        for handler in (plain, asynchronous, surrogate):
+            for method in ("GET", "HEAD"):
+                self.assertEqual(self.answer(handler, method).status, 500)
+                self.logged(TypeError)
+
+    def test_an_error_of_an_iterator_comes_through_the_deferred(self) -> None:
+        def plain() -> Iterator[str]:
+            raise KeyError("made to fail")
+            yield
+
+        async def asynchronous() -> AsyncIterator[str]:
+            raise KeyError("made to fail")
+            yield
+
+        for items in (plain, asynchronous):
+
+            def handler(ctx: Context, items: Any = items) -> Deferred[Any]:
+                return ctx.stream(items()).addErrback(lambda _: "handled")
+
+            self.assert_complete(self.answer(handler), b"handled")
+            response = self.answer(handler, "HEAD")
+            self.assertEqual((response.status, response.header("Content-Length")), (200, "7"))
 
     def test_one_that_has_to_wait_first_is_answered_at_once(self) -> None:
         seen: list[str] = []

@@ -3,13 +3,14 @@ The request under a stream: what of it is refused, and which methods a resource 
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from typing import Any, cast
 
 from klein import Klein
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols.basic import FileSender
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
@@ -79,13 +80,25 @@ class HeadOfTheRequestTests(StreamTest):
             lambda request: request.responseHeaders.setRawHeaders("X-A", ["1"]),
             lambda request: request.responseHeaders.addRawHeader("X-A", "1"),
             lambda request: request.responseHeaders.removeHeader("X-Before"),
+            lambda request: request.cookies.append(b"a=1"),
+            lambda request: request.cookies.clear(),
+            *(
+                lambda request, name=name: setattr(request, name, None)
+                for name in ("code", "code_message", "cookies", "etag", "lastModified")
+            ),
+            lambda request: setattr(request, "responseHeaders", Headers()),
         ]
         refused: list[int] = []
 
         async def handler(ctx: Context) -> None:
             ctx.sse(ping=None)
             ctx.request.setHeader("X-Before", "1")
+            ctx.request.addCookie("before", "1")
+            kept = (ctx.request.addCookie, ctx.request.setResponseCode)
             await ctx.sleep(0)
+            self.assertRaises(HeadersSent, kept[0], "a", "1")
+            self.assertRaises(HeadersSent, kept[1], 404)
+            self.assertEqual((ctx.request.code, ctx.request.cookies), (200, [b"before=1"]))
             for number, change in enumerate(changes):
                 try:
                     change(ctx.request)
@@ -297,6 +310,7 @@ class CookieTests(StreamTest):
             ctx.cookie(
                 "dated", "1", expires=datetime(2030, 1, 2, 5, tzinfo=timezone(timedelta(hours=9)))
             )
+            ctx.cookie("last", "1", expires=datetime.max.replace(tzinfo=UTC), domain=".a-b.org")
             ctx.cookie("__Host-a", "1", secure=True, path="/")
             ctx.cookie("__Secure-a", "1", secure=True, domain="example.org")
             return "x"
@@ -309,6 +323,7 @@ class CookieTests(StreamTest):
                 "all=a=b/%20; SameSite=None; Secure; HttpOnly",
                 "strict=1; SameSite=Strict",
                 "dated=1; Expires=Tue, 01 Jan 2030 20:00:00 GMT",
+                "last=1; Expires=Fri, 31 Dec 9999 23:59:59 GMT; Domain=.a-b.org",
                 "__Host-a=1; Path=/; Secure",
                 "__Secure-a=1; Domain=example.org; Secure",
             ],
@@ -332,6 +347,21 @@ class CookieTests(StreamTest):
             (ValueError, ("a", "x"), {"expires": datetime(2030, 1, 2)}),  # noqa: DTZ001 - refused
             (TypeError, ("a", "x"), {"expires": 1}),
             (TypeError, ("a", "x"), {"expires": "Tue, 01 Jan 2030 20:00:00 GMT"}),
+            *(
+                (ValueError, ("a", "x"), {"expires": moment})
+                for moment in (
+                    datetime.min.replace(tzinfo=UTC),
+                    datetime.min.replace(tzinfo=timezone(timedelta(hours=9))),
+                    datetime.max.replace(tzinfo=timezone(timedelta(hours=-9))),
+                    datetime(1600, 12, 31, tzinfo=UTC),
+                )
+            ),
+            *(
+                (ValueError, ("a", "x"), {"domain": domain})
+                for domain in ("", " ", "a b", ".", "a.org:80", "http://a.org", "a,b")
+            ),
+            (ValueError, ("a", "x" * 4096), {}),
+            (ValueError, ("a", "x"), {"path": "/" + "x" * 1024}),
             (ValueError, ("__Secure-a", "x"), {}),
             (ValueError, ("__host-a", "x"), {"secure": True}),
             (ValueError, ("__Host-a", "x"), {"path": "/"}),

@@ -64,6 +64,60 @@ class RequestTests(StreamTest):
         client = self.get(handler)
         self.assert_complete(client.receive(), b"from the other")
 
+    def test_the_end_of_a_request_that_was_passed_on_is_noticed(self) -> None:
+        notified: list[object] = []
+
+        def at_once(ctx: Context) -> str:
+            return "x"
+
+        async def later(ctx: Context) -> AsyncIterator[str]:
+            yield "x"
+            await ctx.sleep(1)
+
+        async def handler(ctx: Context) -> None:
+            ctx.on_close(lambda ctx: notified.append(type(ctx.err)))
+            ctx.done().addCallback(lambda err: notified.append(str(err)))
+            other.render(ctx.request)
+            await Deferred(lambda _: notified.append("cancelled"))
+
+        for inner in (at_once, later):
+            for tcp in (False, True):
+                other = StreamResource(inner)
+                client = self.connect(handler, tcp=tcp)
+                producer = client.wire.protocol._channel._networkProducer
+                for _ in range(2):
+                    notified.clear()
+                    client.request()
+                    client.receive()
+                    client.clock.advance(1)
+                    self.assert_complete(client.receive(), b"x")
+                    client.receive()
+                    reason = "stream aborted: another resource has answered the request"
+                    self.assertEqual(notified, [StreamAborted, reason, "cancelled"])
+                # No watch for a hang-up remains on the connection.
+                self.assertIs(client.wire.protocol._channel._networkProducer, producer)
+
+    def test_a_handler_that_answers_what_it_has_passed_on_cancels_the_other(self) -> None:
+        ended: list[object] = []
+
+        async def slow(ctx: Context) -> None:
+            try:
+                await ctx.sleep(60)
+            finally:
+                ended.append(type(ctx.err))
+
+        other = StreamResource(slow)
+
+        async def handler(ctx: Context) -> str:
+            other.render(ctx.request)
+            return "mine"
+
+        client = self.get(handler)
+        self.assert_complete(client.receive(), b"mine")
+        client.request()
+        self.assert_complete(client.receive(), b"mine")
+        self.assertEqual(ended, [StreamAborted] * 2)
+
     def test_a_request_of_a_disconnected_client_is_not_answered(self) -> None:
         called: list[Context] = []
         requests: list[Request] = []

@@ -28,10 +28,11 @@ class ExecutionContext:
     A copy of the variables that were set when it was created.
     """
 
-    __slots__ = ("_active", "_variables")
+    __slots__ = ("_active", "_origin", "_variables")
 
     def __init__(self) -> None:
-        self._variables = copy_context()
+        self._origin = copy_context()
+        self._variables = self._origin.copy()
         # What its code runs with now: the variables, or a copy of them.
         self._active: PythonContext | None = None
 
@@ -51,6 +52,19 @@ class ExecutionContext:
             return active.run(function, *args)
         finally:
             _current, self._active = outer, outer_active
+
+    def run_outside(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """
+        Call `function` with the variables as they were when this was created. Call it once.
+
+        It is for what may run the code of another request.
+        """
+        global _current  # noqa: PLW0603 - what runs here has its own context
+        outer, _current = _current, None
+        try:
+            return self._origin.run(function, *args)
+        finally:
+            _current = outer
 
     def run_from_anywhere(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """

@@ -225,8 +225,10 @@ def _explained(error: BaseException) -> BaseException:
     """
     Replace the error with which asyncio reports a missing event loop by one that says what to do.
     """
-    if isinstance(error, RuntimeError) and "event loop" in str(error):
-        explained = TypeError(f"{error}: {_NEEDS_ASYNCIO}")
+    # Exactly this class, and a plain str: those of a program may do anything.
+    text = error.args[0] if type(error) is RuntimeError and error.args else None
+    if type(text) is str and "event loop" in text:
+        explained = TypeError(f"{text}: {_NEEDS_ASYNCIO}")
         explained.__cause__ = error
         return explained
     return error
@@ -242,24 +244,28 @@ def notify_running_task() -> None:
         _running.notified = True
 
 
-def is_end(failure: Failure) -> bool:
+def is_end(failure: Failure, *others: type[BaseException]) -> bool:
     """
     Whether the failure is the end of a response or a cancellation, directly or wrapped.
 
     `gatherResults`, task groups and the like wrap the errors of their members.
+
+    Args:
+        others: More classes of errors that count as an end.
     """
-    return _is_end(failure.value)
-
-
-def _is_end(error: BaseException | None) -> bool:
-    match error:
-        case FirstError():
-            return is_end(error.subFailure)
-        case FailureGroup():
-            return all(map(is_end, error.failures))
-        case BaseExceptionGroup():
-            return all(map(_is_end, error.exceptions))
-    return isinstance(error, StreamClosed | CancelledError | asyncio.CancelledError)
+    ends: tuple[Any, ...] = (StreamClosed, CancelledError, asyncio.CancelledError, *others)
+    errors: list[BaseException | None] = [failure.value]
+    while errors:
+        match errors.pop():
+            case FirstError() as first:
+                errors.append(first.subFailure.value)
+            case FailureGroup() as group:
+                errors.extend(each.value for each in group.failures)
+            case BaseExceptionGroup() as group:
+                errors.extend(group.exceptions)
+            case error if not isinstance(error, ends):
+                return False
+    return True
 
 
 def call(
@@ -327,5 +333,5 @@ def cancel(deferred: Deferred[Any]) -> None:
     """
     try:
         deferred.cancel()
-    except Exception:  # noqa: BLE001 - a canceller may raise anything
+    except BaseException:  # noqa: BLE001 - a canceller may raise anything, asyncio's error too
         _log.failure("a canceller failed")

@@ -4,7 +4,7 @@ Waits: the Deferreds of one response on which handler code may be waiting.
 Every one of them fires: with its result, with the reason why the response ended, or
 with `CancelledError` if it is cancelled while the response goes on.
 
-Layer: scheduling, above `threads`.
+Layer: scheduling, above `execution` and `threads`.
 """
 
 from collections.abc import Callable, Generator
@@ -14,6 +14,7 @@ from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
 from twistream.errors import ContentLengthMismatch, StreamClosed, StreamFinished
+from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.threads import check_thread
 
 _Release: TypeAlias = Callable[[Deferred[None]], object]
@@ -100,9 +101,14 @@ class Waits:
     A set of Deferreds that have not fired yet.
     """
 
-    __slots__ = ("_open", "_reason")
+    __slots__ = ("_context", "_open", "_reason")
 
-    def __init__(self) -> None:
+    def __init__(self, context: ExecutionContext) -> None:
+        """
+        Args:
+            context: The Deferreds fire in it.
+        """
+        self._context = context
         # None until somebody waits, which never happens in most responses.
         self._open: dict[Deferred[None], _Release | None] | None = None
         self._reason: BaseException | None = None
@@ -133,7 +139,7 @@ class Waits:
         """
         if self._open and deferred in self._open:
             del self._open[deferred]
-            deferred.callback(None)
+            self._context.run(deferred.callback, None)
 
     def will_fail_with(self, reason: BaseException) -> None:
         """

@@ -5,17 +5,25 @@ Layer: server, above `body`. `Context` adds events and subscriptions, which need
 themselves.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from functools import partial
 from types import GeneratorType
 from typing import Any, Self
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from twistream.checks import check_callback, check_seconds
 from twistream.errors import (
     ResponseComplete,
+    StopStream,
     StreamAborted,
     StreamClosed,
     StreamFinished,
@@ -119,9 +127,9 @@ class BaseContext(Body):
             raise TypeError(msg)
         iterator = iter(items)
         close = partial(self._close, iterator, "close")
-        if self._head_only() and self._response.life.run(next, iterator, _NO_ITEM) is _NO_ITEM:
+        if self._head_only() and (head := self._head_of(iterator)) is not None:
             close()
-            return succeed(None)  # For GET, no item would have sent the head.
+            return head
         return self._run(
             lambda response: ItemLoop(
                 response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
@@ -148,7 +156,7 @@ class BaseContext(Body):
         if response.life.ended and not (observers.keep_running and self.is_cancelled):
             return self._writer.failed_wait()
         sleeps = observers.sleeps
-        delayed = self.clock.callLater(delay, lambda: response.life.run(sleeps.fire, wait))
+        delayed = self.clock.callLater(delay, lambda: sleeps.fire(wait))
         wait = sleeps.add(release=lambda _: delayed.cancel())
         return wait
 
@@ -224,14 +232,18 @@ class BaseContext(Body):
         iterator = aiter(items)
         close: Callable[[], object] = partial(self._close, iterator, "aclose")
         if self._head_only():
-            first = self._peek(iterator)
-            if first.called and first.result is _NO_ITEM:
-                close()
-                return succeed(None)  # As above.
+            first = Task(_first(iterator), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
+                first.addErrback(self._complain_unless_cancelled)
                 first.cancel()
                 close = partial(first.addBoth, lambda _, close=close: close())
+            elif isinstance(first.result, Failure):
+                close()
+                return first
+            elif first.result is _NO_ITEM:
+                close()
+                return succeed(None)
         return self._run(
             lambda response: AsyncItemLoop(
                 response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
@@ -239,19 +251,20 @@ class BaseContext(Body):
             close,
         )
 
-    def _peek(self, iterator: AsyncIterator[Item]) -> Task:
+    def _head_of(self, iterator: Iterator[Item]) -> Deferred[None] | None:
         """
-        Run an async iterator to its first item, or to where it has to wait.
+        Run an iterator to its first item. Returns the result of `stream` if it has none.
         """
-        first = Task(_first(iterator), self._response.life)
-        if first.called:
-            failures: list[Failure] = []
-            first.addErrback(failures.append)
-            if failures:
-                failures[0].raiseException()
-        else:
-            first.addErrback(self._complain_unless_cancelled)
-        return first
+        try:
+            item: Any = self._response.life.run(next, iterator, _NO_ITEM)
+            if item is not _NO_ITEM:
+                _encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+                return None
+        except StopStream:
+            pass
+        except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does this
+            return fail(Failure())
+        return succeed(None)  # For GET, no item would have sent the head.
 
     def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
         """
@@ -313,13 +326,20 @@ class BaseContext(Body):
 
     def _complain(self, failure: Failure, complaint: str) -> None:
         # After the end of the response, the error for that end is no failure.
-        over = is_end(failure) or failure.check(StreamFinished)
-        if not (self._response.life.ended and over):
+        if not (self._response.life.ended and is_end(failure, StreamFinished)):
             self.log.failure(complaint, failure)
 
 
 async def _first(iterator: AsyncIterator[Item]) -> object:
-    return await anext(iterator, _NO_ITEM)
+    """
+    The async form of `BaseContext._head_of`: the first item, or `_NO_ITEM`.
+    """
+    try:
+        item = await anext(iterator)
+    except (StopAsyncIteration, StopStream):
+        return _NO_ITEM
+    _encoded_item(iterator, item)
+    return item
 
 
 def _succeed_if_complete(failure: Failure) -> None:

@@ -208,6 +208,7 @@ class Body(WritableFile):
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
             EncodeError: The str has a lone surrogate, which UTF-8 cannot encode.
+            RuntimeError: It would send data, in a thread that is not the reactor's.
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
             TypeError: `data` is neither str nor bytes-like.

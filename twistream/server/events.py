@@ -18,6 +18,7 @@ from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
+from twistream.errors import StreamAborted
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
@@ -268,7 +269,14 @@ class EventStream:
     def _open(self) -> None:
         opening, self._opening = self._opening, b""
         if opening:
-            self._writer.deliver(Batch([Frame(opening)]))
+            self._deliver(Batch([Frame(opening)]))
+
+    def _deliver(self, batch: Batch) -> None:
+        try:
+            self._writer.deliver(batch)
+        except Exception as err:
+            self._response.abort(StreamAborted(type(err).__name__))
+            raise  # The turn or the timer that called this logs it.
 
     def _begin(self) -> None:
         self._open()
@@ -289,7 +297,7 @@ class EventStream:
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
             position = None if self._outlet is None else self._outlet.position_update()
-            writer.deliver(_PING if position is None else _ping_at(position))
+            self._deliver(_PING if position is None else _ping_at(position))
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -7,7 +7,8 @@ When the response ends early, `Observers` cancels the handler.
 Layer: server, above `context`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any, TypeAlias
@@ -15,11 +16,13 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET
 
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
 from twistream.server.context import Context
+from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
 
@@ -93,15 +96,22 @@ class Exchange:
         """
         request = self._response.request
         self._response.watch_hangup()
-        request.notifyFinish().addErrback(self._lost)
+        request.notifyFinish().addCallbacks(self.request_finished, self._lost)
         # First, so that the context knows the reason before callbacks of the handler run.
         request.notifications.insert(0, request.notifications.pop())
 
+    def request_finished(self, _: object = None) -> None:
+        """
+        The request is finished. If this response is not, the handler has passed the request on.
+        """
+        if self._response.life.phase is not Phase.OVER:
+            self._response.lost(StreamAborted("another resource has answered the request"))
+
     def _lost(self, failure: Failure) -> None:
         context = self._context
-        was_over = context.err is not None
+        before = context.err
         self._response.lost(ClientDisconnected(failure.value))
-        if not was_over:
+        if context.err is not before:
             _log.debug(
                 "{context}: {err} ({reason})",
                 context=repr(context),  # Not the context: a log may keep its events for long.
@@ -154,7 +164,7 @@ class Exchange:
         if not isinstance(result, Item):
             msg = (
                 f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
-                "for JSON, call ctx.json(value), or await ctx.json_line(value)"
+                f"{_hint(result)}"
             )
             raise TypeError(msg)
         self._context.write(result)
@@ -164,7 +174,10 @@ class Exchange:
         """
         The handler's name, for messages.
         """
-        return getattr(self._handler, "__qualname__", type(self._handler).__name__)
+        handler: object = self._handler
+        while isinstance(handler, partial):
+            handler = handler.func
+        return getattr(handler, "__qualname__", type(handler).__name__)
 
     def _give_up(self, error: BaseException) -> None:
         """
@@ -202,6 +215,10 @@ class Exchange:
         self._drop_traceback()
 
     def _send_page(self, error: HTTPError) -> None:
+        status = error.status  # Anything can be assigned to it.
+        if not isinstance(status, int) or not 400 <= status <= 599:
+            msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
+            raise ValueError(msg)
         accepts = self._response.request.getHeader(b"Accept") or b""
         media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
         self._context.add_header("Vary", "Accept")
@@ -214,3 +231,16 @@ class Exchange:
         err = self._response.life.err
         if err is not None:
             err.__traceback__ = None
+
+
+def _hint(result: object) -> str:
+    """
+    What to do instead of returning `result`.
+    """
+    if type(result) is int and result == NOT_DONE_YET:
+        return "a response goes on while its handler awaits, so there is no need for NOT_DONE_YET"
+    if isinstance(result, Awaitable):
+        return "await it"
+    if isinstance(result, Iterator | AsyncIterable):
+        return "to send its items, write `await ctx.stream(items)`"
+    return "for JSON, call ctx.json(value), or await ctx.json_line(value)"

@@ -8,7 +8,6 @@ Layer: server, above `base`.
 
 import re
 from collections.abc import Callable, Sequence
-from inspect import iscoroutinefunction
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -17,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 from twisted.web.server import Request
 
-from twistream.checks import check_count, has_methods, kind, makes_generator
+from twistream.checks import check_callback, check_count, has_methods, is_coroutine_function, kind
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
@@ -63,16 +62,12 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
 
 
 def _check_filter(_: object, __: object, value: Filter | None) -> None:
-    if value is not None and not callable(value):
-        msg = f"filter must be callable, not {type(value).__name__}"
-        raise TypeError(msg)
-    # The result of any of these would be true for every message.
-    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 - objects have it
-        if iscoroutinefunction(function):
-            msg = "filter must be a plain function, not a coroutine function"
-            raise TypeError(msg)
-    if makes_generator(value):
-        msg = "filter must be a plain function, not a generator function"
+    if value is None:
+        return
+    check_callback("filter", value)
+    # The result of one would be true for every message.
+    if is_coroutine_function(value):
+        msg = "filter must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 

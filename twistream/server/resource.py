@@ -121,7 +121,9 @@ class StreamResource(Resource):
             exchange.start()
         else:
             exchange.reject_method(self._methods)
-        if not request.finished:
+        if request.finished:
+            exchange.request_finished()
+        else:
             exchange.watch_client()
         return NOT_DONE_YET
 

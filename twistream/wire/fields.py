@@ -5,7 +5,7 @@ Pure functions. What a field means is up to the server layer.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
@@ -13,9 +13,21 @@ _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN = re.compile(rf"{_TCHAR}+".encode())
 _MEDIA_TYPE = re.compile(rf"{_TCHAR}+/{_TCHAR}+[ \t]*(;.*)?", re.DOTALL)
 _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_DOMAIN = re.compile(r"\.?[-_0-9A-Za-z]+(\.[-_0-9A-Za-z]+)*")
 _COOKIE_ATTRIBUTE = re.compile(r"[ -:<-~]+")
 _FORBIDDEN = re.compile(rb"[\r\n\x00]")
 
+
+_MAX_COOKIE, _MAX_ATTRIBUTE = 4096, 1024
+"""
+Bytes of the name and the value of a cookie, and of the value of an attribute. Browsers ignore what is
+longer (RFC 6265bis 5.6).
+"""
+
+_FIRST_YEAR = 1601
+"""
+Browsers ignore an earlier ``Expires`` (RFC 6265 5.1.1).
+"""
 
 _MAX_AGE = 10**10
 """
@@ -97,6 +109,9 @@ def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword
         )
         raise ValueError(msg)
     key = token(name, "cookie name").decode()
+    if len(key) + len(value) > _MAX_COOKIE:
+        msg = f"the cookie {key} must have at most {_MAX_COOKIE} bytes, or browsers ignore it"
+        raise ValueError(msg)
     _check_prefix(key, domain, path, secure=secure)
     parts = [f"{key}={value}"]
     if max_age is not None:
@@ -123,8 +138,14 @@ def _attribute(name: str, text: str | None) -> list[str]:
     if not _COOKIE_ATTRIBUTE.fullmatch(text):
         msg = f"{name.lower()} must be ASCII without semicolons, not {text!r}"
         raise ValueError(msg)
+    if len(text) > _MAX_ATTRIBUTE:
+        msg = f"{name.lower()} must have at most {_MAX_ATTRIBUTE} bytes, or browsers ignore it"
+        raise ValueError(msg)
     if name == "Path" and not text.startswith("/"):
         msg = f"path must start with a slash, or browsers ignore it: {text!r}"
+        raise ValueError(msg)
+    if name == "Domain" and not _DOMAIN.fullmatch(text):
+        msg = f"domain must be the name of a host, without a scheme and a port, not {text!r}"
         raise ValueError(msg)
     return [f"{name}={text}"]
 
@@ -138,7 +159,14 @@ def _expires(moment: datetime | None) -> list[str]:
     if moment.utcoffset() is None:
         msg = f"expires must have a time zone, as datetime.now(UTC) has, not {moment!r}"
         raise ValueError(msg)
-    return [f"Expires={format_datetime(moment.astimezone(UTC), usegmt=True)}"]
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        utc = None
+    if utc is None or utc.year < _FIRST_YEAR:
+        msg = f"expires must be from {_FIRST_YEAR} to {MAXYEAR} in UTC, not {moment!r}"
+        raise ValueError(msg)
+    return [f"Expires={format_datetime(utc, usegmt=True)}"]
 
 
 def _check_prefix(name: str, domain: str | None, path: str | None, *, secure: bool) -> None:

@@ -2,6 +2,7 @@
 HTTP/2 in memory: windows that open, however a client opens them.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
 from h2.settings import SettingCodes, Settings
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -86,6 +88,38 @@ class Client:
         self.protocol.connectionLost(Failure(ConnectionDone()))
 
 
+def connected(
+    case: SynchronousTestCase, handler: Callable[[Context], Any], window: int = 65535
+) -> Client:
+    """
+    A client of `handler` that disconnects when the test ends.
+    """
+    clock = Clock()
+    # Twisted gives these the global reactor, whatever that of the site is.
+    case.patch(http, "H2Connection", partial(ServerConnection, clock))
+    client = Client(clock, handler, window)
+    case.addCleanup(client.leave)
+    return client
+
+
+class RequestTests(SynchronousTestCase):
+    """
+    What belongs to the whole connection.
+    """
+
+    def test_nothing_of_a_request_that_was_passed_on_stays_on_it(self) -> None:
+        other = StreamResource(lambda ctx: "x")
+
+        async def handler(ctx: Context) -> None:
+            other.render(ctx.request)
+            await Deferred()
+
+        client = connected(self, handler)
+        stream = client.request()
+        self.assertEqual((client.received[stream], client.ended), (b"x", {stream}))
+        self.assertNotIn("_tryToWriteControlData", vars(client.protocol._channel))
+
+
 class WindowTests(SynchronousTestCase):
     """
     A body of a thousand bytes, on streams with little room.
@@ -96,12 +130,7 @@ class WindowTests(SynchronousTestCase):
             ctx.write(b"x" * 1000)
             await ctx.flush()
 
-        clock = Clock()
-        # Twisted gives these the global reactor, whatever that of the site is.
-        self.patch(http, "H2Connection", partial(ServerConnection, clock))
-        client = Client(clock, handler, window)
-        self.addCleanup(client.leave)
-        return client
+        return connected(self, handler, window)
 
     def test_one_that_settings_open_is_noticed_at_once(self) -> None:
         client = self.client(3)

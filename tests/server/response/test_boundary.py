@@ -140,6 +140,16 @@ class PieceTests(StreamTest):
         self.assertTrue(body.startswith(b"data: hello\r\n\r\nid: "), body)
         self.assertEqual(body.count(b"\n\n"), 1)
 
+    def test_a_comment_waits_for_an_event_that_the_handler_completes_as_it_returns(self) -> None:
+        async def handler(ctx: Context) -> None:
+            events = ctx.sse(ping=None)
+            ctx.write("data: hel")
+            await ctx.flush()
+            events.comment("later")
+            ctx.write("lo\n\n")
+
+        self.assert_complete(self.answer(handler), b"data: hello\n\n: later\n")
+
     def test_what_is_sent_by_itself_past_16_kib_counts_too(self) -> None:
         client = self.writing(ping=None)
         client.read()

@@ -29,9 +29,12 @@ class HangupWatch:
     Wraps the producer that an `HTTPChannel` pauses to stop reading.
 
     It has a timer only while that producer is paused.
+
+    Attributes:
+        wrapped: That producer.
     """
 
-    __slots__ = ("_channel", "_gone", "_producer", "_socket", "_timer", "_timers")
+    __slots__ = ("_channel", "_gone", "_socket", "_timer", "_timers", "wrapped")
 
     def __init__(self, channel: Any, socket: FileDescriptor, timers: TimerWheel) -> None:
         self._channel = channel
@@ -39,7 +42,7 @@ class HangupWatch:
         self._timers = timers
         self._timer: Timer | None = None
         self._gone = False
-        self._producer = channel._networkProducer  # noqa: SLF001 - no public name
+        self.wrapped = channel._networkProducer  # noqa: SLF001 - no public name
         channel._networkProducer = self  # noqa: SLF001 - no public name
         if channel._waitingForTransport:  # noqa: SLF001 - no public name
             # An earlier response has filled the connection, and may have stopped reading.
@@ -50,10 +53,17 @@ class HangupWatch:
         Give the producer back to the channel.
         """
         self._cancel_timer()
-        self._channel._networkProducer = self._producer  # noqa: SLF001 - no public name
+        watch = self._channel._networkProducer  # noqa: SLF001 - no public name
+        if watch is self:
+            self._channel._networkProducer = self.wrapped  # noqa: SLF001 - no public name
+        # If the request has been passed on to another resource, two watches are nested.
+        while isinstance(watch, HangupWatch):
+            if watch.wrapped is self:
+                watch.wrapped = self.wrapped
+            watch = watch.wrapped
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._producer, name)
+        return getattr(self.wrapped, name)
 
     def pauseProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
@@ -61,7 +71,7 @@ class HangupWatch:
         """
         if self._gone:
             return  # Keep reading, until Twisted reports the disconnect.
-        self._producer.pauseProducing()
+        self.wrapped.pauseProducing()
         self._check_later()
 
     def resumeProducing(self) -> None:  # noqa: N802 - IPushProducer
@@ -69,7 +79,7 @@ class HangupWatch:
         See `twisted.internet.interfaces.IPushProducer`.
         """
         self._cancel_timer()
-        self._producer.resumeProducing()
+        self.wrapped.resumeProducing()
 
     def _check_later(self) -> None:
         if self._timer is None and _HANGUP:
@@ -81,7 +91,7 @@ class HangupWatch:
         poll.register(self._socket.fileno(), _HANGUP)
         if poll.poll(0):
             self._gone = True
-            self._producer.resumeProducing()
+            self.wrapped.resumeProducing()
         else:
             self._check_later()
 

@@ -6,23 +6,22 @@ outbound, and its channel is watched where Twisted would not notice that the cli
 disconnected or stopped reading. Some of that needs private names of Twisted. In the server,
 they appear only in this folder.
 
-Layer: connection. It imports nothing of the server but the hang-up watch.
+Layer: connection. Above `hangup` and `seal`.
 """
 
 from collections.abc import Callable
-from functools import cache
 from types import MethodType
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request, Session, Site
+from twisted.web.server import Request
 
-from twistream.errors import HeadersSent
 from twistream.scheduling.wheel import TimerWheel
 from twistream.server.connection.hangup import HangupWatch
+from twistream.server.connection.seal import NO_COOKIES, SentCookies, SentHeaders, kinds_of
 
 
 def is_disconnected(request: Request) -> bool:
@@ -69,7 +68,7 @@ class BorrowedRequest:
         self.request = request
         self._hangup: HangupWatch | None = None
         own: Any = type(request)
-        kinds = self._kinds = _kinds(own)
+        kinds = self._kinds = kinds_of(own)
         request.__class__ = kinds.owned
 
     def write_head(self) -> None:
@@ -140,7 +139,8 @@ class BorrowedRequest:
         request = self.request
         request.__class__ = self._kinds.head_sent
         if type(request.responseHeaders) is Headers:
-            request.responseHeaders.__class__ = _SentHeaders
+            request.responseHeaders.__class__ = SentHeaders
+        vars(request)["cookies"] = SentCookies(request.cookies) if request.cookies else NO_COOKIES
 
     def register(self, producer: IPushProducer) -> bool:
         """
@@ -238,136 +238,3 @@ class _HeadRecorder:
 
     def writeSequence(self, data: list[bytes]) -> None:  # noqa: N802 - ITransport
         self.written.extend(data)
-
-
-def refuse_write(*_args: object) -> None:
-    """
-    Replaces ``request.write`` and ``request.finish`` while a stream owns the request.
-
-    Raises:
-        RuntimeError: Always. Bytes that bypass the context would break the framing.
-    """
-    msg = "the stream owns this request; use write() and flush() of the context"
-    raise RuntimeError(msg)
-
-
-def refuse_producer(*_args: object) -> None:
-    """
-    Replaces ``request.registerProducer`` and ``request.unregisterProducer``.
-
-    Raises:
-        RuntimeError: Always. The stream has a producer of its own.
-    """
-    msg = (
-        "the stream owns this request, and takes no other producer; to send a file, use "
-        'await ctx.stream(iter(lambda: file.read(65536), b""))'
-    )
-    raise RuntimeError(msg)
-
-
-def refuse_head(*_args: object, **_options: object) -> None:
-    """
-    Replaces the methods of a request that change its head, once that has been sent.
-
-    Raises:
-        HeadersSent: Always.
-    """
-    raise HeadersSent
-
-
-def get_known_session(request: Any, *args: Any, **options: Any) -> object:
-    """
-    Replaces ``request.getSession`` once the head has been sent.
-
-    Raises:
-        HeadersSent: The client has no session yet. It could not learn the id of a new one.
-    """
-    site = request.site
-    request.site = _KnownSessions(site)
-    try:
-        return request.unsealed.getSession(request, *args, **options)
-    finally:
-        request.site = site
-
-
-class _KnownSessions:
-    """
-    Replaces the site of a request while Twisted looks for its session.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self.getSession = site.getSession
-
-    def makeSession(self) -> Session:  # noqa: N802 - as in Site
-        raise HeadersSent
-
-
-class _SentHeaders(Headers):
-    """
-    The headers of a head that has been sent.
-    """
-
-    __slots__ = ()
-
-    setRawHeaders = addRawHeader = removeHeader = refuse_head  # noqa: N815 - as in Headers
-
-    def copy(self) -> Headers:
-        """
-        Return a copy that can change.
-        """
-        return Headers(dict(self.getAllRawHeaders()))
-
-
-_OWNED = {
-    "write": refuse_write,
-    "finish": refuse_write,
-    "registerProducer": refuse_producer,
-    "unregisterProducer": refuse_producer,
-}
-
-_HEAD_SENT = {
-    **dict.fromkeys(
-        ("setHeader", "setResponseCode", "addCookie", "redirect", "setETag", "setLastModified"),
-        refuse_head,
-    ),
-    "getSession": get_known_session,
-}
-
-
-class _Kinds(NamedTuple):
-    """
-    The classes that a request has while a stream owns it, and after.
-
-    Classes, because two more attributes on one request may cost a kilobyte: its attributes
-    could no longer share their names with those of other requests.
-
-    Attributes:
-        own: The class of the request itself.
-        owned: Refuses what would break a stream.
-        head_sent: Refuses changes of the head, too: they would be lost in silence.
-        finished: Refuses changes of the head.
-        writes_usual_heads: ``write`` is Twisted's.
-    """
-
-    own: type[Request]
-    owned: type[Request]
-    head_sent: type[Request]
-    finished: type[Request]
-    writes_usual_heads: bool
-
-
-@cache
-def _kinds(found: Any) -> _Kinds:
-    # Sealed already, if a handler has passed it to another StreamResource.
-    own: Any = getattr(found, "unsealed", found)
-
-    def subclass(refused: dict[str, Any]) -> type[Request]:
-        return cast("type[Request]", type(own.__name__, (own,), {**refused, "unsealed": own}))
-
-    return _Kinds(
-        own,
-        owned=subclass(_OWNED),
-        head_sent=subclass(_OWNED | _HEAD_SENT),
-        finished=subclass(_HEAD_SENT),
-        writes_usual_heads=own.write is Request.write,
-    )

@@ -4,6 +4,8 @@ Attachment: the base of loops and subscriptions, which end when their response d
 Layer: response, above `twistream.server.response.response`.
 """
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -31,7 +33,7 @@ class Attachment:
         self.detached = detached
         self.response = response
         self.ended = False
-        self.deferred: Deferred[None] = Deferred(self._cancelled)
+        self.deferred: Deferred[Any] = Deferred(self._cancelled)
 
     def stop(self, reason: BaseException) -> None:
         """

@@ -244,9 +244,7 @@ class StreamLoop(Attachment):
                 close()
 
     def _log_late_failure(self, result: object) -> None:
-        if isinstance(result, Failure) and not (
-            is_end(result) or result.check(StopStream, StreamFinished)
-        ):
+        if isinstance(result, Failure) and not is_end(result, StopStream, StreamFinished):
             self._log.failure("a writer failed after the end of its stream", result)
 
 

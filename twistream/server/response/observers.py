@@ -92,7 +92,7 @@ class Observers:
         The open Deferreds of ``sleep``.
         """
         if self._sleeps is None:
-            self._sleeps = Waits()
+            self._sleeps = Waits(self._life)
         return self._sleeps
 
     def attach(self, attached: Stoppable) -> None:
@@ -153,7 +153,7 @@ class Observers:
         """
         pending = awaiting.pending
         if pending is None or is_running(pending) or self._life.ended_from_within:
-            self._turn.soon(partial(cancel_unless_notified, awaiting))
+            self._turn.soon(partial(self._life.run, cancel_unless_notified, awaiting))
         else:
             cancel(pending)
 

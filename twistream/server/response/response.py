@@ -210,12 +210,11 @@ class Response:
                 return
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
-        body = self.writer.take()
         if phase is _HEAD:
-            head.complete(len(body))
+            head.complete(self.writer.buffered)
             out.start()
-        if body:
-            out.put(body)
+        if self.writer.buffered:
+            self.writer.put_buffer()
         out.put_end()
         self._move(Cause.END)
         # If the turn is ending, the request was pipelined, and its handler runs in that end.
@@ -270,7 +269,8 @@ class Response:
             out.watch_close(watch.moved, watch.seconds)
         self.request.sentLength = self.room.written
         try:
-            out.finish()  # It writes the access log, which may fail.
+            # It writes the access log, which may fail, and may run the next handler.
+            self.life.run_outside(out.finish)
         finally:
             self.observers.notify(self.writer.waits)
 
@@ -361,7 +361,7 @@ class Response:
         if self.life.phase is _FINISHING:
             self._push_and_finish()
         else:
-            self.life.run(self.writer.drained)
+            self.writer.drained()
 
     def _move(self, cause: Cause) -> None:
         """

@@ -152,24 +152,30 @@ class ResponseWriter:
         if self.buffered > _BUFFER_LIMIT:
             check_thread("write()")
             if self._life.phase is _BODY or self._begins():
-                self._put_buffer()
+                self.put_buffer()
                 self._push_or_coalesce(self._turn.seconds(), _COALESCE)
         return size
 
-    def take(self) -> bytes:
+    def put_buffer(self) -> None:
         """
-        Remove and return the buffer.
+        End a chunk: frame the buffer for the next push.
         """
-        parts, self._parts, self.buffered = self._parts, _EMPTY, 0
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts = _EMPTY
+        self.buffered = 0
+        self._out.put(data)
+        # Whole events end like this: they are the common case, and cost no call.
+        boundary = self._boundary
+        if boundary is not None and (boundary.inside or not data.endswith(_EVENT_END)):
+            boundary.note(data)
 
     def drop(self) -> None:
         """
         Discard the buffer, as if it had not been written.
         """
         self._room.written -= self.buffered
-        self._parts = _EMPTY
-        self.buffered = 0
+        self._parts, self.buffered = _EMPTY, 0
 
     def replace(self, body: bytes) -> None:
         """
@@ -205,7 +211,7 @@ class ResponseWriter:
         except ContentLengthMismatch as err:
             return FailedWait(err, list)
         if self.buffered:
-            self._put_buffer()
+            self.put_buffer()
         return self._after_put(urgency)
 
     def send_step(self, data: bytes, urgency: Urgency) -> Deferred[None] | None:
@@ -293,21 +299,10 @@ class ResponseWriter:
         if self._share.may_go_on(now):
             return FailedWait(error, notify_running_task)
         wait: Deferred[None] = Deferred(lambda wait: fail_quietly(wait, error))
-        self._turn.soon(wait.cancel)
+        self._turn.soon(partial(self._life.run, wait.cancel))
         return wait
 
     # Inside.
-
-    def _put_buffer(self) -> None:
-        parts = self._parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts = _EMPTY
-        self.buffered = 0
-        self._out.put(data)
-        # Whole events end like this: they are the common case, and cost no call.
-        boundary = self._boundary
-        if boundary is not None and (boundary.inside or not data.endswith(_EVENT_END)):
-            boundary.note(data)
 
     def _check_head(self) -> None:
         """
@@ -362,11 +357,11 @@ class ResponseWriter:
         if urgency is _COALESCE:
             self.push()
         waits = self._ensure_waits()
-        self._turn.soon(partial(self._life.run, waits.fire, wait := waits.add()))
+        self._turn.soon(partial(waits.fire, wait := waits.add()))
         room.left -= WAIT_COST
         return wait
 
     def _ensure_waits(self) -> Waits:
         if self.waits is None:
-            self.waits = Waits()
+            self.waits = Waits(self._life)
         return self.waits
