@@ -137,10 +137,11 @@ class BorrowedRequest:
 
     def _seal_head(self) -> None:
         request = self.request
+        headers, cookies = request.responseHeaders, request.cookies
+        if type(headers) is Headers:
+            headers.__class__ = SentHeaders
+        request.cookies = SentCookies(cookies) if cookies else NO_COOKIES
         request.__class__ = self._kinds.head_sent
-        if type(request.responseHeaders) is Headers:
-            request.responseHeaders.__class__ = SentHeaders
-        vars(request)["cookies"] = SentCookies(request.cookies) if request.cookies else NO_COOKIES
 
     def register(self, producer: IPushProducer) -> bool:
         """
@@ -168,7 +169,7 @@ class BorrowedRequest:
         Notice a client that disconnects while Twisted does not read from it.
         """
         channel = self.request.channel
-        if isinstance(channel, HTTPChannel):
+        if isinstance(channel, HTTPChannel) and self._hangup is None:
             self._hangup = HangupWatch(channel, socket, timers)
 
     @property

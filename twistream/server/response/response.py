@@ -255,8 +255,11 @@ class Response:
         self.writer.push()
         # Twisted sets no timeout for a finished response, so this one is finished only when the
         # client has accepted what is queued.
-        if self.life.phase is _FINISHING and not self._out.full:
-            self._finish()
+        if self.life.phase is _FINISHING:
+            if self._out.full:
+                self._out.watch_hangup()
+            else:
+                self._finish()
 
     def _finish(self) -> None:
         self.life.move(Cause.DRAINED)
@@ -345,7 +348,9 @@ class Response:
         """
         Notice a client that disconnects while Twisted does not read from it.
         """
-        self._out.watch_hangup()
+        # A complete response that is sent at the end of this turn is not watched until then.
+        if self.life.phase is not _FINISHING or self._out.handed:
+            self._out.watch_hangup()
 
     def queued(self) -> None:
         """
