@@ -36,6 +36,8 @@ or return a Deferred or anything else that can be awaited. Its result is written
 ``write``, an int, is ignored.
 """
 
+_TEXTS = (str, bytes)
+
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 """
 Results that are streamed. `GeneratorType` is first because its check is fast.
@@ -68,11 +70,13 @@ class Exchange:
         self._response.observers.handler = self
         try:
             result: Any = life.run(self._handler, context)
-            if iscoroutine(result):
+            if result is None or isinstance(result, _TEXTS):
+                pass  # First, because the other checks cost more.
+            elif iscoroutine(result):
                 result = Task(result, life)
-            elif result is not None and isinstance(result, _ITERATORS):
+            elif isinstance(result, _ITERATORS):
                 result = context.stream(result)
-            elif result is not None and isawaitable(result):
+            elif isawaitable(result):
                 result = deferred_of(result, life)
         except BaseException:  # noqa: BLE001 - a Deferred catches everything, so does this
             result = Failure()
@@ -161,7 +165,7 @@ class Exchange:
     def _write_result(self, result: object) -> None:
         if isinstance(result, int) and self._response.room.written:
             return  # What `write` has returned, perhaps to a lambda.
-        if not isinstance(result, Item):
+        if not isinstance(result, _TEXTS) and not isinstance(result, Item):
             msg = (
                 f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
                 f"{_hint(result)}"
