@@ -12,8 +12,12 @@ All send the same bytes, and each is written in the fastest way that its documen
 ``channel``, ``replay``
     The same below ``/channel``, for events with ids. The server keeps the last 1,000 events, and a
     client that sends a ``Last-Event-ID`` first receives the events it missed.
-``forms``, ``publish``
-    Paths that only twistream has, for its own API.
+``forms``
+    ``GET /FORM?n=N`` sends N messages, for each of `FORMS`. A peer serves all of them in its one
+    fastest way. ``json_line`` is a JSON value as a line; a peer encodes it with the standard
+    library's encoder. ``GET /ticks`` sends a message, and another one every quarter of a second.
+``publish``
+    Paths that only twistream has, for its channels.
 """
 
 import os
@@ -27,9 +31,24 @@ from attrs import frozen
 
 HOST: Final = "127.0.0.1"
 BACKLOG: Final = 4096  # the client opens thousands of connections in a row
+TICK: Final = 0.25  # seconds between the messages of ``/ticks``
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "benchmarks"
+FORMS: Final = {
+    "generator": "generator",
+    "async_generator": "async generator",
+    "stream": "``stream(iterable)``",
+    "flush": "``await flush()``",
+    "stream_writer": "``stream_writer``, function",
+    "stream_writer_async": "``stream_writer``, async function",
+    "json_line": "``json_line``",
+    "sse_send": "``sse().send``",
+}
+"""
+The ways to write a response with twistream, by their paths.
+"""
 PEER: Final = frozenset({"twelve", "many", "fanout", "memory"})
+RESPONSES: Final = frozenset({"twelve", "many", "forms"})
 
 
 @frozen(kw_only=True)
@@ -43,6 +62,7 @@ class Server:
     module: str
     packages: tuple[str, ...] = ()  # packages that must be installed
     scenarios: frozenset[str] = PEER
+    backpressure: bool = True  # it waits for a client that lags behind, and serves others meanwhile
     checkout: Path = ROOT  # the folder to import `twistream` from
 
     @property
@@ -115,7 +135,14 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         packages=("aiohttp", "uvloop"),
-        scenarios=PEER | {"channel", "replay"},
+        scenarios=PEER | {"channel", "replay", "forms"},
+    ),
+    Server(
+        name="uvicorn",
+        title="uvicorn, raw ASGI (uvloop, httptools)",
+        module="asgi",
+        packages=("uvloop", "uvicorn", "httptools"),
+        scenarios=RESPONSES,
     ),
     Server(
         name="starlette",
@@ -128,6 +155,14 @@ _TABLE = (
         title="granian, ASGI (uvloop)",
         module="asgi",
         packages=("uvloop", "granian"),
+    ),
+    Server(
+        name="rsgi",
+        title="granian, RSGI (uvloop, no backpressure)",
+        module="rsgi",
+        packages=("uvloop", "granian"),
+        scenarios=RESPONSES,
+        backpressure=False,  # it queues without limit
     ),
     GoServer(name="go", title="Go net/http", module="go"),
     Server(
