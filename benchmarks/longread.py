@@ -119,15 +119,15 @@ def measure(  # noqa: PLR0913 - the flags have names where this is called
             with using(process) as use:
                 messages = reader.read(time_to_read)
         due = OTHERS * int((clock() - opened) / TICK)
-        arrived = sum(map(_arrived, others))
+        had = sum(map(arrived, others))
     cost = use.server / messages * 1e6
     values = {"CPU, microseconds": cost, "messages/s": messages / use.seconds} | use.shares()
     if others and due:
-        values[IN_TIME] = 100 * min(1.0, arrived / due)
+        values[IN_TIME] = 100 * min(1.0, had / due)
     return values
 
 
-def _arrived(other: Client) -> int:
+def arrived(other: Client) -> int:
     """
     The number of messages that have arrived on another stream after its first one.
     """

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from itertools import repeat
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import NoReturn
 
 import pytest
 
+from benchmarks import longread
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
 from benchmarks.processes import ServerProcess, serving
+from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
 from benchmarks.scenarios import KINDS
 from benchmarks.servers import FORMS, ROOT, SERVERS, Server
@@ -177,6 +180,30 @@ def test_a_subscriber_that_receives_something_else_is_noticed(
         fan_out(process)
 
 
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_long_response_that_changes_later_is_refused(*, lagging: bool) -> None:
+    process = Scripted(HEAD + CHUNK * 5 + CHUNK.replace(b"x", b"y", 1))
+    with closing(process), pytest.raises(NotMeasuredError, match="joined, split or changed"):
+        longread.measure(process, "/flush", MESSAGE, [1.0], lagging=lagging, crowded=False)
+
+
+def test_a_lagging_client_does_not_read_from_a_busy_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Scripted(HEAD + CHUNK * 5)
+    monkeypatch.setattr(process, "cpu", time.perf_counter)
+    monkeypatch.setattr(longread, "TIMEOUT", 0.05)
+    with closing(process), pytest.raises(NotMeasuredError, match="was not idle"):
+        longread.measure(process, "/flush", MESSAGE, [1.0], lagging=True, crowded=False)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_messages_of_other_streams_are_counted(number: int) -> None:
+    process = Scripted(HEAD + CHUNK + CHUNK * number)
+    with closing(process), closing(Client(process)) as other:
+        other.get("/ticks")
+        other.expect(CHUNK)
+        assert longread.arrived(other) == number
+
+
 def test_a_server_that_ends_is_an_error_with_its_last_line() -> None:
     server = Server(name="no", title="no", module="missing")
     with pytest.raises(NotMeasuredError, match=r"ended with status 1: .*missing"), serving(server):
@@ -218,6 +245,20 @@ def test_a_ratio_of_a_single_round_is_not_shown() -> None:
     results.put(1, "many", "twistream", {"messages/s": 30.0})
     results.put(1, "many", "go", {"messages/s": 10.0})
     assert results.ratio("many", "messages/s", "twistream", "go") == NONE
+
+
+def test_the_table_of_forms_has_each_cost_with_its_rate_and_ratio() -> None:
+    results = Results(settings={"rounds": 2, "duration": 1.0})
+    results.servers = {name: {"title": name, "versions": {}} for name in ("twistream", "uvicorn")}
+    for number, cost in enumerate([4.0, 6.0]):
+        for name, factor in (("twistream", 1), ("uvicorn", 3)):
+            cpu = cost * factor + (number if name == "uvicorn" else 0)
+            values = {"CPU, microseconds": cpu, "messages/s": 2_000 / factor}
+            results.put(number, "forms-lagging-flush", name, values)
+    [head, row] = re.findall(r'.*"form".*|.*"``await flush.*', as_rst(results, ()))
+    assert head == '   :header: "form", "twistream", "uvicorn", "ratio"'
+    expected = '"``await flush()``", "5.00 (2,000/s)", "15.5 (667/s)", "3.08 (3.00 to 3.17)"'
+    assert row == f"   {expected}"
 
 
 def test_a_checkout_without_the_package_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
