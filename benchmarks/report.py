@@ -130,13 +130,15 @@ def comparison(results: Results, here: str, there: str) -> str:
 
     CPU time is compared, where it is known.
     """
-    lines = [f"{'figure':30} {there:>12} {here:>12}  {'unit':20} ratio {here} : {there}"]
-    for figure in in_order(results):
+    figures = in_order(results)
+    width = max(map(len, figures), default=0)
+    lines = [f"{'figure':{width}} {there:>12} {here:>12}  {'unit':20} ratio {here} : {there}"]
+    for figure in figures:
         unit = _cost(results, figure)
         medians = results.medians(figure, unit)
         cells = [text(medians[name]) if name in medians else NONE for name in (there, here)]
         ratio = results.ratio(figure, unit, here, there)
-        lines.append(f"{figure:30} {cells[0]:>12} {cells[1]:>12}  {unit:20} {ratio}")
+        lines.append(f"{figure:{width}} {cells[0]:>12} {cells[1]:>12}  {unit:20} {ratio}")
     return "\n".join(lines)
 
 

@@ -70,10 +70,16 @@ class Server:
         """
         Environment variables for the process.
         """
-        folders = [self.checkout, ROOT, os.environ.get("PYTHONPATH")]
+        folders = [self._package.parent, ROOT, os.environ.get("PYTHONPATH")]
         path = os.pathsep.join(str(folder) for folder in folders if folder)
         # The order of sets is then the same in every round. Go gets one core, like the others.
         return {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "GOMAXPROCS": "1"}
+
+    @property
+    def _package(self) -> Path:
+        # The other checkout has benchmarks too, but both packages run in the same server.
+        there = self.checkout if self.checkout == ROOT else BUILD / self.name
+        return there / "twistream"
 
     def argv(self, port: int) -> list[str]:
         """
@@ -83,13 +89,17 @@ class Server:
 
     def prepare(self) -> dict[str, str]:
         """
-        Check that the server can run, compile it if necessary, and return versions by package.
+        Make sure that the server can run, and return versions by package.
 
         Raises:
             ImportError: A package is missing.
             OSError: There is no compiler.
             SubprocessError: The compiler fails.
         """
+        if self.checkout != ROOT:
+            self._package.parent.mkdir(parents=True, exist_ok=True)
+            self._package.unlink(missing_ok=True)
+            self._package.symlink_to(self.checkout / "twistream")
         return {name: version(name) for name in self.packages}
 
 
