@@ -118,11 +118,12 @@ def measure(  # noqa: PLR0913 - the flags have names where this is called
         for time_to_read in seconds:
             with using(process) as use:
                 messages = reader.read(time_to_read)
-        due = OTHERS * int((clock() - opened) / TICK)
+        # A message is late after half of the time to the next one.
+        due = OTHERS * int((clock() - opened) / TICK - 0.5)
         had = sum(map(arrived, others))
     cost = use.server / messages * 1e6
     values = {"CPU, microseconds": cost, "messages/s": messages / use.seconds} | use.shares()
-    if others and due:
+    if due > 0:
         values[IN_TIME] = 100 * min(1.0, had / due)
     return values
 

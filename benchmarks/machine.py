@@ -54,7 +54,7 @@ def describe() -> dict[str, str]:
         "Placement": f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}",
         "Memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "Kernel": f"{platform.system()} {platform.release()}",
-        "Python of all servers": (
+        "Python of the servers": (
             f"{platform.python_implementation()} {platform.python_version()}, "
             f"{platform.python_compiler()}, {f'optimised: {build}' if build else 'not optimised'}"
         ),

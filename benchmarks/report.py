@@ -46,17 +46,18 @@ Figures that only twistream has. They share one table.
 """
 
 _FORMS: Final = f"""\
-A message or response costs the server so many microseconds of CPU time, user and system, at the
-rate in brackets. A peer runs the same code for all forms, in its fastest way, and is measured next
-to each of them. In these tables a ratio is the peer's CPU time divided by twistream's: above 1,
-twistream needs less.
+The CPU time of the server, user and system, in microseconds for each message or response, and the
+rate in brackets. A peer sends its messages in one way, the fastest it has, and is measured again
+next to each form; for ``json_line`` it encodes each value with Python's ``json``. In these tables a
+ratio is the peer's CPU time divided by twistream's: above 1, twistream needs less.
 
 A client that keeps up reads as fast as it can. A client that lags behind waits until the socket of
 the server is full and the server idle. It then reads a block of up to 256 KB, with the segment size
-and the window of a real network. A message is due on each of the {OTHERS} other streams every
-{TICK:g} s. What they cost is part of the figure, and the share that arrived in time stands behind
-the rate: a server that serves others only when a socket is full is cheaper. A server without
-backpressure never waits, so it is measured with one client that keeps up only."""
+and the window of a real network. Beside a long response, a message is due on each of {OTHERS} other
+streams every {TICK:g} s. Their cost is part of the figure. The last number in the brackets is the
+share of these messages that arrived in time: while its socket accepts everything, a loop of writes
+in an asyncio server does not let other streams run. A server without backpressure has only the
+figures of one client that keeps up, because its queue grows without limit for any other."""
 _FORM_TITLES: Final = {
     "long": "A message of one long response, read by a client that keeps up",
     "lagging": "A message of one long response, read by a client that lags behind",
@@ -202,7 +203,7 @@ def _form_costs(results: Results, figures: Mapping[str, str]) -> str:
         rows.append(cells := [words])
         for server in servers:
             if server in costs:
-                share = f", {text(shares[server])}%" if server in shares else ""
+                share = f", {shares[server]:.0f}%" if server in shares else ""
                 cells.append(f"{text(costs[server])} ({text(rates[server])}/s{share})")
             else:
                 cells.append(NONE)
@@ -226,13 +227,13 @@ def _form_latencies(results: Results, figures: Mapping[str, str]) -> str:
 
 def _servers(results: Results, figures: Mapping[str, str]) -> dict[str, str]:
     """
-    The titles of the servers that have any of these figures.
+    The short titles of the servers that have any of these figures.
     """
     with_figures = {
         cell["server"] for cell in results.figures if cell["figure"] in figures.values()
     }
     return {
-        server: about["title"]
+        server: about["title"].partition(" (")[0]
         for server, about in results.servers.items()
         if server in with_figures
     }
