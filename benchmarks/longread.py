@@ -61,11 +61,12 @@ class _Reader:
         msg = f"the server was not idle within {TIMEOUT:.0f} s, although its client reads nothing"
         raise NotMeasuredError(msg)
 
-    def read(self, seconds: float) -> float:
+    def read(self, seconds: float) -> tuple[float, int]:
         """
-        Read for some seconds, and return the number of messages.
+        Read for some seconds, and return the number of messages and of reads.
         """
-        receive, view, size, end = self._client.socket.recv_into, self._view, 0, clock() + seconds
+        receive, view, end = self._client.socket.recv_into, self._view, clock() + seconds
+        size = reads = 0
         while clock() < end:
             if self._lagging:
                 self._wait_until_full()
@@ -77,7 +78,8 @@ class _Reader:
                 self._process.lost()
             self._check(view[:received])
             size += received
-        return size / len(self._chunk)
+            reads += 1
+        return size / len(self._chunk), reads
 
 
 def measure(  # noqa: PLR0913 - the flags have names where this is called
@@ -117,12 +119,13 @@ def measure(  # noqa: PLR0913 - the flags have names where this is called
         reader = _Reader(process, client, message, lagging=lagging)
         for time_to_read in seconds:
             with using(process) as use:
-                messages = reader.read(time_to_read)
+                messages, reads = reader.read(time_to_read)
         # A message is late after half of the time to the next one.
-        due = OTHERS * int((clock() - opened) / TICK - 0.5)
+        due = len(others) * int((clock() - opened) / TICK - 0.5)
         had = sum(map(arrived, others))
     cost = use.server / messages * 1e6
-    values = {"CPU, microseconds": cost, "messages/s": messages / use.seconds} | use.shares()
+    values = {"CPU, microseconds": cost, "messages/s": messages / use.seconds}
+    values |= {"messages in a read": messages / reads} | use.shares()
     if due > 0:
         values[IN_TIME] = 100 * min(1.0, had / due)
     return values

@@ -25,7 +25,7 @@ from benchmarks.processes import ServerProcess, serving
 from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
 from benchmarks.scenarios import KINDS
-from benchmarks.servers import FORMS, ROOT, SERVERS, Server
+from benchmarks.servers import FORMS, ROOT, SERVERS, TICK, Server
 
 STORED = ROOT / "docs" / "benchmarks"
 FIGURES = {
@@ -193,6 +193,16 @@ def test_a_lagging_client_does_not_read_from_a_busy_server(monkeypatch: pytest.M
     monkeypatch.setattr(longread, "TIMEOUT", 0.05)
     with closing(process), pytest.raises(NotMeasuredError, match="was not idle"):
         longread.measure(process, "/flush", MESSAGE, [1.0], lagging=True, crowded=False)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_only_a_crowded_response_counts_messages_of_others(*, crowded: bool) -> None:
+    seconds = [2 * TICK]
+    with serving(SERVERS["twistream"]) as process:
+        values = longread.measure(
+            process, "/flush", MESSAGE, seconds, lagging=False, crowded=crowded
+        )
+    assert (longread.IN_TIME in values) == crowded
 
 
 @pytest.mark.parametrize("number", [0, 3])
