@@ -40,6 +40,8 @@ class _Reader:
         self._view = memoryview(bytearray(_BLOCK))
         self._at = 0  # in the chunk
         self._client.expect(self._chunk)
+        # A client that sleeps until data arrives is late for the next message.
+        self._client.socket.setblocking(False)  # noqa: FBT003 - Python's signature
         self._check(self._client.data)
 
     def _check(self, data: bytes | memoryview) -> None:
@@ -72,6 +74,8 @@ class _Reader:
                 self._wait_until_full()
             try:
                 received = receive(view)
+            except BlockingIOError:
+                continue
             except OSError as err:
                 self._process.lost(err)
             if not received:
@@ -79,6 +83,9 @@ class _Reader:
             self._check(view[:received])
             size += received
             reads += 1
+        if not reads:
+            msg = f"nothing arrived in {seconds:g} s"
+            raise NotMeasuredError(msg)
         return size / len(self._chunk), reads
 
 

@@ -51,13 +51,15 @@ rate in brackets. A peer sends its messages in one way, the fastest it has, and 
 next to each form; for ``json_line`` it encodes each value with Python's ``json``. In these tables a
 ratio is the peer's CPU time divided by twistream's: above 1, twistream needs less.
 
-A client that keeps up reads as fast as it can. A client that lags behind waits until the socket of
-the server is full and the server idle. It then reads a block of up to 256 KB, with the segment size
-and the window of a real network. Beside a long response, a message is due on each of {OTHERS} other
-streams every {TICK:g} s. Their cost is part of the figure. The last number in the brackets is the
-share of these messages that arrived in time: while its socket accepts everything, a loop of writes
-in an asyncio server does not let other streams run. A server without backpressure has only the
-figures of one client that keeps up, because its queue grows without limit for any other."""
+A client that keeps up reads all the time and never sleeps, so it gets each send by itself. A client
+that lags behind waits until the socket of the server is full and the server idle. It then reads a
+block of up to 256 KB, with the segment size and the window of a real network.
+
+In the tables with {OTHERS} other streams, a message is due on each of these every {TICK:g} s. Their
+cost is part of the figure. The last number in the brackets is the share of these messages that
+arrived in time: while its socket accepts everything, a loop of writes in an asyncio server does not
+let other streams run. A server without backpressure queues without limit, so it is measured only
+with a client that keeps up and no other streams."""
 _FORM_TITLES: Final = {
     "long": "A message of one long response, read by a client that keeps up",
     "lagging": "A message of one long response, read by a client that lags behind",

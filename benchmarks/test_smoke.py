@@ -187,6 +187,12 @@ def test_a_long_response_that_changes_later_is_refused(*, lagging: bool) -> None
         longread.measure(process, "/flush", MESSAGE, [1.0], lagging=lagging, crowded=False)
 
 
+def test_a_long_response_that_stops_is_not_measured() -> None:
+    process = Scripted(HEAD + CHUNK)
+    with closing(process), pytest.raises(NotMeasuredError, match="nothing arrived"):
+        longread.measure(process, "/flush", MESSAGE, [0.01], lagging=False, crowded=False)
+
+
 def test_a_lagging_client_does_not_read_from_a_busy_server(monkeypatch: pytest.MonkeyPatch) -> None:
     process = Scripted(HEAD + CHUNK * 5)
     monkeypatch.setattr(process, "cpu", time.perf_counter)
