@@ -24,6 +24,7 @@ from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
 from benchmarks.processes import ServerProcess, serving
 from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
+from benchmarks.run import disturbances
 from benchmarks.scenarios import KINDS
 from benchmarks.servers import FORMS, ROOT, SERVERS, TICK, Server
 
@@ -265,6 +266,15 @@ def test_a_ratio_of_a_single_round_is_not_shown() -> None:
     results.put(1, "many", "twistream", {"messages/s": 30.0})
     results.put(1, "many", "go", {"messages/s": 10.0})
     assert results.ratio("many", "messages/s", "twistream", "go") == NONE
+
+
+def test_a_client_without_its_core_is_a_caution() -> None:
+    results = Results()
+    for number, share in enumerate([99.0, 60.0]):
+        for figure in ("forms-long-flush", "forms-lagging-flush"):
+            results.put(number, figure, "go", {"client CPU, %": share})
+    [caution] = disturbances(results)
+    assert "in 1 of 2 measurements" in caution
 
 
 def test_the_table_of_forms_has_each_cost_with_its_rate_and_ratio() -> None:
