@@ -10,10 +10,13 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "twistream needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
+# An environment that could not be completed is created again.
+.DELETE_ON_ERROR:
+
 .PHONY: help demo test matrix bench bench-smoke format system-deps clean
 
 help:
-	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (for another address: LISTEN=tcp:8081)'
+	@echo 'make demo         serve the demo on http://127.0.0.1:8080/ (elsewhere: LISTEN=tcp:8081:interface=127.0.0.1)'
 	@echo 'make test         run the linter, the type checker, and all tests'
 	@echo 'make matrix       run the tests on each supported Twisted and each Python on this machine'
 	@echo '                  (15 minutes; for less: ONLY=oldest or ONLY="25.5.0 3.12")'

@@ -2,7 +2,7 @@
 Serve a stream next to other resources, in a program that runs its own reactor.
 
 Run ``python embedded.py``, then ``curl -N http://127.0.0.1:8080/ticks``. To listen on
-another address, pass a Twisted endpoint: ``python embedded.py tcp:8081``.
+another port, on all addresses of the machine, run ``python embedded.py tcp:8081``.
 """
 
 import sys

@@ -42,8 +42,11 @@ async def feed(ctx):
 
 
 async def publish(ctx):
+    body = ctx.request.content.read(1001)
+    if len(body) > 1000:
+        raise HTTPError(400, "A title must not be longer than 1000 bytes.")
     try:
-        title = ctx.request.content.read(1000).decode().strip()
+        title = body.decode().strip()
     except UnicodeDecodeError as err:
         raise HTTPError(400, "A title must be UTF-8.") from err
     if not title:

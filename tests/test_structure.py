@@ -3,6 +3,7 @@ The rules of the code that no linter holds.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twistream
 
 PACKAGE = Path(twistream.__file__).parent
+TESTS = Path(__file__).parent
 
 MODULE_LINES = 400
 FUNCTION_LINES = 50
@@ -67,3 +69,11 @@ class StructureTests(SynchronousTestCase):
     def test_every_module_says_what_it_is(self) -> None:
         silent = [name for name, text in modules() if not ast.get_docstring(ast.parse(text))]
         self.assertEqual(silent, ["_version.py"] if "_version.py" in silent else [])
+
+
+class ScriptTests(SynchronousTestCase):
+    def test_trial_runs_all_tests_without_sockets(self) -> None:
+        found = {path.stem for path in TESTS.glob("test_*.py")}
+        found |= {path.parent.name for path in TESTS.glob("*/__init__.py")} - {"e2e"}
+        script = (TESTS.parent / "scripts" / "test").read_text()
+        self.assertEqual(set(re.findall(r"\btests\.(\w+)", script)), found)

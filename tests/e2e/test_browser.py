@@ -305,7 +305,7 @@ def test_the_command_has_the_address_and_the_pace_and_can_be_copied(demo: Demo) 
         expect(json_lines.command).to_have_text(command)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         json_lines.click("Copy")
-        expect(json_lines.root.locator(".copy")).to_have_text("Copied")
+        expect(json_lines.root.locator(".copy")).to_have_accessible_name("Copied the curl command")
         assert page.evaluate("navigator.clipboard.readText()") == command
 
     return demo.visit(script)

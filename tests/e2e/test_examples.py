@@ -93,6 +93,10 @@ SESSIONS: dict[str, list[Command]] = {
             "curl -d ' ' http://127.0.0.1:8080/publish",
             "400 Bad Request\nA title must not be empty.",
         ),
+        Command(
+            f"curl -d {'x' * 1001} http://127.0.0.1:8080/publish",
+            "400 Bad Request\nA title must not be longer than 1000 bytes.",
+        ),
     ],
     "klein_app.py": [
         Command(

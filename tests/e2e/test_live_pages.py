@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
@@ -226,6 +226,25 @@ def test_a_reload_of_the_ticker_resumes_after_the_last_tick(
         assert before == list(range(1, before[-1] + 1))
         assert after == list(range(before[-1] + 1, after[-1] + 1))
         expect(shown.notes).to_have_text([f"Resuming after {last_id}."])
+        assert shown.complaints == []
+
+    visit(script)
+
+
+def test_the_ticker_works_in_a_browser_that_blocks_storage(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        context = browser.new_context()
+        context.add_init_script(
+            "Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('no'); } })"
+        )
+        shown = Shown(context, service.url, "events")
+        shown.await_tick(1)
+        shown.page.reload()
+        shown.is_live()
+        expect(shown.texts).not_to_have_count(0)
+        expect(shown.notes).to_have_count(0)
         assert shown.complaints == []
 
     visit(script)
@@ -630,5 +649,50 @@ def test_without_javascript_the_pages_show_the_curl_command_and_accept_no_messag
             expect(shown.page.get_by_text(f"curl -N 127.0.0.1:8080/{path}")).to_be_visible()
             if path == "chat":
                 expect(shown.field).to_be_disabled()
+
+    visit(script)
+
+
+CONTRAST = """
+([selector, part]) => {
+  const light = (color) => {
+    const [r, g, b] = color.match(/[0-9.]+/g).map((value) => {
+      const share = value / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let element = document.querySelector(selector);
+  const text = light(getComputedStyle(element, part).color);
+  while (getComputedStyle(element).backgroundColor === "rgba(0, 0, 0, 0)") element = element.parentElement;
+  const page = light(getComputedStyle(element).backgroundColor);
+  return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
+}
+"""
+"""
+The contrast of a text, or of one of its pseudo-elements, as WCAG 2.2 defines it.
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(
+    service: Service, visit: Callable[[Visit], None], scheme: Literal["light", "dark"]
+) -> None:
+    def script(browser: Browser) -> None:
+        service.post("hello")
+        context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+        shown = Shown(context, service.url, "chat")
+        shown.shows("hello")
+        shown.say("\a")
+        expect(shown.reason).to_contain_text("control character")
+        for selector, part in (
+            ("#text", "::placeholder"),
+            *(
+                (of, "")
+                for of in ("a", ".page-head p", ".stream header p", ".tally", ".state span")
+            ),
+            *((of, "") for of in (".time", ".id", ".text", ".reason", "form button", ".copy")),
+        ):
+            assert shown.page.evaluate(CONTRAST, [selector, part]) >= 4.5, (selector, part)
 
     visit(script)

@@ -204,7 +204,8 @@ def test_tls_speaks_http_2(serve: Callable[..., Running], folder: Path) -> None:
             ["--app", "bad:root"],
             (
                 ".* cannot import module bad: ModuleNotFoundError: No module named 'nowhere'\n"
-                '  File "bad.py", line 1, in <module>\n    import nowhere'
+                '  File "bad.py", line 1, in <module>\n    import nowhere\n'
+                "  nowhere is not in the current folder, nor installed in /.*"
             ),
         ),
         (
@@ -250,7 +251,10 @@ def test_a_wrong_option_is_a_short_message(
 @pytest.mark.parametrize(
     ("listen", "reason"),
     [
-        ("tcp:0:interface=192.0.2.1", "cannot assign requested address"),
+        (
+            "tcp:0:interface=192.0.2.1",
+            "cannot assign requested address; this machine does not have the address",
+        ),
         ("unix:no/where", "no such file or directory"),
     ],
 )

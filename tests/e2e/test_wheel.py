@@ -27,7 +27,10 @@ def pip(python: Path | str, *arguments: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_a_clean_environment_gets_the_command_and_the_demo(tmp_path: Path) -> None:
+def test_a_clean_environment_gets_the_command_and_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
     (wheel,) = tmp_path.glob("twistream-*.whl")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "clean"], check=True, timeout=120)

@@ -23,6 +23,7 @@ from twistream.service.application import load_application
 
 APP = """
 import functools
+from unittest.mock import Mock
 from twisted.internet.defer import fail, succeed
 from twisted.web.resource import Resource
 
@@ -84,6 +85,9 @@ def of_two(a, b):
 def of_a_keyword(*, ctx):
     pass
 
+def of_keywords(a, *, b, c):
+    pass
+
 def failing():
     raise RuntimeError("no\\n  database")
 
@@ -105,6 +109,14 @@ def make_failed():
 def hello():
     return "hello"
 
+class Called:
+    def __call__(self, ctx):
+        return "called"
+
+make_handler = lambda: handler
+make_class = lambda: Page
+make_mock = lambda: Mock()
+
 def traced(handler):
     async def wrapper(*args, **options):
         return await handler(*args, **options)
@@ -125,6 +137,8 @@ class Proxy:
 
 nothing = None
 plain_object = Plain()
+site = Plain()
+site.pages = page
 proxy = Proxy()
 generator = late_items()
 fired = succeed(None)
@@ -392,6 +406,24 @@ class LoadTests(StreamTest):
                     f"--app {package}:{name}: module {package} has no attribute {name}{hint}",
                 )
 
+    def test_an_attribute_of_a_program(self) -> None:
+        self.module("program", "if __name__ == '__main__':\n    root = 1\nelse:\n    main = 2")
+        self.assertEqual(
+            self.error("program:root"),
+            "--app program:root: module program has no attribute root; root is defined below if "
+            "__name__ == '__main__': only; define it before that",
+        )
+
+    def test_a_package_with_the_name_of_a_module(self) -> None:
+        self.module("twin", "root = 1")
+        (self.folder / "twin").mkdir()
+        self.module("twin/__init__", "")
+        self.assertEqual(
+            self.error("twin:root"),
+            "--app twin:root: module twin has no attribute root; Python found the folder twin "
+            "before twin.py, so rename one of them",
+        )
+
     def test_a_module_with_the_name_of_one_of_pythons(self) -> None:
         self.module("colorsys", "from app import page")
         sys.modules["colorsys"] = colorsys
@@ -446,7 +478,8 @@ class LoadTests(StreamTest):
                 "import nowhere",
                 (
                     "ModuleNotFoundError: No module named 'nowhere'\n"
-                    '  File "bad.py", line 1, in <module>\n    import nowhere'
+                    '  File "bad.py", line 1, in <module>\n    import nowhere\n'
+                    f"  nowhere is not in the current folder, nor installed in {sys.prefix}"
                 ),
             ),
             ("def (", 'SyntaxError: invalid syntax\n  File "bad.py", line 1\n    def (\n        ^'),
@@ -464,6 +497,51 @@ class LoadTests(StreamTest):
             self.assertEqual(
                 self.error("bad:page"), f"--app bad:page: cannot import module bad: {what}"
             )
+
+    def test_a_misspelt_import(self) -> None:
+        self.module("helper", "")
+        for package in ("shop", "json"):
+            (self.folder / package).mkdir()
+        self.module("shop/models", "")
+        self.module("json/later", "")  # Python finds its own package first
+        self.addCleanup(sys.modules.pop, "shop", None)
+        here = f"in the current folder, nor installed in {sys.prefix}"
+        for source, advice in (
+            ("import helpr", f"\n  helpr is not {here}; did you mean helper?"),
+            ("from helpr.models import x", f"\n  helpr is not {here}; did you mean helper?"),
+            ("import helper_app", f"\n  helper_app is not {here}"),
+            ("import shop.modls", "\n  did you mean shop.models?"),
+            ("import json.later", "\n  Python found another module json first, so rename yours"),
+            ("import json.nowhere", "\n    import json.nowhere"),
+        ):
+            self.module("bad", source)
+            invalidate_caches()
+            error = self.error("bad:page")
+            self.assertTrue(error.endswith(advice), error)
+
+    def test_a_module_that_imports_itself(self) -> None:
+        advice = "  clash.py imports itself; rename it to import another module named clash"
+        for source in ("from clash import app", "import clash\nclash.app"):
+            self.module("clash", source)
+            invalidate_caches()
+            self.assertEqual(self.error("clash:app").splitlines()[3:], [advice])
+        for source in ("from twistream import nothing", "import sys\nsys.nothing"):
+            self.module("clash", source)
+            invalidate_caches()
+            self.assertEqual(self.error("clash:app").splitlines()[3:], [])
+
+    def test_a_relative_import_outside_a_package(self) -> None:
+        for name, more in (
+            ("shop", f", or run twistd in {self.folder.resolve()} with --app shop.bad:..."),
+            ("my-shop", ""),
+        ):
+            folder = self.folder / name
+            folder.mkdir()
+            self.module(f"{name}/bad", "from . import helper")
+            with chdir(folder):
+                error = self.error("bad:page")
+            advice = f"\n  write the import without a leading dot{more}"
+            self.assertTrue(error.endswith(advice), error)
 
     def test_ctrl_c_during_import_ends_the_program(self) -> None:
         self.module("bad", "raise KeyboardInterrupt")
@@ -519,6 +597,26 @@ class LoadTests(StreamTest):
             "in __getattr__\n    raise RuntimeError(name)",
         )
 
+    def test_a_property_that_fails_with_the_error_of_a_missing_attribute(self) -> None:
+        self.module(
+            "bad",
+            "from twisted.web import resource\nclass Shop:\n    @property\n    def root(self):\n        return self.pages\n\n"
+            "shop = Shop()\nshop.index = resource.Resource()\n\ndef __getattr__(name):\n    raise AttributeError('no')",
+        )
+        self.assertEqual(
+            self.error("bad:shop.root"),
+            "--app bad:shop.root: reading shop.root raised AttributeError: 'Shop' object has no "
+            "attribute 'pages'\n  File \"bad.py\", line 5, in root\n    return self.pages",
+        )
+        for name, what in (
+            ("shop.rot", "shop.rot; did you mean bad:shop.root?"),
+            ("shop.indx", "shop.indx; did you mean bad:shop.index?"),
+            ("page", "page"),
+        ):
+            self.assertEqual(
+                self.error(f"bad:{name}"), f"--app bad:{name}: module bad has no attribute {what}"
+            )
+
     def test_an_object_that_cannot_be_served(self) -> None:
         form = (
             "cannot be served; name a resource, a handler (a function of one argument), or a "
@@ -526,17 +624,22 @@ class LoadTests(StreamTest):
         )
         itself = "cannot be served; name the function itself, without calling it"
         one = "a handler takes one argument, the context"
+        none = "a factory takes none"
+        method = "is a method; name the method of an instance"
         for name, what in (
             ("text", f"a str {form}"),
             ("a_list", f"a list {form}"),
             ("nothing", f"None {form}"),
             ("plain_object", f"a Plain {form}"),
+            ("site", "a Plain cannot be served; did you mean its attribute pages?"),
             ("proxy", f"a Proxy {form}"),
-            ("of_two", f"function of_two requires 2 arguments (a, b), but {one}"),
-            ("of_a_keyword", f"function of_a_keyword requires keyword arguments (ctx); {one}"),
-            ("late", f"function late takes no arguments; {one}"),
+            ("of_two", f"function of_two requires 2 arguments (a, b), but {one}, and {none}"),
+            ("of_a_keyword", f"function of_a_keyword requires a keyword argument (ctx); {one}"),
+            ("of_keywords", f"function of_keywords requires keyword arguments (b, c); {one}"),
+            ("late", f"function late takes no arguments; {one}, and a factory is not async"),
             ("late_items", f"function late_items takes no arguments; {one}"),
-            ("Shop.handler", "function handler is a method; name the method of an instance"),
+            ("Shop.handler", f"function handler {method}"),
+            ("Shop.page", f"function page {method}"),
             ("Picky", "class Picky requires an argument (text), but a factory takes none"),
             ("generator", f"a generator {itself}"),
             ("fired", f"a Deferred {itself}"),
@@ -546,6 +649,13 @@ class LoadTests(StreamTest):
     def test_a_coroutine_is_not_an_application(self) -> None:
         self.module("called", "from app import handler\nmain = handler(None)")
         self.assertIn("called:main: a coroutine cannot be served", self.error("called:main"))
+
+    def test_a_mock_is_not_an_application(self) -> None:
+        self.module("mocked", "from unittest.mock import Mock\nmock = Mock()")
+        self.assertEqual(
+            self.error("mocked:mock"),
+            "--app mocked:mock: its resource() returned a Mock, not a resource",
+        )
 
     def test_an_application_for_another_server(self) -> None:
         self.module("others", OTHERS)
@@ -569,6 +679,10 @@ class LoadTests(StreamTest):
         ):
             self.assertEqual(self.error(f"others:{name}"), f"--app others:{name}: {what}")
 
+    def test_a_factory_of_an_application_for_another_server(self) -> None:
+        self.module("others", f"{OTHERS}\ndef make_app():\n    return flask")
+        self.assertIn("the factory returned a Flask; it is a WSGI", self.error("others:make_app"))
+
     def test_a_factory_that_returns_no_resource(self) -> None:
         one = " (a handler takes one argument, the context)"
         for name, what in (
@@ -591,6 +705,13 @@ class LoadTests(StreamTest):
             ("make_late", f"returned a coroutine, not a resource{one}"),
             ("make_failed", f"returned a Deferred, not a resource{one}"),
             ("a_list.clear", "returned None, not a resource"),
+            ("Called", "returned a Called, which is a handler; name an instance"),
+            (
+                "make_handler",
+                "returned function handler, which is a handler; return a StreamResource of it",
+            ),
+            ("make_class", "returned class Page, not an instance of it"),
+            ("make_mock", "returned a Mock; resource() returned a Mock, not a resource"),
         ):
             self.assertEqual(self.error(f"app:{name}"), f"--app app:{name}: the factory {what}")
 

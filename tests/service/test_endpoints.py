@@ -23,7 +23,8 @@ from tests.e2e.net import pem
 from twistream.service.endpoints import parse_address
 
 EXAMPLE = "(use an endpoint such as tcp:8080:interface=127.0.0.1)"
-COLON = r"write each colon within a value as \:, as in tcp6:8080:interface=\:\:1"
+UNIX = "(use an endpoint such as unix:/run/app.sock:mode=660)"
+COLON = r"write each colon within a value as \:, in quotes, as in 'tcp6:8080:interface=\:\:1'"
 TCP = "; the parameters of tcp are port, interface, backlog"
 
 DH = """-----BEGIN DH PARAMETERS-----
@@ -117,7 +118,7 @@ class EndpointTests(SynchronousTestCase):
             ("http://192.0.2.1", "tcp:80:interface=192.0.2.1"),
             ("0.0.0.0:80", "tcp:80"),
             ("*:80", "tcp:80"),
-            ("[::1]:80", r"tcp6:80:interface=\:\:1"),
+            ("[::1]:80", r"'tcp6:80:interface=\:\:1'"),
             ("https://localhost", "ssl:443:privateKey=key.pem:certKey=cert.pem"),
             ("https:8443", "ssl:8443"),
             ("http:80", "tcp:80"),
@@ -137,12 +138,23 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:", "the port is missing"),
             ("tcp6:", "the port is missing"),
             ("ssl::key.pem", "the port is missing"),
-            ("unix", f"the address is missing {EXAMPLE}"),
+            ("unix", f"the address is missing {UNIX}"),
             ("haproxy", "the endpoint behind it is missing, as in haproxy:tcp:8080"),
+            ("haproxy:", "the endpoint behind it is missing, as in haproxy:tcp:8080"),
             ("haproxy:tcp", f"the port is missing {EXAMPLE}"),
             ("tcp:http", f"'http' is not a number {EXAMPLE}"),
-            ("tcp6:80:backlog=x", f"'x' is not a number {EXAMPLE}"),
-            ("unix:x:mode=99", f"'99' is not an octal number {EXAMPLE}"),
+            (
+                "tcp6:80:backlog=x",
+                r"'x' is not a number (use an endpoint such as 'tcp6:8080:interface=\:\:1')",
+            ),
+            (
+                "ssl:x:privateKey=both.pem",
+                (
+                    "'x' is not a number (use an endpoint such as "
+                    "ssl:8443:privateKey=key.pem:certKey=cert.pem)"
+                ),
+            ),
+            ("unix:x:mode=99", f"'99' is not an octal number {UNIX}"),
             ("tcp:80:interfce=x", f"unknown parameter 'interfce'{TCP}"),
             ("tcp:80:factory=x", f"unknown parameter 'factory'{TCP}"),
             ("tcp:=80", f"unknown parameter ''{TCP}"),
@@ -332,6 +344,9 @@ class SystemdTests(SynchronousTestCase):
             ("systemd:INET", one),
             ("systemd:INET:index=0:name=web", one),
             ("systemd:TCP:index=0", "the domain of a socket is INET, INET6 or UNIX, not 'TCP'"),
-            ("systemd:INET:index=x", f"'x' is not a number {EXAMPLE}"),
+            (
+                "systemd:INET:index=x",
+                "'x' is not a number (use an endpoint such as systemd:INET:index=0)",
+            ),
         ):
             self.assertEqual(self.error(text, {}), reason)

@@ -116,6 +116,10 @@ class FailureTests(SynchronousTestCase):
         self.assertRegex(
             self.shown(b"x = '\xff'"), "^SyntaxError: .*utf-8.*\n  File .bad.py., line 1"
         )
+        self.assertEqual(
+            self.shown(b"# coding: no-such"),
+            'SyntaxError: unknown encoding: no-such\n  File "bad.py"',
+        )
         self.assertRegex(self.shown(b"x = 1\0"), "^(Syntax|Value)Error: .* null bytes")
 
     def test_a_long_text_is_cut(self) -> None:
@@ -130,3 +134,49 @@ class FailureTests(SynchronousTestCase):
     def test_notes_are_shown(self) -> None:
         text = self.shown("err = ValueError('x')\nerr.add_note('first')\nraise err")
         self.assertEqual(text.splitlines()[:2], ["ValueError: x", "  first"])
+
+    def test_the_errors_that_caused_it_are_shown(self) -> None:
+        text = self.shown(
+            "try:\n    try:\n        {}['url']\n    except KeyError as err:\n"
+            "        raise ValueError('no\\nurl') from err\n"
+            "except ValueError as err:\n    raise RuntimeError('x') from err"
+        )
+        self.assertEqual(
+            text.splitlines()[:4],
+            [
+                "RuntimeError: x",
+                "  because of ValueError: no",
+                "  because of KeyError: 'url'",
+                '  File "bad.py", line 7, in <module>',
+            ],
+        )
+        error, cause = ValueError("x"), ValueError("y")
+        error.__cause__, cause.__cause__ = cause, error
+        self.assertEqual(failure_in_code(error), "ValueError: x\n  because of ValueError: y")
+
+    def test_the_errors_of_a_group_are_shown(self) -> None:
+        text = self.shown("raise ExceptionGroup('two', [ValueError('x'), KeyError('y')])")
+        self.assertEqual(
+            text.splitlines()[:3],
+            ["ExceptionGroup: two (2 sub-exceptions)", "  ValueError: x", "  KeyError: 'y'"],
+        )
+
+    def test_pythons_own_suggestion_is_shown(self) -> None:
+        for source, text, suggestion in (
+            ("name = 1\nnam", "NameError: name 'nam' is not defined", "Did you mean: 'name'?"),
+            (
+                "import json\njson.lods",
+                "AttributeError: module 'json' has no attribute 'lods'",
+                "Did you mean: 'loads'?",
+            ),
+            (
+                "re.compile('x')",
+                "NameError: name 're' is not defined",
+                "Did you forget to import 're'",
+            ),
+        ):
+            first, second, *_ = self.shown(source).splitlines()
+            self.assertEqual(first, text)
+            # Python 3.11 makes suggestions only when a program ends.
+            following = f"  {suggestion}" if sys.version_info >= (3, 12) else '  File "bad.py"'
+            self.assertTrue(second.startswith(following), second)

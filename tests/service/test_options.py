@@ -80,6 +80,18 @@ class OptionsTests(SynchronousTestCase):
             (("-h",), f"option -h not recognized{HELP}"),
             (("--port", "80"), f"option --port not recognized{ADDRESS}"),
             (("-p", "80"), f"option -p not recognized{ADDRESS}"),
+            (
+                ("--certfile", "c"),
+                (
+                    "option --certfile not recognized; use --listen, as in --listen "
+                    "ssl:8443:privateKey=key.pem:certKey=cert.pem"
+                ),
+            ),
+            (
+                ("--uds", "x"),
+                "option --uds not recognized; use --listen, as in --listen unix:/run/app.sock",
+            ),
+            (("--access-log=",), "--access-log must name a file"),
             (("--verbose=1",), f"option --verbose must not have an argument{HELP}"),
             (("--app", "app"), f"{FORM}, not 'app'"),
             (

@@ -2,6 +2,9 @@
 Errors as messages.
 """
 
+from errno import EADDRNOTAVAIL
+from socket import gaierror
+
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -44,6 +47,14 @@ class ReasonTests(SynchronousTestCase):
                 "another program listens on it, and holds its lock file",
             ),
             (CannotListenError("", "s", "Cannot bind"), "cannot bind"),
+            (
+                CannotListenError("eth0", 80, gaierror(-2, "Name or service not known")),
+                "name or service not known; interface takes an IP address of this machine",
+            ),
+            (
+                CannotListenError("", 80, OSError(EADDRNOTAVAIL, "Cannot assign it")),
+                "cannot assign it; this machine does not have the address",
+            ),
             (ValueError("A sentence."), "a sentence"),
             (OverflowError("Python int too large to convert to C int"), "a number is too large"),
             (ValueError("SSL is not there"), "SSL is not there"),

@@ -3,6 +3,7 @@ Load the application that ``--app package.module:name`` names.
 """
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -147,9 +148,61 @@ def _import(module: str) -> ModuleType:
             msg = f"no module {missing} in the current folder or on the Python path"
             raise _CannotImport(msg, missing) from err
         msg = f"cannot import module {module}: {failure_in_code(err)}"
-        if isinstance(err, ReactorAlreadyInstalledError):
-            msg += "\n  twistd installs the reactor; choose it as in twistd --reactor=asyncio"
-        raise _CannotImport(msg, None) from err
+        advice = _advice(err, module)
+        raise _CannotImport(f"{msg}\n  {advice}" if advice else msg, None) from err
+
+
+def _advice(error: BaseException, module: str) -> str | None:
+    """
+    What to do about an error at import, if it is a common one.
+    """
+    folder = _folder()
+    if isinstance(error, ReactorAlreadyInstalledError):
+        return "twistd installs the reactor; choose it as in twistd --reactor=asyncio"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _advice_on_missing(error.name, folder)
+    if file := _imported_by_itself(error):
+        return f"{file.name} imports itself; rename it to import another module named {file.stem}"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        advice = "write the import without a leading dot"
+        if folder.name.isidentifier():
+            advice += f", or run twistd in {folder.parent} with --app {folder.name}.{module}:..."
+        return advice
+    return None
+
+
+def _advice_on_missing(name: str, folder: Path) -> str | None:
+    # A program often has the name of a library in its own, such as klein_app.
+    meant = naming.closest_module(name, folder, cutoff=0.8)
+    if meant == name:
+        return f"Python found another module {name.partition('.')[0]} first, so rename yours"
+    hint = naming.did_you_mean(meant)
+    if "." in name:
+        return hint.removeprefix("; ") or None
+    # Libraries are often installed into another environment than that of twistd.
+    return f"{name} is not in the current folder, nor installed in {sys.prefix}{hint}"
+
+
+def _imported_by_itself(error: BaseException) -> Path | None:
+    """
+    The file in which an import failed, if what it imports is this file.
+    """
+    file = error.path if isinstance(error, ImportError) else None
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        file = getattr(error.obj, "__file__", None)  # those built in have none
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(file) if file is not None and frames[-1:] and frames[-1].filename == file else None
+
+
+def _is_about(error: Exception, holder: object, name: str) -> bool:
+    """
+    Whether an error says that `holder` has no attribute `name`.
+
+    The code of a property can raise the same error about another object.
+    """
+    if not isinstance(error, AttributeError):
+        return False
+    return error.name is None or (error.name == name and error.obj is holder)
 
 
 def _find(module: str, attribute: str) -> object:
@@ -163,12 +216,12 @@ def _find(module: str, attribute: str) -> object:
     for part in attribute.split("."):
         try:
             value = getattr(found, part)
-        except AttributeError as err:
-            hint = naming.hint_for_attribute(found, part, path, _folder())
-            msg = f"module {module} has no attribute {attribute}{hint}"
-            raise UsageError(msg) from err
         except Exception as err:
-            msg = f"reading {attribute} raised {failure_in_code(err)}"
+            if _is_about(err, found, part):
+                hint = naming.hint_for_attribute(found, part, path, _folder())
+                msg = f"module {module} has no attribute {attribute}{hint}"
+            else:
+                msg = f"reading {attribute} raised {failure_in_code(err)}"
             raise UsageError(msg) from err
         found, path = value, f"{path}{part}."
     if isinstance(found, ModuleType):

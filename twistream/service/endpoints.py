@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from OpenSSL import SSL, crypto
@@ -28,6 +29,13 @@ from twisted.python.usage import UsageError
 from twistream.service.reasons import why_not
 
 _EXAMPLE = "tcp:8080:interface=127.0.0.1"
+_EXAMPLES = {
+    "tcp6": r"'tcp6:8080:interface=\:\:1'",
+    "unix": "unix:/run/app.sock:mode=660",
+    "ssl": "ssl:8443:privateKey=key.pem:certKey=cert.pem",
+    "tls": "tls:folder:8443",
+    "systemd": "systemd:INET:index=0",
+}
 _PARTS = re.compile(r"(?:^|:)((?:\\.|[^:\\])*)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -109,6 +117,7 @@ class _Description:
     def __post_init__(self) -> None:
         self._is_encrypted = False
         self._parts: list[str] = _PARTS.findall(self.text)
+        self._is_wrapped = self._parts[0].lower() == "haproxy"
         while self._parts[0].lower() == "haproxy" and len(self._parts) > 1:
             del self._parts[0]
         self.kind, *rest = self._parts
@@ -126,17 +135,21 @@ class _Description:
         """
         if _ESCAPED.sub("", self.text).endswith("\\"):
             _refuse(r"it ends with a backslash; write \\ for a backslash")
+        if self.kind.lower() == "haproxy" or (self._is_wrapped and not self.kind):
+            _refuse("the endpoint behind it is missing, as in haproxy:tcp:8080")
         plugins = {p.prefix.lower() for p in getPlugins(IStreamServerEndpointStringParser)}
         if self.kind not in _BUILT_IN and self.kind.lower() not in plugins:
             known = _BUILT_IN | plugins
             meant = self._meant(known)
-            hint = f"did you mean {meant}?" if meant else f"known are {', '.join(sorted(known))}"
+            hint = (
+                f"did you mean {quote(meant)}?"
+                if meant
+                else f"known are {', '.join(sorted(known))}"
+            )
             _refuse(f"unknown endpoint type {self.kind!r}; {hint}")
-        if self.kind.lower() == "haproxy":
-            _refuse("the endpoint behind it is missing, as in haproxy:tcp:8080")
         named = [i for i, part in enumerate(self._parts) if "=" in part]
         if named and "" in self._parts[named[0] :]:
-            _refuse(r"write each colon within a value as \:, as in tcp6:8080:interface=\:\:1")
+            _refuse(rf"write each colon within a value as \:, in quotes, as in {_EXAMPLES['tcp6']}")
         names = _PARAMETERS.get(self.kind.lower())
         for name in self.values if names else ():
             if name not in (names or ()):
@@ -176,7 +189,10 @@ class _Description:
             return self._no_socket()
         if isinstance(error, TypeError | LookupError | AttributeError | RuntimeError):
             return self._wrong_parameters(str(error))
-        return f"{why_not(error)} (use an endpoint such as {_EXAMPLE})"
+        return f"{why_not(error)}{self._example()}"
+
+    def _example(self) -> str:
+        return f" (use an endpoint such as {_EXAMPLES.get(self.kind.lower(), _EXAMPLE)})"
 
     def _no_socket(self) -> str:
         # Twisted removes the other variables once it has taken the sockets.
@@ -191,7 +207,7 @@ class _Description:
         names = _PARAMETERS.get(self.kind.lower(), ())
         listed = f"; the parameters of {self.kind} are {', '.join(names)}" if names else ""
         if found := re.search(r"missing \d+ required .*?: '(\w+)'", message):
-            return f"the {found[1]} is missing (use an endpoint such as {_EXAMPLE})"
+            return f"the {found[1]} is missing{self._example()}"
         if found := re.search(r"unexpected keyword argument '(.*?)'", message):
             return f"unknown parameter {found[1]!r}{listed}"
         if found := re.search(r"multiple values for argument '(.*?)'", message):

@@ -28,8 +28,8 @@ def failure_in_code(error: BaseException) -> str:
     Describe an exception that an application raised.
 
     The first line has its type and text. The lines below it, which are indented, have the rest
-    of a long text and the innermost line of the user's own code. For a `SyntaxError` they have
-    the line that is not valid.
+    of a long text, the errors that caused it, and the innermost line of the user's own code. For
+    a `SyntaxError` they have the line that is not valid.
     """
     first, *more = _text(error)
     return "\n".join([first, *(f"  {_cut(line)}" for line in (*more, *_places(error)))])
@@ -39,15 +39,44 @@ def _text(error: BaseException) -> list[str]:
     """
     The type and text of the error, and its notes.
     """
-    notes = [str(note) for note in getattr(error, "__notes__", ())]
     text = error.msg if isinstance(error, SyntaxError) and error.filename else None
-    first, *more = [*(line for line in what(error, text).splitlines() if line.strip()), *notes]
+    said = what(error, text)
+    own = (line for line in [*said.splitlines(), _suggestion(error, said)] if line.strip())
+    notes = (str(note) for note in getattr(error, "__notes__", ()))
+    first, *more = [*own, *notes, *_inner(error)]
     cut = ["..."] if len(more) > _MOST_LINES else []
     return [_cut(first), *more[:_MOST_LINES], *cut]
 
 
+def _suggestion(error: BaseException, said: str) -> str:
+    """
+    What Python adds in a traceback, such as a similar name.
+    """
+    if not isinstance(error, NameError | AttributeError | ImportError):
+        return ""
+    _, _, text = said.partition(": ")
+    shown = traceback.TracebackException.from_exception(error).format_exception_only()
+    _, _, added = "".join(shown).partition(text)
+    # It has its own line, because a long text is cut.
+    return added.partition("\n")[0].removeprefix(". ") if text else ""
+
+
+def _inner(error: BaseException) -> Iterator[str]:
+    """
+    The errors in a group, and those that an error was explicitly raised from.
+    """
+    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield what(each).partition("\n")[0]
+    seen = {id(error)}
+    cause = error.__cause__
+    while cause is not None and id(cause) not in seen:
+        yield f"because of {what(cause)}".partition("\n")[0]
+        seen.add(id(cause))
+        cause = cause.__cause__
+
+
 def _places(error: BaseException) -> Iterator[str]:
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+    if isinstance(error, SyntaxError) and error.filename:
         yield from _of_syntax(error)
         if _is_own(error.filename):
             return
@@ -60,7 +89,9 @@ def _places(error: BaseException) -> Iterator[str]:
 
 
 def _of_syntax(error: SyntaxError) -> Iterator[str]:
-    yield f'File "{_shown(error.filename or "")}", line {error.lineno}'
+    # An unknown encoding is an error of the whole file.
+    line = f", line {error.lineno}" if error.lineno else ""
+    yield f'File "{_shown(error.filename or "")}"{line}'
     # The line and the marks below it, between the file and the message.
     _, *lines = "".join(
         traceback.TracebackException.from_exception(error).format_exception_only()

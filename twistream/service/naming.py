@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from twistream.service.served import can_be_served
 
+_PROPERTIES = (property, cached_property)
 _MOST_NAMES = 5
 _MOST_FILES = 100  # which are searched for a name; a folder of programs has fewer
 
@@ -24,13 +26,19 @@ def is_dotted(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def closest(word: str, possible: Iterable[str]) -> str | None:
+def closest(word: str, possible: Iterable[str], cutoff: float = 0.6) -> str | None:
     """
     The name that `word` is most likely a misspelling of, if there is any.
+
+    Args:
+        word: The name that does not exist.
+        possible: Those that do.
+        cutoff: How similar they must be, from 0 to 1; see `difflib.get_close_matches`.
     """
     names = {name: name for name in possible}
     folded = {name.casefold(): name for name in names}
-    found = get_close_matches(word, names, n=1) or get_close_matches(word.casefold(), folded, n=1)
+    found = get_close_matches(word, names, 1, cutoff)
+    found = found or get_close_matches(word.casefold(), folded, 1, cutoff)
     return names.get(found[0]) or folded[found[0]] if found else None
 
 
@@ -42,14 +50,14 @@ def is_module(name: str, folder: Path) -> bool:
     return _is_source(Path(f"{path}.py")) or bool(_modules(path))
 
 
-def closest_module(name: str, folder: Path) -> str | None:
+def closest_module(name: str, folder: Path, cutoff: float = 0.6) -> str | None:
     """
     The module in a folder that a dotted name is most likely a misspelling of.
     """
     *packages, last = name.split(".")
     found: list[str] = []
     for part in (*packages, last):
-        match = closest(part, _modules(folder.joinpath(*found)))
+        match = closest(part, _modules(folder.joinpath(*found)), cutoff)
         if match is None:
             return None
         found.append(match)
@@ -96,7 +104,12 @@ def names_in(holder: object) -> list[str]:
     if not isinstance(holder, ModuleType):
         # Nothing may run, so properties and the like stay unread. Methods are not bound.
         members = {name: inspect.getattr_static(holder, name, None) for name in dir(holder)}
-        return [n for n, value in members.items() if not n.startswith("_") and callable(value)]
+        return [
+            name
+            for name, value in members.items()
+            if not name.startswith("_")
+            and (callable(value) or isinstance(value, _PROPERTIES) or can_be_served(value))
+        ]
     own: list[str] = []
     imported: list[str] = []
     for name, value in list(vars(holder).items()):
@@ -182,14 +195,26 @@ def _hint_for_module(holder: ModuleType, name: str, folder: Path) -> str | None:
             f"; Python found another module of this name ({', '.join(places) or 'built in'}) "
             "first, so rename yours"
         )
-    for entry in getattr(holder, "__path__", ()):
+    if file and name in _names_of_program(Path(file)):
+        return f"; {name} is defined below if __name__ == '__main__': only; define it before that"
+    if hasattr(holder, "__path__"):
+        return _hint_for_package(holder, name, folder)
+    return None
+
+
+def _hint_for_package(holder: ModuleType, name: str, folder: Path) -> str | None:
+    package = holder.__name__
+    twin = folder.joinpath(*package.split(".")).with_suffix(".py")
+    if name in _names_of(twin):
+        return f"; Python found the folder {twin.stem} before {twin.name}, so rename one of them"
+    for entry in holder.__path__:
         if is_module(name, Path(entry)):
-            return f"; {name} is a module in it, so name an object in {module}.{name}"
+            return f"; {name} is a module in it, so name an object in {package}.{name}"
         found = next(files_with(name, Path(entry)), None)
         if found is not None:
-            return did_you_mean(f"{module}.{found}:{name}")
-    if hasattr(holder, "__path__") and file is None:
-        return f"; {module} is a folder without an __init__.py, so name a module in it"
+            return did_you_mean(f"{package}.{found}:{name}")
+    if getattr(holder, "__file__", None) is None:
+        return f"; {package} is a folder without an __init__.py, so name a module in it"
     return None
 
 
@@ -232,10 +257,26 @@ def files_with(name: str, folder: Path) -> Iterator[str]:
 
 
 def _names_of(path: Path) -> set[str]:
+    return set(_defined(_statements(path)))
+
+
+def _names_of_program(path: Path) -> set[str]:
+    """
+    The names that a module defines only if it is run as a program.
+    """
+    return {
+        name
+        for statement in _statements(path)
+        if isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)
+        for name in _defined(statement.body)
+    }
+
+
+def _statements(path: Path) -> list[ast.stmt]:
     try:
-        return set(_defined(ast.parse(path.read_bytes()).body))
+        return ast.parse(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError):
-        return set()
+        return []
 
 
 def _defined(body: list[ast.stmt]) -> Iterator[str]:

@@ -35,7 +35,7 @@ The object can be
   a handler     a function of one argument, such as: async def hello(ctx): ...
   a resource    anything that a twisted.web Site can serve
   a Klein       app = Klein(), or another object with a method resource() that returns one
-  a factory     a function or class that takes no arguments and returns one of these two
+  a factory     a function or class that takes no arguments and returns a resource or a Klein
 
 Examples:
   twistd -n twistream
@@ -53,16 +53,17 @@ Examples:
 """
 
 
-# What the options of other servers are called.
+_TLS = "ssl:8443:privateKey=key.pem:certKey=cert.pem"
+
+# What the options of other servers are called, and the address that does the same.
 _ADDRESS_OPTIONS = {
-    "-p",
-    "--port",
-    "--host",
-    "-b",
-    "--bind",
-    "--address",
-    "--http",
-    "--https",
+    **dict.fromkeys(
+        ("-p", "--port", "--host", "-b", "--bind", "--address", "--http"), _DEFAULT_ADDRESS
+    ),
+    **dict.fromkeys(
+        ("--https", "--certfile", "--keyfile", "--ssl-certfile", "--ssl-keyfile"), _TLS
+    ),
+    **dict.fromkeys(("--unix", "--uds"), "unix:/run/app.sock"),
 }
 
 
@@ -77,7 +78,7 @@ def _hint_for_option(message: str) -> str:
     name = option.lstrip("-")
     if found[2] == "not recognized":
         if option in _ADDRESS_OPTIONS:
-            return f"; use --listen, as in --listen {_DEFAULT_ADDRESS}"
+            return f"; use --listen, as in --listen {_ADDRESS_OPTIONS[option]}"
         if name in known.shortOpt.replace(":", "") or name in map(_long_name, known.longOpt):
             return "; it is an option of twistd, so put it before twistream"
     return "; see twistd twistream --help"
@@ -207,6 +208,9 @@ class Options(usage.Options):
     def _open_access_log(self, path: str | None) -> LogFile | None:
         if path is None:
             return None
+        if not path:
+            msg = "--access-log must name a file"
+            raise usage.UsageError(msg)
         try:
             log: LogFile = LogFile.fromFullPath(path)
         except OSError as err:

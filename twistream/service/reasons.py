@@ -2,7 +2,9 @@
 Turn exceptions into messages for the person at the command line.
 """
 
+import errno
 import re
+import socket
 
 from twisted.internet.error import CannotListenError
 
@@ -41,6 +43,10 @@ def why_not(error: BaseException | None) -> str:
         return "another program listens on it, and holds its lock file"
     if isinstance(cause, PermissionError) and _is_low_port(error):
         line += "; ports below 1024 are for root, or need the capability CAP_NET_BIND_SERVICE"
+    if isinstance(cause, socket.gaierror):
+        line += "; interface takes an IP address of this machine"
+    elif isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
+        line += "; this machine does not have the address"
     line = _NO_NUMBER.sub(lambda n: f"{n[2]} is not {_BASES.get(n[1], 'a number')}", line)
     # The reason continues a sentence, so it starts in lower case; "SSL" stays upper case.
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]

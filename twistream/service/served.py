@@ -41,14 +41,15 @@ def resource_of(found: object) -> IResource:
     if _is_resource(found):
         return cast("IResource", found)
     if _has_resource(found):
-        return _made_by(cast("Any", found).resource, "its resource()")
+        return _made_by(cast("Any", found).resource, "its resource()", is_factory=False)
     reason = _foreign(found)
     if reason is None:
         required = _required(found)
         if _is_handler(found, required):
             return StreamResource(cast("Handler", found))
         if required == [] and not _is_lazy(found):
-            return _made_by(cast("Callable[[], object]", found), "the factory")
+            factory = cast("Callable[[], object]", found)
+            return _made_by(factory, "the factory", is_factory=True)
         reason = _mismatch(found, required)
     raise UsageError(reason)
 
@@ -102,9 +103,15 @@ def _has_resource(found: object) -> bool:
         return False
 
 
-def _made_by(factory: Callable[[], object], name: str) -> IResource:
+def _made_by(make: Callable[[], object], name: str, *, is_factory: bool) -> IResource:
+    """
+    Call `make`, and return the resource that it returns.
+
+    Only a factory may return an object with a method `resource`: such methods that return one
+    another, as those of a mock do, would never end.
+    """
     try:
-        made = factory()
+        made = make()
     except KeyboardInterrupt:
         raise
     except BaseException as err:
@@ -112,14 +119,26 @@ def _made_by(factory: Callable[[], object], name: str) -> IResource:
         raise UsageError(msg) from err
     if _is_resource(made):
         return cast("IResource", made)
-    if _has_resource(made):
-        return _made_by(
-            cast("Any", made).resource, f"{name} returned {described(made)}; resource()"
-        )
+    result = f"{name} returned {described(made)}"
+    if is_factory and _has_resource(made):
+        return _made_by(cast("Any", made).resource, f"{result}; resource()", is_factory=False)
     _discard(made)
-    hint = f" ({_ONE_ARGUMENT})" if inspect.isfunction(factory) else ""
-    msg = f"{name} returned {described(made)}, not a resource{hint}"
+    msg = f"{result}{_no_resource(made, make)}"
     raise UsageError(msg)
+
+
+def _no_resource(made: object, make: Callable[[], object]) -> str:
+    """
+    The end of the message that `make` returned `made`.
+    """
+    if foreign := _foreign(made):
+        return f"; {foreign}"
+    if inspect.isclass(made):
+        return ", not an instance of it"
+    if _is_handler(made, _required(made)):
+        advice = "name an instance" if inspect.isclass(make) else "return a StreamResource of it"
+        return f", which is a handler; {advice}"
+    return f", not a resource{f' ({_ONE_ARGUMENT})' if inspect.isfunction(make) else ''}"
 
 
 def _discard(made: object) -> None:
@@ -148,7 +167,8 @@ def _is_handler(found: object, required: list[Parameter] | None) -> bool:
     if inspect.isclass(found) or required is None:
         return False
     if len(required) == 1:
-        return required[0].kind in _POSITIONAL
+        # A function with only `self` was meant to be the method of an instance.
+        return required[0].kind in _POSITIONAL and required[0].name != "self"
     # A coroutine or generator cannot be a resource, so this is no factory. A decorator
     # often returns a function of *args.
     return not required and _is_lazy(found) and _accepts_one(found)
@@ -208,23 +228,41 @@ def _foreign(found: object) -> str | None:
     return None
 
 
+def _held(found: object) -> str | None:
+    """
+    The first attribute that can be served, as in a class with ``app = Klein()``.
+    """
+    try:
+        names = [name for name in dir(found) if not name.startswith("_")]
+        values = [inspect.getattr_static(found, name, None) for name in names]
+    except Exception:  # noqa: BLE001 - as in _provides
+        return None
+    held = (n for n, v in zip(names, values, strict=True) if _is_resource(v) or _has_resource(v))
+    return next(held, None)
+
+
 def _mismatch(found: object, required: list[Parameter] | None) -> str:
     name = described(found)
     if _is_called(found):
         _discard(found)
         return f"{name} cannot be served; name the function itself, without calling it"
     if required is None:
-        return f"{name} cannot be served; {_WHAT_TO_NAME}"
+        held = _held(found)
+        advice = f"did you mean its attribute {held}?" if held else _WHAT_TO_NAME
+        return f"{name} cannot be served; {advice}"
     names = ", ".join(p.name for p in required)
+    keywords = [p.name for p in required if p.kind not in _POSITIONAL]
     count = "an argument" if len(required) == 1 else f"{len(required)} arguments"
     if inspect.isclass(found):
         reason = f"requires {count} ({names}), but a factory takes none"
     elif not required:
-        reason = f"takes no arguments; {_ONE_ARGUMENT}"
+        factory = ", and a factory is not async" if inspect.iscoroutinefunction(found) else ""
+        reason = f"takes no arguments; {_ONE_ARGUMENT}{factory}"
     elif required[0].name == "self":
         reason = "is a method; name the method of an instance"
-    elif any(p.kind not in _POSITIONAL for p in required):
-        reason = f"requires keyword arguments ({names}); {_ONE_ARGUMENT}"
+    elif keywords:
+        count = "a keyword argument" if len(keywords) == 1 else "keyword arguments"
+        reason = f"requires {count} ({', '.join(keywords)}); {_ONE_ARGUMENT}"
     else:
-        reason = f"requires {count} ({names}), but {_ONE_ARGUMENT}"
+        reason = f"requires {count} ({names}), but {_ONE_ARGUMENT}, and a factory takes none"
     return f"{name} {reason}"

@@ -121,11 +121,14 @@ export function addCopyButton(code) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", "Copy the curl command");
+  const word = new Text("Copy");
+  const what = document.createElement("span"); // for screen readers, which also need the result
+  what.className = "hidden";
+  what.textContent = " the curl command";
+  button.append(word, what);
   button.addEventListener("click", async () => {
-    button.textContent = (await copied(code)) ? "Copied" : "Selected";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
+    word.data = (await copied(code)) ? "Copied" : "Selected";
+    setTimeout(() => (word.data = "Copy"), 1500);
   });
   code.after(button);
 }
