@@ -20,7 +20,7 @@ help:
 	@echo 'make test         run the linter, the type checker, and all tests'
 	@echo 'make matrix       run the tests on each supported Twisted and each Python on this machine'
 	@echo '                  (15 minutes; for less: ONLY=oldest or ONLY="25.5.0 3.12")'
-	@echo 'make bench        compare twistream with other servers (half an hour on an idle machine;'
+	@echo 'make bench        compare twistream with other servers (50 minutes on an idle machine;'
 	@echo '                  for less: ARGS="--rounds 1 --only twelve"; for all options: ARGS=--help;'
 	@echo '                  to compare two checkouts: ARGS="--only forms --against PATH")'
 	@echo 'make bench-smoke  run every benchmark at a tiny size and check every byte (two minutes)'

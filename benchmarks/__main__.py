@@ -21,7 +21,7 @@ from benchmarks.servers import BUILD, ROOT, SERVERS
 _DESCRIPTION: Final = """\
 Measures how fast twistream streams, compared with other servers, and writes tables and plots.
 Linux only. The figures need two cores with nothing else to do, and an optimised build of Python.
-A full run takes about half an hour. --quick tries out everything in about a minute; its figures
+A full run takes about 50 minutes. --quick tries out everything in about a minute; its figures
 mean nothing.
 
 --against compares the twistream package of this checkout with that of another one. The servers of

@@ -43,10 +43,10 @@ class Client:
         data: Bytes that were received and not read yet.
     """
 
-    def __init__(self, process: ServerProcess) -> None:
+    def __init__(self, process: ServerProcess, *, lagging: bool = False) -> None:
         self._process = process
         self.data = b""
-        self.socket = process.connect()
+        self.socket = process.connect(lagging=lagging)
 
     def close(self) -> None:
         """

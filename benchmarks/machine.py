@@ -28,11 +28,19 @@ class NotMeasuredError(Exception):
     """
 
 
-def _is_optimised() -> bool:
-    # Distributions optimise Python too, but do not always keep the option in the configuration.
+def _optimisation() -> str | None:
+    """
+    How this Python was optimised when it was compiled, or None if it was not.
+    """
+    if sysconfig.get_config_var("Py_DEBUG"):
+        return None
     options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "--enable-optimizations" in options or sys.base_prefix == "/usr"
-    return optimised and not sysconfig.get_config_var("Py_DEBUG")
+    if "--enable-optimizations" in options:
+        return " ".join(re.findall(r"--enable-optimizations|--with-lto(?:=\w+)?", options))
+    if sys.base_prefix == "/usr":
+        # Distributions optimise Python too, but do not always keep the option.
+        return "by its distribution, which does not record the options"
+    return None
 
 
 def describe() -> dict[str, str]:
@@ -40,13 +48,16 @@ def describe() -> dict[str, str]:
     The machine and the programs on it, by what they are.
     """
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    build = "optimised build" if _is_optimised() else "not an optimised build"
+    build = _optimisation()
     return {
         "Processor": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
         "Placement": f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}",
         "Memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "Kernel": f"{platform.system()} {platform.release()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}, {build}",
+        "Python of the servers": (
+            f"{platform.python_implementation()} {platform.python_version()}, "
+            f"{platform.python_compiler()}, {f'optimised: {build}' if build else 'not optimised'}"
+        ),
         "Load generator": _output("h2load --version"),
         "Load average before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Revision": _output(f"git -C {ROOT} describe --always --dirty --exclude=*"),
@@ -59,7 +70,7 @@ def cautions() -> list[str]:
     Why figures from this machine may be wrong.
     """
     found = []
-    if not _is_optimised():
+    if _optimisation() is None:
         found.append(
             "Python was compiled without optimisations, as pyenv does by default. Remove "
             ".venv-bench and run make bench PYTHON=/usr/bin/python3, or another optimised Python."

@@ -2,6 +2,7 @@
 The messages that all servers send, and their bytes on the wire.
 """
 
+from json import JSONEncoder
 from typing import Final
 
 from attrs import frozen
@@ -10,6 +11,9 @@ TEXT: Final = "x" * 92
 MESSAGE: Final = b"data: %b\n\n" % TEXT.encode()  # an event of 100 bytes
 VALUE: Final = {"number": 12, "words": "x" * 45, "read": False, "tags": ["a", "b"]}
 JSON_LINE: Final = b'{"number":12,"words":"%b","read":false,"tags":["a","b"]}\n' % (b"x" * 45)
+encode: Final = JSONEncoder(
+    separators=(",", ":")
+).encode  # json.dumps would make an encoder each time
 PUBLISHED: Final = b"x" * 100  # the text of an event of a channel
 HISTORY: Final = 1_000  # the events that a channel keeps
 MEDIA_TYPE: Final = "text/event-stream"

@@ -19,14 +19,17 @@ from benchmarks.machine import CLIENT_CORE, SERVER_CORE, NotMeasuredError
 from benchmarks.servers import HOST, Server
 
 TIMEOUT: Final = 20.0  # seconds that a server may take to start, or to send anything
+_WINDOW: Final = 64 * 1024  # bytes that a lagging client asks the kernel to hold; it doubles them
+_SEGMENT: Final = 1448  # bytes in a packet of Ethernet
 
 
 class ServerProcess:
     """
-    A running server, on a `port` of `HOST`. See `serving`.
+    A running `server`, on a `port` of `HOST`. See `serving`.
     """
 
     def __init__(self, server: Server, output: IO[bytes]) -> None:
+        self.server = server
         with socket.create_server((HOST, 0)) as free:
             self.port: int = free.getsockname()[1]
         self._output = output
@@ -41,6 +44,7 @@ class ServerProcess:
             start_new_session=True,  # Ctrl-C ends only the client
         )
         os.sched_setaffinity(0, {CLIENT_CORE})
+        self._pids = [self._process.pid]
 
     def kill(self) -> None:
         """
@@ -59,17 +63,31 @@ class ServerProcess:
             with suppress(OSError), self.connect() as probe:
                 probe.sendall(f"GET /none HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
                 if probe.recv(65536):
+                    children = psutil.Process(self._process.pid).children(recursive=True)
+                    self._pids += [child.pid for child in children]
                     return
             time.sleep(0.02)
         msg = f"the server did not answer within {TIMEOUT:.0f} s{self._last_line()}"
         raise NotMeasuredError(msg)
 
-    def connect(self) -> socket.socket:
+    def connect(self, *, lagging: bool = False) -> socket.socket:
         """
         A blocking connection to the server.
+
+        With `lagging`, the client takes only little at a time, as over a real network. Between
+        programs on one machine, segments of 64 KB let the server's socket grow to megabytes.
         """
-        sock = socket.create_connection((HOST, self.port), timeout=TIMEOUT)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = socket.socket()
+        try:
+            sock.settimeout(TIMEOUT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if lagging:  # before it connects: both are part of the handshake
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
+            sock.connect((HOST, self.port))
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def check_alive(self) -> None:
@@ -108,12 +126,12 @@ class ServerProcess:
 
     def cpu(self) -> float:
         """
-        Seconds of CPU time that the server has used in all its threads.
+        Seconds of CPU time, user and system, of all threads of the server and its child processes.
         """
         self.check_alive()
         # The clock id that clock_getcpuclockid(3) returns. It counts nanoseconds, where psutil
         # counts steps of 10 ms.
-        return time.clock_gettime(~self._process.pid << 3 | 2)
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self._pids)
 
     def memory(self) -> int:
         """

@@ -67,16 +67,17 @@ class Results:
     def ratio(self, figure: str, name: str, above: str, below: str) -> str:
         """
         The median of the ratios of two servers, with the lowest and the highest.
+
+        A single round has no spread, so it gives no ratio.
         """
         divisors = self.values(figure, below, name)
         values = self.values(figure, above, name).items()
         ratios = sorted(
             value / divisors[number] for number, value in values if divisors.get(number)
         )
-        if not ratios:
+        if len(ratios) < 2:
             return NONE
-        both = f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if len(ratios) > 1 else ""
-        return f"{median(ratios):.2f}{both}"
+        return f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
     def save(self, path: Path) -> None:
         """

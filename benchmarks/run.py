@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Collection, Sequence
 from subprocess import SubprocessError
+from typing import Final
 
 from attrs import asdict
 
@@ -20,6 +21,8 @@ from benchmarks.report import text
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS, Figures, Settings
 from benchmarks.servers import Server
+
+_WHOLE_CORE: Final = 95  # per cent
 
 
 def tell(line: str) -> None:
@@ -55,7 +58,26 @@ def measure(servers: Sequence[Server], only: Collection[str], settings: Settings
                         _add(results, number + 1, server, f"{name} {part}".strip(), figures)
     except KeyboardInterrupt:
         results.errors.append("The run was interrupted: figures are missing.")
+    results.cautions += disturbances(results)
     return results
+
+
+def disturbances(results: Results) -> list[str]:
+    """
+    Why the figures themselves look wrong: a client that never sleeps did not have its core.
+    """
+    shares = [
+        cell["values"]["client CPU, %"]
+        for cell in results.figures
+        if cell["figure"].startswith("forms-long")
+    ]
+    if not (disturbed := sum(share < _WHOLE_CORE for share in shares)):
+        return []
+    caution = (
+        f"Other programs took the core of a client that keeps up, in {disturbed} of {len(shares)} "
+        "measurements. It then gets several messages at once, which makes peers look cheaper."
+    )
+    return [caution]
 
 
 def _prepare(results: Results, server: Server, only: Collection[str]) -> bool:

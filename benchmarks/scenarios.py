@@ -13,25 +13,18 @@ from typing import Final, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from benchmarks import h2load
+from benchmarks import h2load, longread
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
 from benchmarks.processes import ServerProcess, latencies, using
+from benchmarks.servers import FORMS
 
-FORMS: Final = {
-    "flush": "``await flush()``",
-    "stream_writer": "``stream_writer``, function",
-    "stream_writer_async": "``stream_writer``, async function",
-    "generator": "generator",
-    "async_generator": "async generator",
-    "json_line": "``json_line``",
-    "sse_send": "``sse().send``",
-}
+KINDS: Final = ("long", "lagging", "long_crowded", "lagging_crowded", "short")
 """
-The ways to write a response, by their paths on twistream's server.
+How a form is measured: a long response that is read by a client that keeps up or lags behind,
+alone or beside other streams, or a response of 12 messages.
 """
-
 _SETTLE: Final = 0.2  # seconds in which a server finishes what it does after opening streams
 
 Values: TypeAlias = dict[str, float]
@@ -50,6 +43,7 @@ class Settings:
     connections: int = 64  # of `twelve`
     many: int = 200_000  # messages of one long response
     publishes: int = 2_000  # for each request of `publish`: at least a whole history
+    long_forms: tuple[str, ...] = tuple(FORMS)  # the forms of which long responses are measured
 
     @property
     def warm_up(self) -> float:
@@ -60,7 +54,13 @@ class Settings:
 
 
 QUICK: Final = Settings(
-    rounds=1, duration=0.1, sizes=(10, 40), connections=4, many=2_000, publishes=1_000
+    rounds=1,
+    duration=0.1,
+    sizes=(10, 40),
+    connections=4,
+    many=2_000,
+    publishes=1_000,
+    long_forms=("generator",),
 )
 """
 Just enough to see that everything works.
@@ -69,25 +69,29 @@ Just enough to see that everything works.
 
 def _forms(process: ServerProcess, settings: Settings, part: str) -> Figures:
     kind, _, form = part.partition("-")
+    lagging, crowded = kind.startswith("lagging"), kind.endswith("crowded")
+    if (lagging or crowded) and not process.server.backpressure:
+        return
     message = JSON_LINE if form == "json_line" else MESSAGE
-    yield f"forms-{part}", _messages(process, settings, kind, form, message)
-
-
-def _messages(
-    process: ServerProcess, settings: Settings, kind: str, form: str, message: bytes
-) -> Values:
-    """
-    Check a response of 12 messages, and measure responses of 12 or many messages.
-    """
-    check_response(process, f"/{form}?n=12", message, 12)
-    number = settings.many if kind == "long" else 12
-    unit, units = ("messages", number) if kind == "long" else ("responses", 1)
-    path, size = f"/{form}?n={number}", number * len(message)
-    return h2load.measure(process, path, size, settings.duration, unit=unit, units=units)
+    check_response(process, f"/{form}", message, 12)
+    duration = settings.duration / 2  # there are many parts
+    if kind == "short":
+        size = 12 * len(message)
+        values = h2load.measure(process, f"/{form}", size, duration, unit="responses")
+    else:
+        seconds = settings.warm_up, duration
+        values = longread.measure(
+            process, f"/{form}", message, seconds, lagging=lagging, crowded=crowded
+        )
+    yield f"forms-{part}", values
 
 
 def _many(process: ServerProcess, settings: Settings, _: str) -> Figures:
-    yield "many", _messages(process, settings, "long", "many", MESSAGE)
+    check_response(process, "/many?n=12", MESSAGE, 12)
+    number = settings.many
+    path, size, unit = f"/many?n={number}", number * len(MESSAGE), "messages"
+    values = h2load.measure(process, path, size, settings.duration, unit=unit, units=number)
+    yield "many", values
 
 
 def _twelve(process: ServerProcess, settings: Settings, _: str) -> Figures:
@@ -167,6 +171,15 @@ def _replay(process: ServerProcess, settings: Settings, _: str) -> Figures:
     yield "replay", values | latencies(times) | use.shares()
 
 
+def _form_parts(settings: Settings) -> list[str]:
+    return [
+        f"{kind}-{form}"
+        for kind in KINDS
+        for form in FORMS
+        if kind == "short" or form in settings.long_forms
+    ]
+
+
 class Scenario(NamedTuple):
     """
     What is measured, how one part of it is measured, and the names of the parts.
@@ -176,8 +189,6 @@ class Scenario(NamedTuple):
     measure: Callable[[ServerProcess, Settings, str], Figures]
     parts: Callable[[Settings], Iterable[str]] = lambda _: ("",)
 
-
-_KINDS: Final = [f"{kind}-{form}" for kind in ("long", "short") for form in FORMS]
 
 SCENARIOS: Final = {
     "twelve": Scenario("responses of 12 messages, on 64 connections", _twelve),
@@ -191,5 +202,5 @@ SCENARIOS: Final = {
     "replay": Scenario("replays of 1,000 events of a channel", _replay),
     "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),
     "memory": Scenario("memory of an idle stream, with 10,000 streams", _memory),
-    "forms": Scenario("each way to write a response in twistream", _forms, lambda _: _KINDS),
+    "forms": Scenario("each way to write a response with twistream", _forms, _form_parts),
 }

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from itertools import repeat
 from pathlib import Path
@@ -14,22 +15,28 @@ from typing import NoReturn
 
 import pytest
 
+from benchmarks import longread
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
 from benchmarks.processes import ServerProcess, serving
-from benchmarks.results import Results
-from benchmarks.scenarios import FORMS
-from benchmarks.servers import ROOT, SERVERS, Server
+from benchmarks.report import as_rst
+from benchmarks.results import NONE, Results
+from benchmarks.run import disturbances
+from benchmarks.scenarios import KINDS
+from benchmarks.servers import FORMS, ROOT, SERVERS, TICK, Server
 
 STORED = ROOT / "docs" / "benchmarks"
 FIGURES = {
     "fanout": {f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")},
     "channel": {"channel-40"},
     "publish": {"publish-text", "publish-json"},
-    "forms": {f"forms-{kind}-{form}" for kind in ("long", "short") for form in FORMS},
+    "forms": {
+        *(f"forms-short-{form}" for form in FORMS),
+        *(f"forms-{kind}-generator" for kind in KINDS if kind != "short"),
+    },
 }
 ROBUST = [
     (name, scenario)
@@ -78,6 +85,8 @@ def test_a_server_sends_the_right_bytes_and_has_every_figure(name: str, tmp_path
     run("--servers", name, "--out", str(tmp_path))
     results = Results.load(tmp_path / "results.json")
     expected: set[str] = set().union(*(FIGURES.get(name, {name}) for name in server.scenarios))
+    if not server.backpressure:
+        expected = {figure for figure in expected if not re.search("lagging|crowded", figure)}
     assert {cell["figure"] for cell in results.figures} == expected
     assert results.errors == []
 
@@ -119,7 +128,7 @@ class Scripted(ServerProcess):
         for sock in self.sockets:
             sock.close()
 
-    def connect(self) -> socket.socket:
+    def connect(self, *, lagging: bool = False) -> socket.socket:  # noqa: ARG002 - the same bytes
         here, there = socket.socketpair()
         there.sendall(next(self._answers))
         self.sockets += [here, there]
@@ -172,6 +181,46 @@ def test_a_subscriber_that_receives_something_else_is_noticed(
         fan_out(process)
 
 
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_long_response_that_changes_later_is_refused(*, lagging: bool) -> None:
+    process = Scripted(HEAD + CHUNK * 5 + CHUNK.replace(b"x", b"y", 1))
+    with closing(process), pytest.raises(NotMeasuredError, match="joined, split or changed"):
+        longread.measure(process, "/flush", MESSAGE, [1.0], lagging=lagging, crowded=False)
+
+
+def test_a_long_response_that_stops_is_not_measured() -> None:
+    process = Scripted(HEAD + CHUNK)
+    with closing(process), pytest.raises(NotMeasuredError, match="nothing arrived"):
+        longread.measure(process, "/flush", MESSAGE, [0.01], lagging=False, crowded=False)
+
+
+def test_a_lagging_client_does_not_read_from_a_busy_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Scripted(HEAD + CHUNK * 5)
+    monkeypatch.setattr(process, "cpu", time.perf_counter)
+    monkeypatch.setattr(longread, "TIMEOUT", 0.05)
+    with closing(process), pytest.raises(NotMeasuredError, match="was not idle"):
+        longread.measure(process, "/flush", MESSAGE, [1.0], lagging=True, crowded=False)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_only_a_crowded_response_counts_messages_of_others(*, crowded: bool) -> None:
+    seconds = [2 * TICK]
+    with serving(SERVERS["twistream"]) as process:
+        values = longread.measure(
+            process, "/flush", MESSAGE, seconds, lagging=False, crowded=crowded
+        )
+    assert (longread.IN_TIME in values) == crowded
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_messages_of_other_streams_are_counted(number: int) -> None:
+    process = Scripted(HEAD + CHUNK + CHUNK * number)
+    with closing(process), closing(Client(process)) as other:
+        other.get("/ticks")
+        other.expect(CHUNK)
+        assert longread.arrived(other) == number
+
+
 def test_a_server_that_ends_is_an_error_with_its_last_line() -> None:
     server = Server(name="no", title="no", module="missing")
     with pytest.raises(NotMeasuredError, match=r"ended with status 1: .*missing"), serving(server):
@@ -179,11 +228,16 @@ def test_a_server_that_ends_is_an_error_with_its_last_line() -> None:
 
 
 def test_two_checkouts_are_compared(tmp_path: Path) -> None:
-    done = run("--only", "forms", "publish", "--against", str(ROOT), "--out", str(tmp_path))
+    checkout = tmp_path / "checkout"
+    (checkout / "benchmarks").mkdir(parents=True)
+    (checkout / "benchmarks" / "__init__.py").write_text("raise ImportError('not these')")
+    (checkout / "twistream").symlink_to(ROOT / "twistream")
+    options = ("--only", "forms", "publish", "--rounds", "2", "--out", str(tmp_path))
+    done = run("--against", str(checkout), *options)
     head, *rows = done.stdout.splitlines()
     assert "ratio twistream : against" in head
     assert {row.split()[0] for row in rows} == FIGURES["forms"] | FIGURES["publish"]
-    assert all(float(row.split()[-1]) > 0 for row in rows)
+    assert all(re.search(r" [\d.]+ \([\d.]+ to [\d.]+\)$", row) for row in rows)
 
 
 def test_the_stored_report_and_plots_are_those_of_the_stored_results(tmp_path: Path) -> None:
@@ -205,6 +259,36 @@ def test_results_of_several_rounds_are_medians_and_ratios_within_rounds() -> Non
         results.put(number, "many", "go", {"messages/s": theirs})
     assert results.medians("many", "messages/s") == {"twistream": 30.0, "go": 20.0}
     assert results.ratio("many", "messages/s", "twistream", "go") == "2.00 (0.50 to 3.00)"
+
+
+def test_a_ratio_of_a_single_round_is_not_shown() -> None:
+    results = Results(servers={"twistream": {}, "go": {}})
+    results.put(1, "many", "twistream", {"messages/s": 30.0})
+    results.put(1, "many", "go", {"messages/s": 10.0})
+    assert results.ratio("many", "messages/s", "twistream", "go") == NONE
+
+
+def test_a_client_without_its_core_is_a_caution() -> None:
+    results = Results()
+    for number, share in enumerate([99.0, 60.0]):
+        for figure in ("forms-long-flush", "forms-lagging-flush"):
+            results.put(number, figure, "go", {"client CPU, %": share})
+    [caution] = disturbances(results)
+    assert "in 1 of 2 measurements" in caution
+
+
+def test_the_table_of_forms_has_each_cost_with_its_rate_and_ratio() -> None:
+    results = Results(settings={"rounds": 2, "duration": 1.0})
+    results.servers = {name: {"title": name, "versions": {}} for name in ("twistream", "uvicorn")}
+    for number, cost in enumerate([4.0, 6.0]):
+        for name, factor in (("twistream", 1), ("uvicorn", 3)):
+            cpu = cost * factor + (number if name == "uvicorn" else 0)
+            values = {"CPU, microseconds": cpu, "messages/s": 2_000 / factor}
+            results.put(number, "forms-lagging-flush", name, values)
+    [head, row] = re.findall(r'.*"form".*|.*"``await flush.*', as_rst(results, ()))
+    assert head == '   :header: "form", "twistream", "uvicorn", "ratio"'
+    expected = '"``await flush()``", "5.00 (2,000/s)", "15.5 (667/s)", "3.08 (3.00 to 3.17)"'
+    assert row == f"   {expected}"
 
 
 def test_a_checkout_without_the_package_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

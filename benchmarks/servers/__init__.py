@@ -12,8 +12,12 @@ All send the same bytes, and each is written in the fastest way that its documen
 ``channel``, ``replay``
     The same below ``/channel``, for events with ids. The server keeps the last 1,000 events, and a
     client that sends a ``Last-Event-ID`` first receives the events it missed.
-``forms``, ``publish``
-    Paths that only twistream has, for its own API.
+``forms``
+    ``GET /FORM?n=N`` sends N messages, for each of `FORMS`. A peer serves all of them in its one
+    fastest way. ``json_line`` is a JSON value as a line; a peer encodes it with the standard
+    library's encoder. ``GET /ticks`` sends a message, and another one every quarter of a second.
+``publish``
+    Paths that only twistream has, for its channels.
 """
 
 import os
@@ -27,9 +31,24 @@ from attrs import frozen
 
 HOST: Final = "127.0.0.1"
 BACKLOG: Final = 4096  # the client opens thousands of connections in a row
+TICK: Final = 0.25  # seconds between the messages of ``/ticks``
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "benchmarks"
+FORMS: Final = {
+    "generator": "generator",
+    "async_generator": "async generator",
+    "stream": "``stream(iterable)``",
+    "flush": "``await flush()``",
+    "stream_writer": "``stream_writer``, function",
+    "stream_writer_async": "``stream_writer``, async function",
+    "json_line": "``json_line``",
+    "sse_send": "``sse().send``",
+}
+"""
+The ways to write a response with twistream, by their paths.
+"""
 PEER: Final = frozenset({"twelve", "many", "fanout", "memory"})
+RESPONSES: Final = frozenset({"twelve", "many", "forms"})
 
 
 @frozen(kw_only=True)
@@ -43,6 +62,7 @@ class Server:
     module: str
     packages: tuple[str, ...] = ()  # packages that must be installed
     scenarios: frozenset[str] = PEER
+    backpressure: bool = True  # it waits for a client that lags behind, and serves others meanwhile
     checkout: Path = ROOT  # the folder to import `twistream` from
 
     @property
@@ -50,10 +70,16 @@ class Server:
         """
         Environment variables for the process.
         """
-        folders = [self.checkout, ROOT, os.environ.get("PYTHONPATH")]
+        folders = [self._package.parent, ROOT, os.environ.get("PYTHONPATH")]
         path = os.pathsep.join(str(folder) for folder in folders if folder)
         # The order of sets is then the same in every round. Go gets one core, like the others.
         return {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "GOMAXPROCS": "1"}
+
+    @property
+    def _package(self) -> Path:
+        # The other checkout has benchmarks too, but both packages run in the same server.
+        there = self.checkout if self.checkout == ROOT else BUILD / self.name
+        return there / "twistream"
 
     def argv(self, port: int) -> list[str]:
         """
@@ -63,13 +89,17 @@ class Server:
 
     def prepare(self) -> dict[str, str]:
         """
-        Check that the server can run, compile it if necessary, and return versions by package.
+        Make sure that the server can run, and return versions by package.
 
         Raises:
             ImportError: A package is missing.
             OSError: There is no compiler.
             SubprocessError: The compiler fails.
         """
+        if self.checkout != ROOT:
+            self._package.parent.mkdir(parents=True, exist_ok=True)
+            self._package.unlink(missing_ok=True)
+            self._package.symlink_to(self.checkout / "twistream")
         return {name: version(name) for name in self.packages}
 
 
@@ -115,7 +145,14 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         packages=("aiohttp", "uvloop"),
-        scenarios=PEER | {"channel", "replay"},
+        scenarios=PEER | {"channel", "replay", "forms"},
+    ),
+    Server(
+        name="uvicorn",
+        title="uvicorn, raw ASGI (uvloop, httptools)",
+        module="asgi",
+        packages=("uvloop", "uvicorn", "httptools"),
+        scenarios=RESPONSES,
     ),
     Server(
         name="starlette",
@@ -128,6 +165,14 @@ _TABLE = (
         title="granian, ASGI (uvloop)",
         module="asgi",
         packages=("uvloop", "granian"),
+    ),
+    Server(
+        name="rsgi",
+        title="granian, RSGI (uvloop, no backpressure)",
+        module="rsgi",
+        packages=("uvloop", "granian"),
+        scenarios=RESPONSES,
+        backpressure=False,  # it queues without limit
     ),
     GoServer(name="go", title="Go net/http", module="go"),
     Server(

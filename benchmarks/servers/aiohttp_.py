@@ -12,8 +12,8 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
-from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, Events
-from benchmarks.servers import BACKLOG, HOST
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, VALUE, Events, encode
+from benchmarks.servers import BACKLOG, FORMS, HOST, TICK
 
 _QUEUE: Final = 2**20  # bytes queued for a subscriber
 _PAGE: Final = 128  # events that are replayed in one write
@@ -31,6 +31,24 @@ async def _messages(request: web.Request) -> web.StreamResponse:
         for _ in range(int(request.query.get("n", 12))):
             await response.write(MESSAGE)
         await response.write_eof()
+    return response
+
+
+async def _json_lines(request: web.Request) -> web.StreamResponse:
+    response = await _started(request)
+    with suppress(ConnectionError):  # the client may disconnect
+        for _ in range(int(request.query.get("n", 12))):
+            await response.write(f"{encode(VALUE)}\n".encode())
+        await response.write_eof()
+    return response
+
+
+async def _ticks(request: web.Request) -> web.StreamResponse:
+    response = await _started(request)
+    with suppress(ConnectionError):  # the client may disconnect
+        while True:
+            await response.write(MESSAGE)
+            await asyncio.sleep(TICK)
     return response
 
 
@@ -105,8 +123,9 @@ class _Channel(_FanOut):
 
 if __name__ == "__main__":
     _app = web.Application(client_max_size=_QUEUE)
-    _app.router.add_get("/twelve", _messages)
-    _app.router.add_get("/many", _messages)
+    for _path in ("twelve", "many", *FORMS):
+        _app.router.add_get(f"/{_path}", _json_lines if _path == "json_line" else _messages)
+    _app.router.add_get("/ticks", _ticks)
     for _prefix, _fan_out in (("", _FanOut()), ("/channel", _Channel())):
         _app.router.add_get(f"{_prefix}/subscribe", _fan_out.subscribe)
         _app.router.add_post(f"{_prefix}/publish", _fan_out.publish)

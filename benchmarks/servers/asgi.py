@@ -1,7 +1,7 @@
 """
-The ASGI servers: Starlette on uvicorn, and plain ASGI on granian.
+The ASGI servers: Starlette and plain ASGI on uvicorn, and plain ASGI on granian.
 
-Both share a fan-out in plain ASGI, with a task for each subscriber: a loop that awaits one
+All share a fan-out in plain ASGI, with a task for each subscriber: a loop that awaits one
 subscriber after the other would let one slow client delay all others.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import uvloop
 
-from benchmarks.message import MEDIA_TYPE, MESSAGE
-from benchmarks.servers import BACKLOG, HOST
+from benchmarks.message import MEDIA_TYPE, MESSAGE, VALUE, encode
+from benchmarks.servers import BACKLOG, FORMS, HOST, TICK
 
 _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
@@ -23,6 +23,7 @@ _Application: TypeAlias = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 _QUEUE: Final = 64  # messages kept for a slow subscriber
 _TYPE = (b"content-type", MEDIA_TYPE.encode())
+_MESSAGES: Final = frozenset({"/twelve", "/many"} | {f"/{form}" for form in FORMS})
 
 
 class _Feed:
@@ -95,13 +96,33 @@ async def _publish(receive: _Receive, send: _Send) -> None:
     await _end(send)
 
 
+async def _messages(scope: _Message, send: _Send) -> None:
+    number = int(scope["query_string"].removeprefix(b"n=") or 12)
+    await _start(send, 200, _TYPE)
+    # A coroutine of our own for each message would be slower.
+    if scope["path"] == "/json_line":
+        for _ in range(number):
+            line = f"{encode(VALUE)}\n".encode()
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+    else:
+        for _ in range(number):
+            await send({"type": "http.response.body", "body": MESSAGE, "more_body": True})
+    await _end(send)
+
+
+async def _ticks(send: _Send) -> None:
+    await _start(send, 200, _TYPE)
+    while True:
+        await _send_message(send, MESSAGE)
+        await asyncio.sleep(TICK)
+
+
 async def _plain(scope: _Message, receive: _Receive, send: _Send) -> None:
     path = scope["path"]
-    if path in ("/twelve", "/many"):
-        await _start(send, 200, _TYPE)
-        for _ in range(int(scope["query_string"].removeprefix(b"n=") or 12)):
-            await _send_message(send, MESSAGE)
-        await _end(send)
+    if path in _MESSAGES:
+        await _messages(scope, send)
+    elif path == "/ticks":
+        await _ticks(send)
     elif path == "/subscribe":
         await _subscribe(receive, send)
     elif path == "/publish":
@@ -139,7 +160,10 @@ def _on_uvicorn(application: _Application, port: int) -> None:
     uvicorn.run(application, host=HOST, port=port, backlog=BACKLOG, **options)
 
 
-def _on_granian(application: _Application, port: int) -> None:
+def on_granian(application: Any, port: int, interface: str) -> None:
+    """
+    Serve `application` on granian until the process ends.
+    """
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415 - uvicorn works without
     from granian.server.embed import Server  # noqa: PLC0415 - as above
 
@@ -148,7 +172,7 @@ def _on_granian(application: _Application, port: int) -> None:
         application,
         address=HOST,
         port=port,
-        interface=Interfaces.ASGINL,  # without the lifespan protocol
+        interface=Interfaces(interface),
         http=HTTPModes.http1,
         websockets=False,
         runtime_threads=1,
@@ -161,6 +185,6 @@ def _on_granian(application: _Application, port: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[2] == "granian":
-        _on_granian(_plain, int(sys.argv[1]))
+        on_granian(_plain, int(sys.argv[1]), "asginl")  # without the lifespan protocol
     else:
-        _on_uvicorn(_starlette(), int(sys.argv[1]))
+        _on_uvicorn(_plain if sys.argv[2] == "uvicorn" else _starlette(), int(sys.argv[1]))

@@ -5,13 +5,20 @@ twistream: every way to write a response, a fan-out of raw bytes, and a channel.
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 from twisted.web.resource import Resource
 
 from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, VALUE
+from benchmarks.servers import TICK
 from benchmarks.servers.twisted_ import Publish, count, reactor, serve
 from twistream import Context, Hub, StopStream, StreamResource
+
+
+async def _stream(ctx: Context) -> None:
+    ctx.content_type(MEDIA_TYPE)
+    await ctx.stream(repeat(MESSAGE, count(ctx.request)))
 
 
 async def _flush(ctx: Context) -> None:
@@ -71,6 +78,14 @@ async def _sse_send(ctx: Context) -> None:
         await events.send(TEXT)
 
 
+async def _ticks(ctx: Context) -> None:
+    def write(ctx: Context) -> None:
+        ctx.write(MESSAGE)
+
+    ctx.content_type(MEDIA_TYPE)
+    await ctx.stream_writer(write, TICK)
+
+
 def _channel(hub: Hub) -> Resource:
     """
     A channel with subscribers, and two channels without.
@@ -123,8 +138,8 @@ def _add_fan_out(root: Resource) -> None:
 if __name__ == "__main__":
     _root = Resource()
     for _form in (
-        *(_flush, _stream_writer, _stream_writer_async, _generator, _async_generator),
-        *(_json_line, _sse_send),
+        *(_generator, _async_generator, _stream, _flush),
+        *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks),
     ):
         _root.putChild(_form.__name__.strip("_").encode(), StreamResource(_form))
     _root.putChild(b"twelve", StreamResource(_generator))
