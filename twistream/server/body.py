@@ -238,8 +238,8 @@ class Body(WritableFile):
         Send what was written as one chunk, after the head if that has not been sent.
 
         An empty buffer makes no chunk. On plain TCP, the first flush in a turn of the reactor
-        is on the socket when the call returns. Later ones are sent together at the end of the
-        turn, each as a chunk of its own.
+        is on the socket when the call returns. Later ones are sent together, half a
+        millisecond later or at the end of the turn, each as a chunk of its own.
 
         Returns:
             Fires when more may be written: at once, when a full connection has drained, or in
