@@ -157,6 +157,51 @@ class LoopTests(JoiningTest):
         client = self.open(lambda ctx: ctx.stream(ticks()))
         self.assertEqual(self.chunks(client), [b"first"])
 
+    def test_a_loop_that_goes_on_and_waits_again_delays_nothing_either(self) -> None:
+        gates: list[Deferred[None]] = []
+
+        def gate() -> Deferred[None]:
+            gates.append(Deferred())
+            return gates[-1]
+
+        async def items() -> Any:
+            while True:
+                yield "message"
+                await gate()
+
+        async def write(w: Context) -> None:
+            w.write("message")
+            await w.flush()
+            await gate()
+
+        for handler in (
+            lambda ctx: ctx.stream(items()),
+            lambda ctx: ctx.stream_writer(write),
+        ):
+            client = self.open(handler)
+            for _ in range(3):
+                self.assertEqual(self.chunks(client), [b"message"])
+                gates.pop().callback(None)
+
+    def test_later_flushes_of_a_handler_wait_half_a_millisecond_at_most(self) -> None:
+        async def handler(ctx: Context) -> None:
+            for _ in range(9):
+                ctx.write("x")
+                await ctx.flush()
+                seen.append(len(self.chunks(client)))
+                client.clock.rightNow += 0.0002
+            await Deferred()
+
+        async def start(ctx: Context) -> None:
+            await gate
+            await handler(ctx)
+
+        seen: list[int] = []
+        gate: Deferred[None] = Deferred()
+        client = self.open(start)
+        gate.callback(None)
+        self.assertEqual(seen, [1, 0, 0, 0, 4, 0, 0, 0, 4])
+
     def test_a_loop_with_an_interval_sends_at_once(self) -> None:
         def step(w: Context) -> None:
             w.write("tick")
