@@ -2,6 +2,7 @@
 The service that twistd runs: what it serves, and what it logs.
 """
 
+import gc
 import sys
 from io import StringIO
 from pathlib import Path
@@ -70,6 +71,15 @@ class ServiceTests(Serving):
         self.service().startService()
         response = self.get()
         self.assertEqual((response.body, response.complete), (b"hello", True))
+
+    def test_what_was_imported_is_frozen_once_the_reactor_runs(self) -> None:
+        calls: list[str] = []
+        self.patch(gc, "collect", lambda: calls.append("collect"))
+        self.patch(gc, "freeze", lambda: calls.append("freeze"))
+        self.service().startService()
+        self.assertEqual(calls, [])
+        self.reactor.run()
+        self.assertEqual(calls, ["collect", "freeze"])
 
     def test_requests_are_not_logged_by_default(self) -> None:
         events: list[LogEvent] = []

@@ -2,6 +2,7 @@
 Create the service that ``twistd twistream`` runs.
 """
 
+import gc
 from typing import Any
 
 from twisted.application.app import ServerOptions
@@ -68,7 +69,7 @@ class _Site(Site):
 @implementer(IService)
 class _Service(MultiService):
     """
-    Hides debug messages in the log of the program, unless ``--verbose`` is given.
+    The whole program. It hides debug messages in its log, unless ``--verbose`` is given.
     """
 
     def __init__(self, options: Options) -> None:
@@ -90,6 +91,21 @@ class _Service(MultiService):
                 ILogObserver, FilteringLogObserver(_observer_of(program), [without_debug])
             )
         super().setServiceParent(parent)
+
+    def startService(self) -> None:  # noqa: N802 - IService
+        super().startService()
+        self._options.reactor.callWhenRunning(_freeze)
+
+
+def _freeze() -> None:
+    """
+    Exempt everything that exists now from garbage collection.
+
+    Most of it was imported and lives as long as the process, and a full collection that visits it
+    delays all responses by some 15 milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _observer_of(program: ServerOptions) -> ILogObserver:
