@@ -9,7 +9,7 @@ Layer: response, at the top.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from inspect import isawaitable
-from types import CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -42,7 +42,16 @@ class StreamLoop(Attachment):
         pending: What the loop waits for: a step that is under way, or a flush.
     """
 
-    __slots__ = ("_call", "_close", "_interval", "_running", "_started", "_step", "pending")
+    __slots__ = (
+        "_call",
+        "_close",
+        "_interval",
+        "_running",
+        "_started",
+        "_step",
+        "_stopped",
+        "pending",
+    )
 
     _log = Logger()
 
@@ -72,6 +81,7 @@ class StreamLoop(Attachment):
         self.pending: Deferred[Any] | None = None
         self._call: IDelayedCall | None = None
         self._running = False
+        self._stopped = False  # By `StopStream`, in a task.
         self._attach()
 
     def start(self) -> None:
@@ -115,7 +125,7 @@ class StreamLoop(Attachment):
         Wait for what a step has returned.
         """
         if type(result) is CoroutineType and self._interval is None:
-            return self._run_task(self._await_steps(result), self._after_step)
+            return self._run_task(self._await_steps(result), self._after_steps)
         return self._wait_for(deferred_of(result, self.response.life), self._after_step)
 
     async def _await_steps(self, result: Awaitable[object]) -> object:
@@ -125,22 +135,28 @@ class StreamLoop(Attachment):
         One task for all of them costs a fraction of a task for each.
         """
         step, flush = self._step, self.response.writer.flush_step
-        while True:
-            await result
-            if self.ended:
-                return None
-            wait = flush(_COALESCE)
-            if wait is not None:
-                await wait
+        try:
+            while True:
+                await result
                 if self.ended:
                     return None
-            try:
+                wait = flush(_COALESCE)
+                if wait is not None:
+                    await wait
+                    if self.ended:
+                        return None
                 next_result: Any = step()
-            except StopIteration as err:
-                raise RuntimeError(_STOP_ITERATION) from err
-            if type(next_result) is not CoroutineType:
-                return _checked(next_result)
-            result = next_result
+                if type(next_result) is not CoroutineType:
+                    return _checked(next_result)
+                result = next_result
+        except StopStream:
+            self._stopped = True
+            return None
+        except StopIteration as err:
+            raise RuntimeError(_STOP_ITERATION) from err
+
+    def _after_steps(self) -> bool:
+        return self._flush_rest() if self._stopped else self._after_step()
 
     def _run_task(self, coroutine: Coroutine[Any, Any, object], then: Callable[[], bool]) -> bool:
         response = self.response
@@ -325,6 +341,7 @@ class AsyncItemLoop(StreamLoop):
             response, items.__anext__, call="stream", interval=None, detached=detached, close=close
         )
         self._encode = encode
+        self._items = items
 
     def _take_step(self) -> bool:
         return self._run_task(self._send_items(), self._flush_rest)
@@ -335,6 +352,8 @@ class AsyncItemLoop(StreamLoop):
             try:
                 item = await step()
             except StopAsyncIteration:
+                if isinstance(self._items, AsyncGeneratorType):
+                    self._close = None  # A generator that has ended is closed.
                 return
             if self.ended:
                 return
