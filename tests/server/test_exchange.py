@@ -394,6 +394,15 @@ class ResultTests(StreamTest):
     def test_a_lambda_may_return_what_write_returns(self) -> None:
         self.assert_complete(self.answer(lambda ctx: ctx.write("hello")), b"hello")
 
+    def test_not_done_yet_is_refused_after_a_write_too(self) -> None:
+        def handler(ctx: Context) -> int:
+            ctx.write("more will follow")
+            return NOT_DONE_YET
+
+        self.assertEqual(self.answer(handler).status, 500)
+        [failure] = self.flushLoggedErrors(TypeError)
+        self.assertIn("NOT_DONE_YET", str(failure.value))
+
     def test_an_int_is_refused_where_nothing_was_written(self) -> None:
         self.assertEqual(self.answer(lambda ctx: 404).status, 500)
         [failure] = self.flushLoggedErrors(TypeError)

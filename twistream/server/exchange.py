@@ -163,7 +163,8 @@ class Exchange:
             response.end()
 
     def _write_result(self, result: object) -> None:
-        if isinstance(result, int) and self._response.room.written:
+        written = self._response.room.written
+        if isinstance(result, int) and written and (result != NOT_DONE_YET or written == 1):
             return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, _TEXTS) and not isinstance(result, Item):
             msg = (
