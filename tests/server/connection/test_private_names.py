@@ -66,6 +66,7 @@ def request() -> Request:
 NAMES: dict[
     str, tuple[Callable[[], object], type | tuple[type, ...] | Callable[[object], bool]]
 ] = {
+    "_cleanup": (request, callable),
     "_disconnected": (request, bool),
     "_encoder": (request, type(None)),
     "_waitingForTransport": (http_channel, bool),
