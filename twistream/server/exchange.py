@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
-from twistream.errors import ClientDisconnected, HTTPError, StreamAborted
+from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
 from twistream.server.context import Context
@@ -109,12 +109,18 @@ class Exchange:
         The request is finished. If this response is not, the handler has passed the request on.
         """
         if self._response.life.phase is not Phase.OVER:
-            self._response.lost(StreamAborted("another resource has answered the request"))
+            self._lose(StreamAborted("another resource has answered the request"))
+
+    def _lose(self, reason: StreamClosed) -> None:
+        try:
+            self._response.lost(reason)
+        except Exception:  # noqa: BLE001 - the access log is anybody's code
+            _log.failure("the end of {context} failed", context=repr(self._context))
 
     def _lost(self, failure: Failure) -> None:
         context = self._context
         before = context.err
-        self._response.lost(ClientDisconnected(failure.value))
+        self._lose(ClientDisconnected(failure.value))
         if context.err is not before:
             _log.debug(
                 "{context}: {err} ({reason})",

@@ -53,6 +53,11 @@ class Client:
         self.exchange()
 
     def request(self) -> int:
+        number = self.send_request()
+        self.exchange()
+        return number
+
+    def send_request(self) -> int:
         number = self.h2.get_next_available_stream_id()
         self.received[number] = b""
         self.h2.send_headers(
@@ -60,7 +65,6 @@ class Client:
             [(":method", "GET"), (":path", "/"), (":scheme", "https"), (":authority", "a")],
             end_stream=True,
         )
-        self.exchange()
         return number
 
     def exchange(self) -> None:
@@ -72,13 +76,16 @@ class Client:
             if data:
                 self.protocol.dataReceived(data)
             self.clock.advance(1e-9)
-            answer = self.transport.value()
-            self.transport.clear()
-            for event in self.h2.receive_data(answer):
-                if isinstance(event, DataReceived):
-                    self.received[event.stream_id] += event.data
-                elif isinstance(event, StreamEnded):
-                    self.ended.add(event.stream_id)
+            self.read()
+
+    def read(self) -> None:
+        answer = self.transport.value()
+        self.transport.clear()
+        for event in self.h2.receive_data(answer):
+            if isinstance(event, DataReceived):
+                self.received[event.stream_id] += event.data
+            elif isinstance(event, StreamEnded):
+                self.ended.add(event.stream_id)
 
     def set_window(self, size: int) -> None:
         self.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: size})
@@ -118,6 +125,35 @@ class RequestTests(SynchronousTestCase):
         stream = client.request()
         self.assertEqual((client.received[stream], client.ended), (b"x", {stream}))
         self.assertNotIn("_tryToWriteControlData", vars(client.protocol._channel))
+
+
+class EndTests(SynchronousTestCase):
+    """
+    END_STREAM.
+    """
+
+    def test_it_follows_the_body_within_the_turn_on_every_stream(self) -> None:
+        client = connected(self, lambda ctx: "x")
+        streams = [client.send_request() for _ in range(3)]
+        client.protocol.dataReceived(client.h2.data_to_send())
+        client.read()
+        self.assertEqual(client.ended, set(streams))
+        client.exchange()
+        self.assertEqual(client.protocol._channel.streams, {})
+
+    def test_on_a_full_connection_a_reset_of_it_harms_no_other(self) -> None:
+        client = connected(self, lambda ctx: ctx.status_code(200))
+        producer: Any = client.transport.producer
+        producer.pauseProducing()
+        streams = [client.request() for _ in range(3)]
+        self.assertEqual(client.ended, set())
+        client.h2.reset_stream(streams[1])
+        client.exchange()
+        producer.resumeProducing()
+        client.exchange()
+        streams.append(client.request())
+        self.assertEqual(client.ended, {streams[0], *streams[2:]})
+        self.assertEqual(client.protocol._channel.streams, {})
 
 
 class WindowTests(SynchronousTestCase):

@@ -67,6 +67,7 @@ def request() -> Request:
 NAMES: dict[
     str, tuple[Callable[[], object], type | tuple[type, ...] | Callable[[object], bool]]
 ] = {
+    "_cleanup": (request, callable),
     "_disconnected": (request, bool),
     "_encoder": (request, type(None)),
     "_inFakeHead": (request, bool),

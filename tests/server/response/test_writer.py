@@ -886,8 +886,24 @@ class AccessLogTests(StreamTest):
         client.site.log = fails  # type: ignore[method-assign]  # of this one
         client.disconnect()
         self.assertIsInstance(ends[0], ClientDisconnected)
-        gc.collect()
         self.logged(OSError)
+
+    def test_an_error_of_the_log_does_not_stop_the_connection(self) -> None:
+        async def streams(ctx: Context) -> None:
+            ctx.write("x")
+            await ctx.flush()
+
+        def fails(request: object) -> None:
+            raise OSError
+
+        for handler in (lambda ctx: "x", streams):
+            for tcp in (False, True):
+                client = self.connect(handler, tcp=tcp)
+                client.site.log = fails  # type: ignore[method-assign]  # of this one
+                for _ in range(3):
+                    client.request()
+                    self.assert_complete(client.receive(), b"x")
+                self.assertEqual(len(self.flushLoggedErrors(OSError)), 3)
 
     def test_a_response_that_never_began_is_not_logged(self) -> None:
         async def handler(ctx: Context) -> None:

@@ -12,6 +12,7 @@ Layer: connection.
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from h2.connection import ConnectionState
@@ -119,8 +120,28 @@ class HTTP2Outbound(Outbound):
     def finish(self) -> None:
         # On a stream that the client has closed, Twisted's `finish` would fail, and all streams
         # of the connection with it.
-        if not self._is_closed():
+        if self._is_closed():
+            return
+        # Twisted's own `requestDone` leaves the end to a loop that sends one frame in each turn,
+        # and stops for all streams of the connection if one of them has been reset meanwhile.
+        self._channel.requestDone = self._end_stream
+        try:
             super().finish()
+        finally:
+            vars(self._channel).pop("requestDone", None)  # No reference cycle remains.
+
+    def _end_stream(self, _: Request) -> None:
+        connection, stream = self._connection, self._channel.streamID
+        with suppress(ProtocolError):
+            connection.conn.end_stream(stream)
+            connection._tryToWriteControlData()  # noqa: SLF001 - no public name
+        self._turn.soon(partial(self._forget, connection, stream))
+
+    @staticmethod
+    def _forget(connection: Any, stream: int) -> None:
+        # Not before: see `Multiplexer.pump_soon`.
+        if stream in connection.streams:
+            connection._requestDone(stream)  # noqa: SLF001 - no public name
 
     def release(self) -> None:
         # Twice, if the response has finished and its stream turns out to be reset.

@@ -214,6 +214,12 @@ class BorrowedRequest:
             request.unregisterProducer()
         try:
             request.finish()
+        except Exception:
+            if not (request.finished or is_disconnected(request)):
+                # The access log failed. The connection still has to go on to the next request.
+                request.finished = 1
+                request._cleanup()  # noqa: SLF001 - no public name
+            raise
         finally:
             request.__class__ = self._kinds.finished
 
