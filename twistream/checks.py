@@ -106,13 +106,13 @@ def is_coroutine_function(function: object) -> bool:
     return _is(iscoroutinefunction, function)
 
 
-def _is(kind: Callable[[object], bool], function: object) -> bool:
-    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - objects have it
+def _is(predicate: Callable[[object], bool], function: object) -> bool:
+    return predicate(function) or predicate(getattr(function, "__call__", None))  # noqa: B004 - an object may define it
 
 
 def has_methods(value: object, *names: str) -> bool:
     """
-    Whether a value is an object with these methods. A class is not: its methods lack their object.
+    Whether a value is an instance with these methods. A class is not: its methods need an instance.
     """
     methods = (getattr(value, name, None) for name in names)
     return not isinstance(value, type) and all(map(callable, methods))

@@ -350,10 +350,10 @@ def _reduced(error: BaseException) -> str | tuple[Any, ...]:
     """
     native = _native(type(error))
     if type(error).__reduce__ is not native.__reduce__:
-        return error.__reduce__()  # Of a subclass, which knows better.
+        return error.__reduce__()  # A subclass has its own.
     args = native.__reduce__(error)[1]
     state = error.__getstate__()
-    # The state of a class that attrs made has the fields of that class only.
+    # The state of an attrs class contains only the fields of that class.
     is_partial = hasattr(error, "__attrs_attrs__") and isinstance(state, dict)
     rest = (error.__dict__,) if is_partial else ()
     return _restore, (type(error), args, *rest), state

@@ -47,7 +47,7 @@ def checked_bounds(
     history: int | None, history_ttl: float | None, history_bytes: int | None
 ) -> Bounds | None:
     """
-    Return the limits that ``Hub.channel`` got; None if it got none.
+    Check the limits passed to ``Hub.channel``, and return them; None if none was passed.
 
     Raises:
         TypeError: A limit has the wrong type.

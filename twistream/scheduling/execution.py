@@ -57,7 +57,7 @@ class ExecutionContext:
         """
         Call `function` with the variables as they were when this was created. Call it once.
 
-        It is for what may run the code of another request.
+        Use it for calls that may run the code of another request.
         """
         global _current  # noqa: PLW0603 - what runs here has its own context
         outer, _current = _current, None

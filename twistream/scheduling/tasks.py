@@ -225,7 +225,7 @@ def _explained(error: BaseException) -> BaseException:
     """
     Replace the error with which asyncio reports a missing event loop by one that says what to do.
     """
-    # Exactly this class, and a plain str: those of a program may do anything.
+    # Exact types only: a subclass may override anything.
     text = error.args[0] if type(error) is RuntimeError and error.args else None
     if type(text) is str and "event loop" in text:
         explained = TypeError(f"{text}: {_NEEDS_ASYNCIO}")

@@ -2,8 +2,8 @@
 Calls from threads that are not the reactor's: the error for those that would race, and a way to
 make them in the reactor's thread.
 
-What is done for each message has the check of `check_thread` in its own code, because a call would
-cost more than the check.
+Methods that run for each message contain the check of `check_thread` themselves, because a call costs
+more than the check.
 
 Layer: scheduling, at the bottom.
 """
@@ -21,15 +21,18 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 CALL = "use reactor.callFromThread"
+"""
+What to use instead of a call without a result.
+"""
+
 READ = "use twisted.internet.threads.blockingCallFromThread"
 """
-What to use instead of a call, without or with a result.
+What to use instead of a call with a result.
 """
 
 _LOOK = 0.1
 """
-Seconds after which a waiting thread looks whether the reactor still runs. It is woken at once by
-the result.
+Seconds after which a waiting thread checks whether the reactor still runs. A result wakes it at once.
 """
 
 
@@ -48,13 +51,13 @@ def check_thread(call: str, remedy: str = CALL) -> None:
         refuse_thread(call, remedy)
 
 
-def refuse_thread(call: str, remedy: str) -> NoReturn:
+def refuse_thread(call: str, remedy: str = CALL) -> NoReturn:
     """
     Raise the error of `check_thread`.
 
     Args:
         call: The method that was called.
-        remedy: What to call instead.
+        remedy: What to use instead.
     """
     msg = f"{call} was called in a thread that is not the reactor's; {remedy}"
     raise RuntimeError(msg)

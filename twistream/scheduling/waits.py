@@ -69,8 +69,8 @@ class Fired(Deferred[None]):
     """
     A Deferred that has already fired with None.
 
-    Most flushes return one, and most code only awaits it. So awaiting it costs nothing, and what
-    an instance needs for anything else is created when it is first used.
+    Most flushes return one, and most code only awaits it. So awaiting it costs nothing, and
+    the attributes of an instance are created only if something else uses it.
     """
 
     called = True
@@ -78,7 +78,7 @@ class Fired(Deferred[None]):
     _is_new = True
 
     def __init__(self) -> None:
-        # Deferred's own is called when an attribute is first looked up that it would set.
+        # `__getattr__` calls that of Deferred, on the first access to an attribute that it sets.
         pass
 
     def __getattr__(self, name: str) -> object:

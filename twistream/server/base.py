@@ -268,7 +268,7 @@ class BaseContext(Body):
 
     def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
         """
-        Run a loop up to its first flush, or to where it has to wait, for the head that it makes.
+        Run a loop up to its first flush, or to where it has to wait, so that it can set headers.
         """
         deferred = self._start(make)
         if not deferred.called:
@@ -363,5 +363,5 @@ def _encoded_item(source: object, item: Item) -> bytes:
 
 
 def _is_iterable(items: object) -> bool:
-    # The second is the old protocol of sequences, which `iter` supports.
+    # `iter` also supports the old sequence protocol, which `Iterable` does not detect.
     return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

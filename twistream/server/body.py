@@ -343,7 +343,7 @@ class Body(WritableFile):
             TypeError: The value is bytes-like. Nothing is written.
         """
         if get_ident() != threadable.ioThread is not None:
-            refuse_thread("json_line()", "use reactor.callFromThread")
+            refuse_thread("json_line()")
         media_type, line = render.json_line(value)
         self._default_type(media_type)
         return self._writer.send_step(line, Urgency.NOW) or Fired()

@@ -139,7 +139,7 @@ class EventStream:
                 or over thirty years.
         """
         if get_ident() != threadable.ioThread is not None:
-            refuse_thread("send()", "use reactor.callFromThread")
+            refuse_thread("send()")
         payload = data if type(data) is str else encoded(data)
         if event is None and id is None and retry is None:
             message = data_event(payload)

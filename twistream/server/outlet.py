@@ -65,7 +65,7 @@ def _check_filter(_: object, __: object, value: Filter | None) -> None:
     if value is None:
         return
     check_callback("filter", value)
-    # The result of one would be true for every message.
+    # A coroutine is always true, so every message would pass.
     if is_coroutine_function(value):
         msg = "filter must be a plain function, not a coroutine function"
         raise TypeError(msg)
@@ -253,7 +253,7 @@ class Outlet(Attachment):
             response.admits_body()  # No: this completes the response.
             return succeed(None)
         after = options.after or last_event_id(response.request)
-        # It may refuse the options, so the head is changed after it.
+        # `attach` may refuse the options, so the head is changed afterwards.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
         self._subscription = subscription
         if head_is_open:

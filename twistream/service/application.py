@@ -110,7 +110,7 @@ def _names_in(module: str) -> list[str]:
         with _reactor_not_run():
             return naming.names_in(_import(module))
     except UsageError:
-        # It fails. The message about that comes when its name is right.
+        # It fails. That is reported once its name is right.
         return []
 
 

@@ -1,5 +1,5 @@
 """
-Find what somebody meant who misspelt ``package.module:name``.
+Suggest the right name for a misspelt ``package.module:name``.
 """
 
 import ast

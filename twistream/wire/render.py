@@ -157,7 +157,7 @@ def _checked(value: object, encoded: bytes) -> bytes:
     """
     Check what the encoder does not check, and return the JSON on one line.
     """
-    # The hook is called for Raw only: the encoder refuses what else msgspec does not know.
+    # The hook is called for Raw only: the encoder refuses all other unknown types.
     _refuse_non_finite(msgspec.to_builtins(value, builtin_types=(Decimal,), enc_hook=_nothing))
     if isinstance(value, msgspec.Raw) or b"\n" in encoded or b"\r" in encoded:
         encoded.decode()

@@ -107,7 +107,7 @@ NO_COOKIES = SentCookies()
 
 def _sent_attribute(name: str) -> property:
     """
-    An attribute of a request that belongs to the head: it can still be read.
+    An attribute of a request that belongs to the sent head. It is read-only.
     """
 
     def read(request: Any) -> object:

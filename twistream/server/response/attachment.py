@@ -47,7 +47,7 @@ class Attachment:
 
     def _fire(self, result: Failure | None) -> None:
         """
-        End it with `result`. The callbacks of its Deferred are the handler's, and run in its context.
+        End it with `result`. The callbacks of its Deferred run in the context of the handler.
         """
         self.response.life.run(self._end().callback, result)
 

@@ -1,5 +1,5 @@
 """
-MessageWriter: adds messages that are sent to many responses to `ResponseWriter`.
+MessageWriter: a `ResponseWriter` that also sends messages of broadcasts and channels.
 
 Layer: response, below `twistream.server.response.response`.
 """
@@ -15,7 +15,7 @@ _BODY = Phase.BODY
 
 class MessageWriter(ResponseWriter):
     """
-    Writes what the handler writes, and sends messages of broadcasts and channels between that.
+    Writes the data of the handler, and sends messages of broadcasts and channels in between.
     """
 
     __slots__ = ()

@@ -160,7 +160,7 @@ class StreamLoop(Attachment):
 
     def _run_task(self, coroutine: Coroutine[Any, Any, object], then: Callable[[], bool]) -> bool:
         response = self.response
-        # While it waits, what it has flushed must not.
+        # Flushed data must not wait while the loop waits.
         task = Task(coroutine, response.life, on_suspend=response.writer.push)
         return self._wait_for(task, then)
 

@@ -198,7 +198,7 @@ class ResponseWriter:
         End a chunk and send it. The Deferred fires when more may be written.
         """
         if get_ident() != threadable.ioThread is not None:
-            refuse_thread("flush()", "use reactor.callFromThread")
+            refuse_thread("flush()")
         return self.flush_step(_NOW) or Fired()
 
     def flush_step(self, urgency: Urgency) -> Deferred[None] | None:
