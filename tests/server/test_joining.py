@@ -183,6 +183,26 @@ class LoopTests(JoiningTest):
                 self.assertEqual(self.chunks(client), [b"message"])
                 gates.pop().callback(None)
 
+    def test_a_writer_that_returns_a_deferred_after_coroutines_delays_nothing_either(self) -> None:
+        gates: list[Deferred[None]] = []
+
+        def gate() -> Deferred[None]:
+            gates.append(Deferred())
+            return gates[-1]
+
+        async def coroutine(w: Context) -> None:
+            w.write("message")
+            await gate()
+
+        steps = iter([coroutine, lambda w: gate()])
+
+        def one_after_another(w: Context) -> Any:
+            return next(steps)(w)
+
+        client = self.open(lambda ctx: ctx.stream_writer(one_after_another))
+        gates.pop().callback(None)
+        self.assertEqual(self.chunks(client), [b"message"])
+
     def test_later_flushes_of_a_handler_wait_half_a_millisecond_at_most(self) -> None:
         async def handler(ctx: Context) -> None:
             for _ in range(9):

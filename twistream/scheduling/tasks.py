@@ -111,7 +111,7 @@ class Task(Deferred[Any]):
     ) -> None:
         """
         Args:
-            on_suspend: Called whenever the coroutine has to wait.
+            on_suspend: Called whenever the coroutine, or what it has returned, has to wait.
         """
         super().__init__()
         self._on_suspend = on_suspend
@@ -184,6 +184,8 @@ class Task(Deferred[Any]):
         else:
             self._awaited = deferred_of(value, self._scope)
             self._awaited.addBoth(self._finish)
+            if self._on_suspend is not None and not self.called:
+                self._on_suspend()
 
     def _finish(self, result: object) -> None:
         self._look_for_the_end(result)

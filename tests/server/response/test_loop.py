@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from tests.harness import Client, StreamTest
@@ -249,6 +249,28 @@ class EndTests(LoopTest):
         )
         self.assertEqual(self.results, [None])
         self.assertEqual(client.receive().chunks, [b"a", b"b", b"b", b"c", b"b", b"b"])
+
+    def test_it_waits_for_what_a_coroutine_returns(self) -> None:
+        async def writer(w: Context) -> Deferred[None]:
+            w.write("x")
+            return w.sleep(1)
+
+        client = self.loop(writer)
+        for count in (0, 1, 2):
+            self.assertEqual(client.receive().chunks, [b"x"] * count)
+            client.clock.advance(1)
+
+    def test_a_deferred_that_a_coroutine_returns_can_fail(self) -> None:
+        async def falls(w: Context) -> Deferred[None]:
+            return fail(LookupError("returned"))
+
+        async def stops(w: Context) -> Deferred[None]:
+            return fail(StopStream())
+
+        self.loop(falls)
+        self.assertIsInstance(self.error(), LookupError)
+        self.loop(stops)
+        self.assertEqual(self.results, [None])
 
     def test_a_lambda_may_return_what_write_returns(self) -> None:
         left = iter("abc")

@@ -137,7 +137,9 @@ class StreamLoop(Attachment):
         step, flush = self._step, self.response.writer.flush_step
         try:
             while True:
-                await result
+                value = await result
+                if value is not None and isawaitable(value):
+                    await deferred_of(value, self.response.life)
                 if self.ended:
                     return None
                 wait = flush(_COALESCE)
