@@ -246,7 +246,7 @@ class Channel:
             TypeError: The data is bytes-like. The event is not a str.
             ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
-        if threadable.ioThread not in (None, get_ident()):
+        if get_ident() != threadable.ioThread is not None:
             refuse_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
         if self._topic.closed:
             raise ChannelClosed(self.name)

@@ -47,7 +47,7 @@ def check_thread(call: str, remedy: str = CALL) -> None:
     Raises:
         RuntimeError: A reactor runs, or has run, in another thread.
     """
-    if threadable.ioThread not in (None, get_ident()):
+    if get_ident() != threadable.ioThread is not None:
         refuse_thread(call, remedy)
 
 

@@ -67,7 +67,7 @@ class FailedWait(Deferred[None]):
 
 class Fired(Deferred[None]):
     """
-    A Deferred that has already fired with None.
+    A Deferred that has fired, with the result None.
 
     Most flushes return one, and most code only awaits it. So awaiting it costs nothing, and
     the attributes of an instance are created only if something else uses it.

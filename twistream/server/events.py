@@ -150,12 +150,8 @@ class EventStream:
                 id=id,
                 retry_ms=None if retry is None else _ms(retry),
             ).encode()
-        if self._opening:
-            message = self._opening + message
-            wait = self._writer.send_step(message, _NOW)
-            self._opening = b""
-        else:
-            wait = self._writer.send_step(message, _NOW)
+        wait = self._writer.send_step(self._opening + message, _NOW)
+        self._opening = b""
         return wait or Fired()
 
     def comment(self, text: str) -> Deferred[None]:

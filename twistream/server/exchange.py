@@ -172,7 +172,7 @@ class Exchange:
         written = self._response.room.written
         if isinstance(result, int) and written and (result != NOT_DONE_YET or written == 1):
             return  # What `write` has returned, perhaps to a lambda.
-        if not isinstance(result, _TEXTS) and not isinstance(result, Item):
+        if not isinstance(result, Item):
             msg = (
                 f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
                 f"{_hint(result)}"

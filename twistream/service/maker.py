@@ -114,7 +114,7 @@ def _observer_of(program: ServerOptions) -> ILogObserver:
     """
     # Twisted has no public name for this.
     runner: Any = vars(twistd)["_SomeApplicationRunner"]
-    observer: ILogObserver = runner.loggerFactory(program)._getLogObserver()  # noqa: SLF001 - as above
+    observer: ILogObserver = runner.loggerFactory(program)._getLogObserver()  # noqa: SLF001 - no public name
     return observer
 
 

@@ -275,10 +275,12 @@ class ItemLoop(StreamLoop):
 
     __slots__ = ("_encode", "_items")
 
+    _next = "__next__"  # The method of `items` that makes the next item.
+
     def __init__(
         self,
         response: Response,
-        items: Iterator[Any],
+        items: Iterator[Any] | AsyncIterator[Any],
         encode: Callable[[Any], bytes],
         *,
         detached: bool,
@@ -290,7 +292,12 @@ class ItemLoop(StreamLoop):
             close: Called when the loop has ended and no item is being made any more.
         """
         super().__init__(
-            response, items.__next__, call="stream", interval=None, detached=detached, close=close
+            response,
+            getattr(items, self._next),
+            call="stream",
+            interval=None,
+            detached=detached,
+            close=close,
         )
         self._encode = encode
         self._items = items
@@ -318,32 +325,14 @@ class ItemLoop(StreamLoop):
         return False
 
 
-class AsyncItemLoop(StreamLoop):
+class AsyncItemLoop(ItemLoop):
     """
     Sends each item of an async iterator as a message, all in one task.
     """
 
-    __slots__ = ("_encode", "_items")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        response: Response,
-        items: AsyncIterator[Any],
-        encode: Callable[[Any], bytes],
-        *,
-        detached: bool,
-        close: Callable[[], object],
-    ) -> None:
-        """
-        Args:
-            encode: Makes the bytes of a message from an item.
-            close: Called when the loop has ended and no item is being made any more.
-        """
-        super().__init__(
-            response, items.__anext__, call="stream", interval=None, detached=detached, close=close
-        )
-        self._encode = encode
-        self._items = items
+    _next = "__anext__"
 
     def _take_step(self) -> bool:
         return self._run_task(self._send_items(), self._flush_rest)
