@@ -43,7 +43,7 @@ class Settings:
     connections: int = 64  # of `twelve`
     many: int = 200_000  # messages of one long response
     publishes: int = 2_000  # for each request of `publish`: at least a whole history
-    long_forms: tuple[str, ...] = tuple(FORMS)  # the forms of which long responses are measured
+    long_forms: tuple[str, ...] = tuple(FORMS)  # forms to measure as one long response
 
     @property
     def warm_up(self) -> float:

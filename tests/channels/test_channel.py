@@ -28,17 +28,17 @@ class HubTests(ChannelTest):
 
     def test_what_cannot_be_a_channel_is_refused(self) -> None:
         cases: list[tuple[type[Exception], Callable[[], object]]] = [
-            (TypeError, lambda: self.hub.channel(b"news")),  # type: ignore[arg-type]  # the point
+            (TypeError, lambda: self.hub.channel(b"news")),  # type: ignore[arg-type]  # a wrong type, on purpose
             (ValueError, lambda: self.hub.channel("")),
             (EncodeError, lambda: self.hub.channel("\ud800")),
             (ValueError, lambda: self.hub.channel("a", history=-1)),
-            (TypeError, lambda: self.hub.channel("a", history=1.5)),  # type: ignore[arg-type]  # the point
+            (TypeError, lambda: self.hub.channel("a", history=1.5)),  # type: ignore[arg-type]  # a wrong type, on purpose
             (TypeError, lambda: self.hub.channel("a", history=True)),
             (ValueError, lambda: self.hub.channel("a", history=1, history_bytes=-1)),
             (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=-1)),
             (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=float("nan"))),
             (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=1e-9)),
-            (TypeError, lambda: self.hub.channel("a", history=1, history_ttl="1")),  # type: ignore[arg-type]  # the point
+            (TypeError, lambda: self.hub.channel("a", history=1, history_ttl="1")),  # type: ignore[arg-type]  # a wrong type, on purpose
             (ValueError, lambda: self.hub.channel("a", history_ttl=60)),
             (ValueError, lambda: self.hub.channel("a", history_bytes=60)),
         ]
@@ -127,7 +127,7 @@ class PublishTests(ChannelTest):
             (ValueError, lambda: news.publish("a", event="two\nlines")),
             (ValueError, lambda: news.publish("a", event="a\0b")),
             (ValueError, lambda: news.publish("a", event="gap")),
-            (TypeError, lambda: news.publish("a", event=1)),  # type: ignore[arg-type]  # the point
+            (TypeError, lambda: news.publish("a", event=1)),  # type: ignore[arg-type]  # a wrong type, on purpose
         ]
         for error, publish in cases:
             self.assertRaises(error, publish)

@@ -111,4 +111,4 @@ class PresenceTests(ChannelTest):
 
     def test_it_must_be_callable(self) -> None:
         with self.assertRaises(TypeError):
-            self.hub.channel("news").on_presence("a")  # type: ignore[arg-type]  # the point
+            self.hub.channel("news").on_presence("a")  # type: ignore[arg-type]  # a wrong type, on purpose

@@ -62,7 +62,7 @@ class StatisticsTests(ChannelTest):
                 (of_red.published, 1, 1, of_red.dropped),
             )
             self.hub.channel("another").close()
-        self.assertEqual(self.hub._draining, [])  # Nothing else shows that the history is freed.
+        self.assertEqual(self.hub._draining, [])  # No public name shows that the history is freed.
 
     def test_every_gauge_is_back_at_zero_when_all_have_left(self) -> None:
         red, blue = self.hub.channel("red", history=3), self.hub.channel("blue")

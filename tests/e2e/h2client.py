@@ -67,7 +67,7 @@ class H2Client:
             )
         self.connection.initiate_connection()
         self.flush()
-        client.dataReceived = self._received  # type: ignore[method-assign]  # of this one
+        client.dataReceived = self._received  # type: ignore[method-assign]  # only this client's connection
 
     @classmethod
     async def connect(cls, server: Server, window: int | None = None) -> "H2Client":
@@ -118,7 +118,7 @@ class H2Client:
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, ResponseReceived):
-            self.streams[event.stream_id].head = dict(event.headers)  # type: ignore[arg-type]  # decoded, as configured
+            self.streams[event.stream_id].head = dict(event.headers)  # type: ignore[arg-type]  # header_encoding makes them str
         elif isinstance(event, DataReceived):
             if event.data:
                 self.streams[event.stream_id].frames.append(event.data)

@@ -106,7 +106,7 @@ async def serving(
     else:
         stream = StreamResource(_remembering(handler, lambda: server), **options)
         root = Resource()
-        root.getChild = lambda path, request: stream  # type: ignore[method-assign]  # of this one
+        root.getChild = lambda path, request: stream  # type: ignore[method-assign]  # only this root
     site = Site(root)
     if tls:
         certificate = PrivateCertificate.loadPEM(b"".join(pem()))
@@ -124,7 +124,7 @@ async def serving(
         server.protocols.add(protocol)
         return protocol
 
-    site.buildProtocol = remember  # type: ignore[method-assign]  # of this one
+    site.buildProtocol = remember  # type: ignore[method-assign]  # only this site
     port = await endpoint.listen(site)
     server = Server(site, port, tls)
     try:
@@ -169,7 +169,7 @@ class Client(Protocol):
         self.data += data
         self._look()
 
-    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]  # as in Twisted
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]  # always called with a reason
         self.reason = reason
         self._look()
 
@@ -239,13 +239,13 @@ class Client(Protocol):
         """
         Close with RST.
         """
-        self.transport.abortConnection()  # type: ignore[union-attr]  # it is connected
+        self.transport.abortConnection()  # type: ignore[union-attr]  # a connected TCP transport has it
 
     def half_close(self) -> None:
         """
         Send no more, but go on reading.
         """
-        self.transport.loseWriteConnection()  # type: ignore[union-attr]  # it is connected
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]  # a connected TCP transport has it
 
 
 def pause(seconds: float) -> Deferred[None]:

@@ -242,10 +242,10 @@ async def test_a_reset_that_comes_with_its_request_is_a_client_that_left() -> No
         client = await H2Client.connect(server)
         packet: list[bytes] = []
         send = client.client.send
-        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.client.send = packet.append  # type: ignore[assignment]  # collects frames for one packet
         for path in handlers:
             client.reset(client.request(path))
-        client.client.send = send  # type: ignore[method-assign]  # as it was
+        client.client.send = send  # type: ignore[method-assign]  # restores the method
         send(b"".join(packet))
         await eventually(lambda: len(server.contexts) == len(handlers))
         # The connection is as good as before.
@@ -274,9 +274,9 @@ async def test_a_reset_that_comes_with_a_request_on_a_quiet_connection_harms_no_
             await pause(0.01)  # Until Twisted has nothing to send any more.
             packet: list[bytes] = []
             send = client.client.send
-            client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+            client.client.send = packet.append  # type: ignore[assignment]  # collects frames for one packet
             client.reset(client.request(path))
-            client.client.send = send  # type: ignore[method-assign]  # as it was
+            client.client.send = send  # type: ignore[method-assign]  # restores the method
             send(b"".join(packet))
             # With one more request in the packet, h2 would have dropped the stream by then.
             await eventually(lambda: len(server.contexts) == 2)
@@ -301,11 +301,11 @@ async def test_a_request_that_comes_with_the_end_of_its_connection_has_an_end_to
         await pause(0.01)  # Until Twisted has nothing to send any more.
         packet: list[bytes] = []
         send = client.client.send
-        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.client.send = packet.append  # type: ignore[assignment]  # collects frames for one packet
         client.request("/last")
         client.connection.close_connection()
         client.flush()
-        client.client.send = send  # type: ignore[method-assign]  # as it was
+        client.client.send = send  # type: ignore[method-assign]  # restores the method
         send(b"".join(packet))
         await eventually(lambda: ends == ["/first", "/last"])
         assert log.failures(ProtocolError) == 0
@@ -325,12 +325,12 @@ async def test_a_window_that_opens_as_its_stream_is_reset_harms_no_other() -> No
         await client.client.until(lambda: len(large.body) == 1_000 and bool(other.body))
         packet: list[bytes] = []
         send = client.client.send
-        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.client.send = packet.append  # type: ignore[assignment]  # collects frames for one packet
         client.open_window(1_000, large)
         client.open_window(1_000)
         client.reset(large)
         last = client.request("/last")
-        client.client.send = send  # type: ignore[method-assign]  # as it was
+        client.client.send = send  # type: ignore[method-assign]  # restores the method
         send(b"".join(packet))
         await client.client.until(lambda: bool(last.body))
         assert client.client.reason is None
@@ -545,9 +545,9 @@ async def test_a_reset_that_comes_with_its_request_leaves_a_silent_stream_its_co
         await client.client.until(lambda: bool(silent.head))
         packet: list[bytes] = []
         send = client.client.send
-        client.client.send = packet.append  # type: ignore[assignment]  # to send all at once
+        client.client.send = packet.append  # type: ignore[assignment]  # collects frames for one packet
         client.reset(client.request("/short"))
-        client.client.send = send  # type: ignore[method-assign]  # as it was
+        client.client.send = send  # type: ignore[method-assign]  # restores the method
         send(b"".join(packet))
         await eventually(lambda: len(server.contexts) == 2)
         await pause(0.4)

@@ -161,6 +161,17 @@ class Shown:
         expect(self.texts.get_by_text(f"Tick {number}", exact=True)).to_be_visible()
 
 
+def full_chat(browser: Browser, service: Service) -> Shown:
+    """
+    The chat, with more messages than its pane shows at once.
+    """
+    for number in range(40):
+        service.post(str(number))
+    shown = Shown(browser, service.url, "chat")
+    expect(shown.lines).to_have_count(40)
+    return shown
+
+
 def test_a_message_is_on_both_pages_and_both_count_who_is_online(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
@@ -360,10 +371,7 @@ def test_messages_that_come_while_one_reads_older_ones_are_counted(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        for number in range(40):
-            service.post(str(number))
-        shown = Shown(browser, service.url, "chat")
-        expect(shown.lines).to_have_count(40)
+        shown = full_chat(browser, service)
         expect(shown.texts.last).to_be_in_viewport()
         expect(shown.unread).to_be_hidden()
         expect(shown.announced).to_be_empty()
@@ -396,10 +404,7 @@ def test_the_count_of_new_messages_goes_when_the_reader_is_at_the_end_again(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        for number in range(40):
-            service.post(str(number))
-        shown = Shown(browser, service.url, "chat")
-        expect(shown.lines).to_have_count(40)
+        shown = full_chat(browser, service)
         for text in ("by scrolling", "by writing", "by a larger window"):
             shown.scroll("0" if text != "by a larger window" else "list.scrollTop - 60")
             service.post(text)

@@ -69,7 +69,7 @@ class WaitsTests(SynchronousTestCase):
 
 class FiredTests(SynchronousTestCase):
     """
-    It is like any Deferred that has fired with None.
+    A `Fired` behaves like the result of ``succeed(None)``.
     """
 
     def test_callbacks_run_at_once(self) -> None:

@@ -4,9 +4,7 @@ What --listen accepts, and the messages for what it does not.
 
 import os
 import socket
-from contextlib import chdir
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,6 +18,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.e2e.net import pem
+from tests.service.folder import InFolder
 from twistream.service.endpoints import parse_address
 
 EXAMPLE = "(use an endpoint such as tcp:8080:interface=127.0.0.1)"
@@ -44,18 +43,13 @@ def internals(message: str) -> list[str]:
     return [word for word in words if word in message]
 
 
-class EndpointTests(SynchronousTestCase):
+class EndpointTests(InFolder):
     """
     The current folder of each test has certificates.
     """
 
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name).resolve()
-        elsewhere = chdir(self.folder)
-        elsewhere.__enter__()
-        self.addCleanup(elsewhere.__exit__, None, None, None)
+        super().setUp()
         self.key, self.certificate = pem()
         for name, content in (
             ("key.pem", self.key),

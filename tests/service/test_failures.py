@@ -5,26 +5,18 @@ What is shown of an exception in the code of an application.
 import sys
 from contextlib import chdir
 from importlib import import_module, invalidate_caches
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.service.folder import InFolder
 from twistream.service.failures import failure_in_code
 
 
-class FailureTests(SynchronousTestCase):
+class FailureTests(InFolder):
     """
     The current folder of each test is empty.
     """
 
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name).resolve()
-        elsewhere = chdir(self.folder)
-        elsewhere.__enter__()
-        self.addCleanup(elsewhere.__exit__, None, None, None)
+        super().setUp()
         self.patch(sys, "path", [str(self.folder), *sys.path])
         self.patch(sys, "dont_write_bytecode", True)
 
