@@ -1,0 +1,176 @@
+"""
+Hub: the channels of a program, by name.
+
+Layer: channels, at the top.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from threading import Lock
+
+from twisted.internet.interfaces import IReactorTime
+
+from twistream.channels.channel import Channel, queued
+from twistream.channels.engine import (
+    Bounds,
+    Engine,
+    check_channel_name,
+    check_name,
+    checked_bounds,
+)
+from twistream.channels.feed import ChannelCore, OnDrained
+from twistream.channels.memory import MemoryEngine
+from twistream.channels.statistics import HubStatistics
+from twistream.channels.subscription import Subscription
+from twistream.checks import check_clock, has_methods, kind
+from twistream.scheduling.threads import READ, check_thread
+
+_COUNTERS = ("published", "dropped", "gaps", "cut")
+
+
+class Hub:
+    """
+    The channels of a program, by name.
+
+    Most programs have one hub, and create it where they create their resources.
+    """
+
+    def __init__(self, engine: Engine | None = None, *, clock: IReactorTime | None = None) -> None:
+        """
+        Args:
+            engine: Keeps the messages. The default is a `MemoryEngine`, which keeps them in
+                this process.
+            clock: Measures the age of messages. By default the global reactor, which is
+                imported when a clock is first needed.
+        """
+        check_clock("clock", clock)
+        if engine is not None and not has_methods(engine, "open"):
+            msg = f"engine must be an engine or None, not {kind(engine)}"
+            raise TypeError(msg)
+        self._engine: Engine = MemoryEngine() if engine is None else engine
+        self._clock = clock
+        self._channels: dict[str, Channel] = {}
+        self._creating = Lock()  # Threads look for channels to publish to.
+        # The counters of closed channels. A channel counts until its last subscriber has left.
+        self._closed = dict.fromkeys(_COUNTERS, 0)
+        self._draining: list[Channel] = []
+
+    def channel(
+        self,
+        name: str,
+        *,
+        history: int | None = None,
+        history_ttl: float | None = None,
+        history_bytes: int | None = None,
+    ) -> Channel:
+        """
+        Return the channel of this name, and create it if necessary.
+
+        The first caller sets the history limits; others omit them, or pass the same ones. A
+        channel exists until it is closed, so close channels if their number is not bounded.
+
+        Args:
+            history: The number of messages that are kept for clients that reconnect, or
+                subscribe later. The default is 0: the channel is live only, and a client that
+                reconnects is notified of a gap if a message was published meanwhile.
+            history_ttl: The time in seconds that a message is kept. By default it is kept
+                until one of the other limits is reached.
+            history_bytes: The size in bytes of all messages that are kept. By default it is
+                not limited. The size is that of the published data; in memory each message
+                takes half a kilobyte more, and its size again for each format that it is
+                sent in.
+
+        Raises:
+            EncodeError: UTF-8 cannot encode the name.
+            TypeError: An argument has the wrong type.
+            ValueError: The name is empty. A limit is negative, NaN or infinite.
+                `history_ttl` is less than a millisecond. Another limit is given without
+                `history`. The channel exists and has other limits.
+        """
+        check_channel_name(name)
+        bounds = checked_bounds(history, history_ttl, history_bytes)
+        with self._creating:
+            channel = self._channels.get(name)
+            if channel is None:
+                core: ChannelCore[Subscription] = ChannelCore(
+                    name, bounds or Bounds(), self._engine, self._get_clock
+                )
+                channel = self._channels[name] = Channel(core, self._forget)
+        if bounds not in (None, channel.bounds):
+            msg = (
+                f"the channel {name!r} exists with {channel.bounds}; "
+                "pass the same limits, or only the name"
+            )
+            raise ValueError(msg)
+        return channel
+
+    def get(self, name: str) -> Channel | None:
+        """
+        The channel of this name, or None. Unlike `channel`, this never makes one.
+
+        Raises:
+            TypeError: The name is not a str.
+        """
+        return self._channels.get(check_name(name))
+
+    def __contains__(self, name: object) -> bool:
+        """
+        Whether there is a channel of this name.
+        """
+        return name in self._channels
+
+    @property
+    def channels(self) -> Sequence[Channel]:
+        """
+        All open channels.
+        """
+        return tuple(self._channels.values())
+
+    def close(self) -> None:
+        """
+        Close all channels.
+        """
+        for channel in self.channels:
+            channel.close()
+
+    def statistics(self) -> HubStatistics:
+        """
+        The sums over all channels. The cost grows with the number of subscriptions.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        check_thread("statistics()", READ)
+        each = [channel.statistics() for channel in self.channels]
+        counted = each + [channel.statistics() for channel in self._draining]
+        counters = {
+            name: self._closed[name] + sum(getattr(one, name) for one in counted)
+            for name in _COUNTERS
+        }
+        subscriptions = {one for channel in self.channels for one in channel.subscriptions}
+        return HubStatistics(
+            channels=len(each),
+            subscriptions=len(subscriptions),
+            history=sum(one.history for one in each),
+            history_bytes=sum(one.history_bytes for one in each),
+            queued=queued(subscriptions),
+            **counters,
+        )
+
+    def _get_clock(self) -> IReactorTime:
+        if self._clock is None:
+            from twisted.internet import reactor  # noqa: PLC0415 - not before a clock is needed
+
+            self._clock = IReactorTime(reactor)
+        return self._clock
+
+    def _forget(self, channel: Channel) -> OnDrained:
+        del self._channels[channel.name]
+        self._draining.append(channel)
+        return partial(self._count, channel)
+
+    def _count(self, channel: Channel) -> None:
+        self._draining.remove(channel)
+        final = channel.statistics()
+        for name in _COUNTERS:
+            self._closed[name] += getattr(final, name)
