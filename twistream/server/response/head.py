@@ -13,6 +13,7 @@ from twisted.web.server import Request
 
 from twistream.checks import shown
 from twistream.server.connection.request import raw_fields
+from twistream.server.response.trailers import Trailers
 from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 _NO_BODY = frozenset({NO_CONTENT, RESET_CONTENT, NOT_MODIFIED})
@@ -33,6 +34,7 @@ the connection then closes after the response.
 
 _BODY_HEADERS = (
     "Cache-Control",
+    "Content-Digest",
     "Content-Disposition",
     "Content-Encoding",
     "Content-Language",
@@ -43,6 +45,8 @@ _BODY_HEADERS = (
     "ETag",
     "Expires",
     "Last-Modified",
+    "Repr-Digest",
+    "Trailer",
     "X-Accel-Buffering",
 )
 """
@@ -66,14 +70,16 @@ class Head:
         declared: The ``Content-Length`` that the body must have, if one is set.
         empty_status: The status to send instead of 200 if the body is empty; None to keep it.
         request: The request.
+        trailers: The fields that follow the body; None if there are none.
     """
 
-    __slots__ = ("_close", "declared", "empty_status", "request")
+    __slots__ = ("_close", "declared", "empty_status", "request", "trailers")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self._close = False
         self.empty_status: int | None = None
+        self.trailers: Trailers | None = None
         self.declared = _declared(raw_fields(request))
 
     def header(self, name: str | bytes, value: str | bytes, *, add: bool = False) -> None:
@@ -153,6 +159,8 @@ class Head:
         for name in _BODY_HEADERS:
             request.responseHeaders.removeHeader(name)
         self.declared = None
+        if self.trailers is not None:
+            self.trailers.clear()
 
     def discard(self) -> None:
         """
@@ -171,6 +179,8 @@ class Head:
             length: The length of the body in bytes; None while it is not known.
         """
         fields = raw_fields(self.request)
+        if self.trailers is not None:
+            length = self.trailers.announce(length)
         if length is None:
             self.declared = _declared(fields)
             fields.setdefault(b"X-Accel-Buffering", [b"no"])
