@@ -70,10 +70,10 @@ def check_algorithm(value: object) -> None:
 
 def preferred(values: Iterable[bytes]) -> Algorithm | None:
     """
-    The algorithm that a client prefers; None if it wants none of them.
+    The algorithm that a client prefers; None if it accepts none of them.
 
-    A client without a preference gets the first of `ALGORITHMS`, and so does one that only names
-    algorithms that are unknown here: it may still know the usual one.
+    An algorithm that it does not name is acceptable. Without a preference, it gets the first of
+    `ALGORITHMS`.
 
     Args:
         values: The values of its ``Want-Content-Digest`` fields. Members with syntax errors are
@@ -81,8 +81,5 @@ def preferred(values: Iterable[bytes]) -> Algorithm | None:
     """
     members = (_PREFERENCE.match(part.strip(b" \t")) for part in b",".join(values).split(b","))
     weights = {match[1].decode(): int(match[2]) for match in members if match}
-    ours = {name: weights[name] for name in ALGORITHMS if name in weights}
-    if not ours:
-        return ALGORITHMS[0]
-    best = max(ours, key=ours.__getitem__)  # The first of them, if several are equal.
-    return best if ours[best] else None
+    accepted = [name for name in ALGORITHMS if weights.get(name) != 0]
+    return max(accepted, key=lambda name: weights.get(name, 0), default=None)
