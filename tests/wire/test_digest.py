@@ -43,7 +43,8 @@ class DigestTests(SynchronousTestCase):
     def test_an_unknown_algorithm_is_refused(self) -> None:
         for algorithm in ALGORITHMS:
             check_algorithm(algorithm)
-        for value in ("md5", "sha-1", "unixsum", "SHA-256", None, 5, []):
+        values: tuple[object, ...] = ("md5", "sha-1", "unixsum", "SHA-256", None, 5, [])
+        for value in values:
             self.assertRaises(ValueError, check_algorithm, value)
 
 
