@@ -2,6 +2,7 @@
 Trailers and digests, from the handler to the client on HTTP/1.
 """
 
+import gc
 from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,7 @@ from twistream import (
     StreamFinished,
 )
 from twistream.server.response.sink import Stage
+from twistream.server.response.trailers import Trailers, TrailerStage
 
 ASKED = {"TE": "trailers"}
 
@@ -210,6 +212,36 @@ class SendingTests(TrailerTest):
         got = [(name.lower(), value.encode("latin-1")) for name, value in response.trailers]
         expected = [(name.lower(), value) for name, value in fields]
         self.assertEqual(sorted(got, key=by_name), sorted(expected, key=by_name))
+
+
+class MemoryTests(TrailerTest):
+    def test_they_are_freed_without_the_garbage_collector(self) -> None:
+        def count() -> int:
+            return sum(isinstance(each, Trailers | TrailerStage) for each in gc.get_objects())
+
+        async def handler(ctx: Context) -> None:
+            ctx.content_digest()
+            ctx.trailer("X-A", "1")
+            ctx.write("a")
+            if ctx.path != "/whole":
+                await ctx.flush()
+            if ctx.path == "/endless":
+                await ctx.done()
+
+        client = self.connect(handler)
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = count()
+        for path in ("/", "/whole"):
+            client.request("GET", path, ASKED)
+            self.assertTrue(client.receive().complete)
+            self.assertEqual(count(), before, path)
+        client.request("GET", "/endless", ASKED)
+        client.receive()
+        self.assertEqual(count(), before + 2)
+        client.disconnect()
+        self.assertEqual(count(), before)
 
 
 class DroppedTests(TrailerTest):
