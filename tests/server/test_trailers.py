@@ -54,6 +54,17 @@ class Louder(Stage):
         super().put_end()
 
 
+class Doubled(Stage):
+    """
+    Another one.
+    """
+
+    __slots__ = ()
+
+    def put(self, data: bytes) -> None:
+        super().put(data + data)
+
+
 class TrailerTest(StreamTest):
     """
     The base: clients that ask for trailers.
@@ -515,6 +526,28 @@ class DigestTests(TrailerTest):
             response = self.ask(handler)
             self.assert_complete(response, b"ABEND")
             self.assertEqual(response.trailers, [("Content-Digest", digest_of(b"ABEND"))])
+
+    def test_it_covers_what_several_stages_have_made_of_the_body(self) -> None:
+        async def handler(ctx: Context) -> None:
+            writer = response_of(ctx).writer
+            writer.insert(Louder)
+            writer.insert(Doubled)
+            ctx.content_digest()
+            writer.insert(Doubled)
+            await ctx.stream(["a"])
+
+        response = self.ask(handler)
+        self.assert_complete(response, b"AAAAEND")
+        self.assertEqual(response.trailers, [("Content-Digest", digest_of(b"AAAAEND"))])
+
+    def test_nothing_is_computed_that_cannot_be_sent(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.content_digest()
+            await ctx.stream(["a"])
+            trailers = response_of(ctx).head.trailers
+            self.assertTrue(trailers is not None and not trailers.digests)
+
+        self.assert_complete(self.answer(handler), b"a")
 
     def test_with_a_stage_it_is_a_trailer_of_a_whole_response(self) -> None:
         def handler(ctx: Context) -> str:

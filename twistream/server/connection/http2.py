@@ -87,8 +87,8 @@ class HTTP2Outbound(Outbound):
         self.pending += len(data)
 
     def put_trailers(self, trailers: Fields) -> None:
-        # Names are in lower case (RFC 9113 8.2). They are sent by `finish`, after all data.
-        self._trailers = [(name.lower(), value) for name, value in trailers]
+        # `finish` sends them, after all data. h2 makes names lower case (RFC 9113 8.2).
+        self._trailers = trailers
 
     def push(self) -> None:
         self.pending = 0
