@@ -13,7 +13,7 @@ from twistream.wire.digest import Algorithm, check_algorithm, preferred
 
 class TrailerContext(BaseContext):
     """
-    A context without events and subscriptions.
+    A context with trailers, and without events and subscriptions.
     """
 
     __slots__ = ()
@@ -22,9 +22,9 @@ class TrailerContext(BaseContext):
         """
         Set a field that follows the body (RFC 9110 6.5).
 
-        It can be called at any time before the end. If the head has not been sent, it names the
-        field in ``Trailer``. The last value counts. A response that is aborted has no trailers,
-        and neither has an error page.
+        It can be called at any time before the end. If the head has not been sent, ``Trailer`` in
+        the head names the field. The last value counts. A response that is aborted has no
+        trailers, and neither has an error page.
 
         On HTTP/2, every response with a body can have trailers. On HTTP/1.1, they need a body in
         chunks, so without a ``Content-Length`` of the handler's own, and a request with ``TE:
@@ -61,10 +61,10 @@ class TrailerContext(BaseContext):
 
     def declare_trailers(self, *names: str | bytes) -> bool:
         """
-        Name trailers in the head whose values are set after it.
+        Name trailers in the head, before their values are known.
 
-        The header ``Trailer`` tells the client which fields to expect. A name without a value is
-        allowed: the client must not rely on it.
+        The header ``Trailer`` lists the fields that may follow. A name that never gets a value is
+        allowed.
 
         Returns:
             Whether they can be sent. See `trailer`.

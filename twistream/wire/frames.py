@@ -4,7 +4,7 @@ Chunks; and Frame and Batch: messages for many responses, framed once for all of
 Pure. The server layer decides which framing a response uses.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -36,7 +36,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def last_chunk(trailers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def last_chunk(trailers: Fields) -> bytes:
     """
     Frame the end of a body with a trailer section (RFC 9112 7.1.2).
 

@@ -26,7 +26,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.strategies import TRAILERS
-from twistream import Context, StreamResource
+from twistream import Context, HTTPError, StreamResource
 
 
 class H2Transport(StringTransport):
@@ -205,6 +205,31 @@ class TrailerTests(SynchronousTestCase):
         self.assertEqual(client.heads[stream]["content-length"], "5")
         self.assertEqual(client.heads[stream]["trailer"], "X-A")
         self.assertEqual(client.trailers[stream], [("x-a", "1")])
+
+    def test_they_follow_a_body_of_a_declared_length_and_an_empty_one(self) -> None:
+        for body in ("abc", ""):
+
+            async def handler(ctx: Context, body: str = body) -> None:
+                ctx.header("Content-Length", str(len(body)))
+                self.assertTrue(ctx.trailer("X-A", "1"))
+                ctx.write(body)
+                await ctx.flush()
+                self.assertTrue(ctx.trailer("X-B", "2"))
+
+            client, stream = self.answered(handler)
+            self.assertEqual(client.heads[stream]["content-length"], str(len(body)))
+            self.assertEqual(client.received[stream], body.encode())
+            self.assertEqual(client.trailers[stream], [("x-a", "1"), ("x-b", "2")])
+            self.assertEqual(client.ended, {stream})
+
+    def test_an_error_page_has_none(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.trailer("X-A", "1")
+            raise HTTPError(404)
+
+        client, stream = self.answered(handler)
+        self.assertNotIn("trailer", client.heads[stream])
+        self.assertEqual((client.trailers, client.ended), ({}, {stream}))
 
     def test_they_wait_until_the_window_has_let_all_data_through(self) -> None:
         async def handler(ctx: Context) -> None:
