@@ -7,6 +7,8 @@ response decides when the head is sent, the outbound how.
 Layer: response, at the bottom.
 """
 
+from collections.abc import Callable
+
 from twisted.web.http import NO_CONTENT, NOT_MODIFIED, RESET_CONTENT
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
@@ -171,15 +173,20 @@ class Head:
         self.clear_for_page(500)
         self.empty_status = None
 
-    def complete(self, length: int | None) -> None:
+    def complete(
+        self, length: int | None, content: Callable[[], bytes | None] | None = None
+    ) -> None:
         """
         Add the headers of a response with a body.
 
         Args:
             length: The length of the body in bytes; None while it is not known.
+            content: Returns the body, or None if it is not known yet.
         """
         fields = raw_fields(self.request)
         if self.trailers is not None:
+            if content is not None:
+                self.trailers.digest_whole(content())
             length = self.trailers.announce(length)
         if length is None:
             self.declared = _declared(fields)
