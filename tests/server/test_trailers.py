@@ -162,6 +162,11 @@ class SendingTests(TrailerTest):
         self.assert_complete(response, b"whole")
         self.assertEqual(response.trailers, [("X-A", "1")])
 
+    def test_its_streams_without_trailers_end_as_others_do(self) -> None:
+        client = self.get(lambda ctx: ctx.stream(["a"]), trailers="always")
+        self.assertTrue(client.read_raw().endswith(b"\r\n\r\n1\r\na\r\n0\r\n\r\n"))
+        self.assertIsNone(client.response.header("Trailer"))
+
     def test_they_come_after_all_that_a_slow_client_has_to_read(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write(b"a" * 500_000)
