@@ -27,6 +27,13 @@ class LineSplitter:
         self._after_cr = False
         self._too_long = False
 
+    @property
+    def start(self) -> int:
+        """
+        The offset in the stream, in bytes, of the line that is incomplete.
+        """
+        return self._start
+
     def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[int, bytes]]:
         """
         Take the next piece of the stream. It may have any size.

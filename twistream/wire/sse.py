@@ -124,9 +124,11 @@ class EventDecoder:
             largest event may be one line.
         max_event: The maximum size of an event in bytes: its name, and its data with one byte
             for each line end. The default is 1 MiB, far more than usual events have.
+        last_event_id: The last id of the previous connection, if this stream continues it. It is
+            the id of events up to the first one with an id of its own.
 
     Raises:
-        TypeError: A limit is not an int.
+        TypeError: A limit is not an int, or `last_event_id` is not a str.
         ValueError: A limit is negative.
 
     Attributes:
@@ -149,14 +151,19 @@ class EventDecoder:
         "retry_ms",
     )
 
-    def __init__(self, *, max_line: int = 2**20, max_event: int = 2**20) -> None:
-        self.last_event_id = ""
+    def __init__(
+        self, *, max_line: int = 2**20, max_event: int = 2**20, last_event_id: str = ""
+    ) -> None:
+        if not isinstance(last_event_id, str):
+            msg = f"last_event_id must be a str, not {type(last_event_id).__name__}"
+            raise TypeError(msg)
+        self.last_event_id = last_event_id
         self.retry_ms: int | None = None
         self._lines = LineSplitter(check_count("max_line", max_line, 0))
         self._max_event = check_count("max_event", max_event, 0)
         self._data = bytearray()
         self._event: bytes | None = None
-        self._id: str | None = None
+        self._id: str | None = last_event_id or None
         self._retry_ms: int | None = None
         self._in_block = False
         self._too_big_at: int | None = None
