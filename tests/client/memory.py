@@ -6,13 +6,15 @@ from collections.abc import Coroutine
 from typing import Any
 
 import treq
+from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, Cooperator
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.web.client import URI
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -127,7 +129,7 @@ class MemoryAgent:
         self.peers.append(peer)
         headers = (headers or Headers()).copy()
         headers.setRawHeaders("Host", ["test"])
-        request = Request(method, uri, headers, bodyProducer)
+        request = Request(method, URI.fromBytes(uri).originForm, headers, bodyProducer)
         return peer.protocol.request(request)
 
 
@@ -172,6 +174,9 @@ class ClientTest(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        # It writes the bodies of requests, and has no other way to get a clock.
+        cooperator = Cooperator(scheduler=lambda call: self.clock.callLater(0, call))
+        self.patch(task, "_theCooperator", cooperator)
         self.agent = MemoryAgent(self.clock)
         self.client: Any = treq.client.HTTPClient(self.agent)
         self.addCleanup(self.agent.close)

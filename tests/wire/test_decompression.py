@@ -183,6 +183,8 @@ class NameTests(SynchronousTestCase):
             class Decompressor:
                 pass
 
-        with mock.patch.object(decompression, "import_module", lambda name: Old):
-            with self.assertRaisesRegex(ImportError, r"brotli>=1\.2"):
-                Decompressor(["br"])
+        with (
+            mock.patch.object(decompression, "import_module", return_value=Old),
+            self.assertRaisesRegex(ImportError, r"brotli>=1\.2"),
+        ):
+            Decompressor(["br"])

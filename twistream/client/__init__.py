@@ -9,10 +9,13 @@ Layer: beside the server, above the wire formats.
 
 from twistream.client.errors import IdleTimeout, UnexpectedResponse
 from twistream.client.items import Items, iter_bytes, iter_events, iter_json, iter_lines
+from twistream.client.source import EventSource, State
 
 __all__ = (
+    "EventSource",
     "IdleTimeout",
     "Items",
+    "State",
     "UnexpectedResponse",
     "iter_bytes",
     "iter_events",

@@ -276,6 +276,15 @@ def opened(response: Any) -> tuple[IResponse, list[str]]:
     return readable, codings
 
 
+def discard(response: IResponse, clock: IReactorTime) -> None:
+    """
+    Close the connection of a response that nobody reads. It would stay open.
+    """
+    body = Body(clock, Options(None, 0, allow_close_delimited=True))
+    body.read_from(opened(response)[0])
+    body.abort()
+
+
 def _abort(transport: Any) -> None:
     if isinstance(transport, TransportProxyProducer):
         transport = transport._producer  # noqa: SLF001 - the proxy cannot abort, and a TLS peer may not answer

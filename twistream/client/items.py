@@ -200,7 +200,7 @@ class _Bytes:
         return []
 
 
-class _Events(EventDecoder):
+class EventItems(EventDecoder):
     """
     Decodes events, and drops an incomplete one at the end, as the standard says.
     """
@@ -245,7 +245,7 @@ def iter_bytes(
         ValueError: An argument has a wrong value, or treq keeps the body in memory.
     """
     options = Options(idle_timeout, max_buffered, allow_close_delimited)
-    return _items(response, _Bytes(), options, clock)
+    return items_of(response, _Bytes(), options, clock)
 
 
 def iter_lines(  # noqa: PLR0913 - independent options, all by keyword
@@ -267,7 +267,7 @@ def iter_lines(  # noqa: PLR0913 - independent options, all by keyword
     """
     options = Options(idle_timeout, max_buffered, allow_close_delimited)
     decoder = LineDecoder(max_line=max_line)
-    return _items(response, decoder, options, clock)
+    return items_of(response, decoder, options, clock)
 
 
 def iter_json(  # noqa: PLR0913 - independent options, all by keyword
@@ -307,7 +307,7 @@ def iter_json(  # noqa: PLR0913 - independent options, all by keyword
         if is_sequence
         else JSONLinesDecoder(max_line=max_item)
     )
-    return _items(response, decoder, options, clock)
+    return items_of(response, decoder, options, clock)
 
 
 def iter_events(  # noqa: PLR0913 - independent options, all by keyword
@@ -336,8 +336,8 @@ def iter_events(  # noqa: PLR0913 - independent options, all by keyword
             `LimitExceeded`.
     """
     options = Options(idle_timeout, max_buffered, allow_close_delimited)
-    decoder = _Events(max_line=max_line, max_event=max_event, last_event_id=last_event_id)
-    return _items(
+    decoder = EventItems(max_line=max_line, max_event=max_event, last_event_id=last_event_id)
+    return items_of(
         response,
         cast("ItemDecoder[ServerSentEvent]", decoder),
         options,
@@ -354,9 +354,15 @@ def media_type(response: Any) -> str:
     return fields[-1].partition(";")[0].strip().lower() if fields else ""
 
 
-def _items(
+def items_of(
     response: IResponse, decoder: ItemDecoder[T], options: Options, clock: IReactorTime | None
 ) -> Items[T]:
+    """
+    Read a response with a decoder of items.
+
+    Raises:
+        Exception: See `iter_bytes`.
+    """
     check_clock("clock", clock)
     if clock is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing twistream installs none

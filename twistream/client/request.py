@@ -1,0 +1,197 @@
+"""
+Request: one request that can be sent again for each connection, and its redirects.
+
+Layer: client, above `body`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web._newclient import RequestNotSent, RequestTransmissionFailed, ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+
+from twistream.client.body import discard
+from twistream.client.errors import UnexpectedResponse
+
+T = TypeVar("T")
+
+HeaderFields: TypeAlias = Headers | Mapping[str, str | Sequence[str]]
+"""
+The fields of a request: Twisted's headers, or a mapping of names to one or more values.
+"""
+
+HeaderSource: TypeAlias = HeaderFields | Callable[[], HeaderFields | Awaitable[HeaderFields]] | None
+"""
+Fields, or a function that returns them, or an awaitable of them, for each request.
+"""
+
+MAX_REDIRECTS: Final = 20
+"""
+The limit of the Fetch standard.
+"""
+
+NETWORK_ERRORS: Final = (
+    ConnectError,  # A refused connection, and a TLS or TCP timeout.
+    ConnectionClosed,
+    OSError,  # A name that was not found, among others.
+    TimeoutError,  # `head_timeout`.
+    ResponseFailed,
+    RequestTransmissionFailed,
+    RequestNotSent,
+)
+"""
+Failures of a request that may be over at the next attempt.
+"""
+
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
+_SECRETS: Final = ("Authorization", "Cookie", "Cookie2", "Proxy-Authorization")
+"""
+Fields that are not sent to another origin.
+"""
+
+
+class TreqClient(Protocol):
+    """
+    What is needed of a client: `treq.client.HTTPClient`, or the module ``treq`` itself.
+    """
+
+    def request(self, method: str, url: str, **options: Any) -> Deferred[Any]:
+        """
+        See ``treq.request``.
+        """
+
+
+@frozen(kw_only=True)
+class Request:
+    """
+    A request for a stream.
+
+    Attributes:
+        method: The method.
+        url: The URL.
+        headers: The fields, or how to make them.
+        options: What goes to the client, such as ``data`` and ``json``.
+    """
+
+    method: str
+    url: str
+    headers: HeaderSource
+    options: Mapping[str, Any]
+
+    async def send(
+        self, client: TreqClient, clock: IReactorTime, fields: Mapping[str, str]
+    ) -> IResponse:
+        """
+        Send the request, and follow redirects.
+
+        The agents of Twisted follow them, too, but leave the connection of each redirect open.
+
+        Args:
+            fields: More fields. They replace those of the program.
+
+        Raises:
+            UnexpectedResponse: There are too many redirects, or one has no valid address.
+            Exception: The client, or the function that makes the fields, failed.
+        """
+        headers = await self._headers()
+        for name, value in fields.items():
+            headers.setRawHeaders(name, [value])
+        method, url, options = self.method, self.url, dict(self.options)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await client.request(
+                method,
+                url,
+                headers=headers.copy(),
+                unbuffered=True,
+                allow_redirects=False,
+                reactor=clock,
+                **options,
+            )
+            if response.code not in _REDIRECTS:
+                return response  # type: ignore[no-any-return]  # the client has no types
+            discard(response, clock)
+            target = _target(url, response)
+            if _origin(target) != _origin(url):
+                for name in _SECRETS:
+                    headers.removeHeader(name)
+            if response.code == 303 or (response.code in (301, 302) and method == "POST"):
+                method, options = "GET", {}
+                headers.removeHeader("Content-Type")
+            url = target
+        raise UnexpectedResponse(response.code, "", b"more than %d redirects" % MAX_REDIRECTS)
+
+    async def _headers(self) -> Headers:
+        headers: Any = self.headers() if callable(self.headers) else self.headers
+        if isawaitable(headers):
+            headers = await headers
+        return headers_of(headers)
+
+
+def cancellable(deferred: Deferred[T]) -> Deferred[T]:
+    """
+    Return a Deferred with the same result, or a `CancelledError` once it is cancelled.
+
+    A cancelled request of Twisted fails like one that the server has not answered.
+    """
+    is_cancelled = False
+
+    def cancel(_: Deferred[T]) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True
+        deferred.cancel()
+
+    def fire(result: T | Failure) -> None:
+        if not is_cancelled:
+            outer.callback(result)  # A Failure makes it fail.
+
+    outer: Deferred[T] = Deferred(cancel)
+    deferred.addBoth(fire)
+    return outer
+
+
+def headers_of(fields: HeaderFields | None) -> Headers:
+    """
+    Copy fields.
+
+    Raises:
+        TypeError: They are neither headers nor a mapping of strings.
+    """
+    if isinstance(fields, Headers):
+        return fields.copy()
+    if fields is not None and not isinstance(fields, Mapping):
+        msg = f"headers must be a mapping, Headers or None, not {type(fields).__name__}"
+        raise TypeError(msg)
+    headers = Headers()
+    for name, value in (fields or {}).items():
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(name, str) or not all(isinstance(each, str) for each in values):
+            msg = f"headers must have names and values of type str, not {name!r}: {value!r}"
+            raise TypeError(msg)
+        headers.setRawHeaders(name, list(values))
+    return headers
+
+
+def _target(url: str, response: Any) -> str:
+    location = response.headers.getRawHeaders("Location", [""])[0]
+    try:
+        target: str = urldefrag(urljoin(url, location)).url
+        is_valid = location and urlsplit(target).scheme in ("http", "https")
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        excerpt = f"redirect to {location!r}".encode()
+        raise UnexpectedResponse(response.code, "", excerpt)
+    return target
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
