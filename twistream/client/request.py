@@ -9,12 +9,13 @@ from inspect import isawaitable
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 - Twisted's own
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web._newclient import RequestNotSent, RequestTransmissionFailed, ResponseFailed
+from twisted.web.error import InfiniteRedirection
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
@@ -46,6 +47,7 @@ NETWORK_ERRORS: Final = (
     ResponseFailed,
     RequestTransmissionFailed,
     RequestNotSent,
+    InfiniteRedirection,  # Browsers count it as such a failure.
 )
 """
 Failures of a request that may be over at the next attempt.
@@ -79,16 +81,18 @@ class Request:
         url: The URL.
         headers: The fields, or how to make them.
         options: What goes to the client, such as ``data`` and ``json``.
+        is_foreign: A redirect has led to another origin.
     """
 
     method: str
     url: str
     headers: HeaderSource
     options: Mapping[str, Any]
+    is_foreign: bool = False
 
     async def send(
         self, client: TreqClient, clock: IReactorTime, fields: Mapping[str, str]
-    ) -> IResponse:
+    ) -> tuple[IResponse, "Request"]:
         """
         Send the request, and follow redirects.
 
@@ -97,36 +101,51 @@ class Request:
         Args:
             fields: More fields. They replace those of the program.
 
+        Returns:
+            The response, and the request that it answers: for the next attempt.
+
         Raises:
-            UnexpectedResponse: There are too many redirects, or one has no valid address.
+            InfiniteRedirection: There are too many redirects.
+            UnexpectedResponse: A redirect has no valid address.
             Exception: The client, or the function that makes the fields, failed.
         """
         headers = await self._headers()
         for name, value in fields.items():
             headers.setRawHeaders(name, [value])
-        method, url, options = self.method, self.url, dict(self.options)
+        request = self
         for _ in range(MAX_REDIRECTS + 1):
+            request._strip(headers)
             response = await client.request(
-                method,
-                url,
+                request.method,
+                request.url,
                 headers=headers.copy(),
                 unbuffered=True,
                 allow_redirects=False,
                 reactor=clock,
-                **options,
+                **request.options,
             )
             if response.code not in _REDIRECTS:
-                return response  # type: ignore[no-any-return]  # the client has no types
+                return response, request
             discard(response, clock)
-            target = _target(url, response)
-            if _origin(target) != _origin(url):
-                for name in _SECRETS:
-                    headers.removeHeader(name)
-            if response.code == 303 or (response.code in (301, 302) and method == "POST"):
-                method, options = "GET", {}
-                headers.removeHeader("Content-Type")
-            url = target
-        raise UnexpectedResponse(response.code, "", b"more than %d redirects" % MAX_REDIRECTS)
+            request = request._redirected(response)
+        msg = b"more than %d redirects" % MAX_REDIRECTS
+        raise InfiniteRedirection(response.code, msg, location=request.url.encode())
+
+    def _redirected(self, response: Any) -> "Request":
+        is_get = response.code == 303 or (response.code in (301, 302) and self.method == "POST")
+        changes: dict[str, Any] = {"method": "GET", "options": {}} if is_get else {}
+        target = _target(self.url, response)
+        is_foreign = self.is_foreign or _origin(target) != _origin(self.url)
+        return evolve(self, url=target, is_foreign=is_foreign, **changes)
+
+    def _strip(self, headers: Headers) -> None:
+        """
+        Remove what does not belong to the address and the method.
+        """
+        for name in _SECRETS if self.is_foreign else ():
+            headers.removeHeader(name)
+        if not self.options:
+            headers.removeHeader("Content-Type")
 
     async def _headers(self) -> Headers:
         headers: Any = self.headers() if callable(self.headers) else self.headers

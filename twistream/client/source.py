@@ -73,6 +73,9 @@ class EventSource:
 
     All other failures, those of the network and an ``idle_timeout`` among them, make it reconnect.
 
+    After a redirect, it reconnects to the new address, as browsers do. If that fails, it starts at the
+    original address again.
+
     The consumer sets the pace: while it does not await the next event, little is read.
 
     Attributes:
@@ -138,6 +141,7 @@ class EventSource:
         options = {"json": json} if json is not None else data_options(data)
         self.last_event_id = last_event_id or ""
         self._request = Request(method=method.upper(), url=url, headers=headers, options=options)
+        self._current = self._request
         self._retry_statuses = frozenset(retry_statuses)
         self._head_timeout = head_timeout
         # The end of a stream means the same however it comes.
@@ -306,12 +310,14 @@ class EventSource:
         fields = {"Accept": EVENT_STREAM, "Cache-Control": "no-store"}
         if self.last_event_id:
             fields["Last-Event-ID"] = self.last_event_id
-        sending = Deferred.fromCoroutine(self._request.send(self._treq(), clock, fields))
+        sending = Deferred.fromCoroutine(self._current.send(self._treq(), clock, fields))
         if self._head_timeout is not None:
             sending.addTimeout(self._head_timeout, clock)
         try:
-            response: IResponse = await self._await(sending)
+            response: IResponse
+            response, self._current = await self._await(sending)
         except NETWORK_ERRORS as err:
+            self._current = self._request  # Where a redirect led may be gone.
             self._reconnect(Failure(err).getErrorMessage() or type(err).__name__)
             return None
         return response
