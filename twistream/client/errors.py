@@ -24,7 +24,7 @@ class IdleTimeout(StreamTruncated):
 
 class UnexpectedResponse(StreamError):
     """
-    The server answered a request for an event stream with something else.
+    The server answered a request for a stream with something else.
 
     Attributes:
         status: The status code.
@@ -32,10 +32,12 @@ class UnexpectedResponse(StreamError):
         excerpt: The start of the body.
     """
 
-    def __init__(self, status: int, content_type: str, excerpt: bytes) -> None:
+    def __init__(
+        self, status: int, content_type: str, excerpt: bytes, *, expected: str = "an event stream"
+    ) -> None:
         text = f": {excerpt.decode('utf-8', 'replace')!r}" if excerpt else ""
         kind = content_type or "no content type"
-        super().__init__(f"expected an event stream, received {status} ({kind}){text}")
+        super().__init__(f"expected {expected}, received {status} ({kind}){text}")
         self.status = status
         self.content_type = content_type
         self.excerpt = excerpt

@@ -37,10 +37,8 @@ def check_options(source: dict[str, Any]) -> None:
         if not isinstance(source[name], str):
             msg = f"{name} must be a str, not {kind(source[name])}"
             raise TypeError(msg)
-    _check_url(source["url"])
-    if not _TOKEN.fullmatch(source["method"]):
-        msg = f"method must be the name of a method, such as 'GET', not {source['method']!r}"
-        raise ValueError(msg)
+    check_url(source["url"])
+    check_method(source["method"])
     if not callable(source["headers"]):
         headers_of(source["headers"])
     _check_body(source["data"], source["json"])
@@ -70,7 +68,25 @@ def _check_statuses(statuses: object) -> None:
             raise ValueError(msg)
 
 
-def _check_url(url: str) -> None:
+def check_method(method: str) -> None:
+    """
+    Check the name of a method.
+
+    Raises:
+        ValueError: It is not a token.
+    """
+    if not _TOKEN.fullmatch(method):
+        msg = f"method must be the name of a method, such as 'GET', not {method!r}"
+        raise ValueError(msg)
+
+
+def check_url(url: str) -> None:
+    """
+    Check that a request can be sent to this URL.
+
+    Raises:
+        ValueError: It is not an http or https URL with a host.
+    """
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -6,7 +6,7 @@ Layer: client, above `body`.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from attrs import evolve, frozen
@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import RequestNotSent, RequestTransmissionFailed, ResponseFailed
 from twisted.web.error import InfiniteRedirection
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IAgent, IResponse
 
 from twistream.client.body import discard
 from twistream.client.errors import UnexpectedResponse
@@ -214,3 +214,24 @@ def _target(url: str, response: Any) -> str:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def treq_client(reactor: Any, agent: IAgent | None) -> TreqClient:
+    """
+    Make a client of treq that keeps no idle connections.
+    """
+    from treq.client import HTTPClient  # noqa: PLC0415 - only those who connect load it
+    from twisted.web.client import Agent, HTTPConnectionPool  # noqa: PLC0415 - as treq
+
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    # Its type has more parameters.
+    return cast("TreqClient", HTTPClient(agent or Agent(reactor, pool=pool)))
+
+
+def slept(clock: IReactorTime, seconds: float) -> Deferred[None]:
+    """
+    Wait. Cancelling the Deferred ends the wait.
+    """
+    deferred: Deferred[None] = Deferred(lambda _: call.cancel())
+    call = clock.callLater(seconds, deferred.callback, None)
+    return deferred

@@ -19,10 +19,19 @@ from twisted.web.iweb import IAgent, IResponse
 from twistream.client.backoff import Backoff
 from twistream.client.body import Options, discard
 from twistream.client.errors import UnexpectedResponse
-from twistream.client.items import MAX_BUFFERED, EventItems, Items, items_of, iter_bytes, media_type
+from twistream.client.excerpt import excerpt_of
+from twistream.client.items import MAX_BUFFERED, EventItems, Items, items_of, media_type
 from twistream.client.options import check_options, data_options
-from twistream.client.request import NETWORK_ERRORS, HeaderSource, Request, TreqClient, cancellable
-from twistream.errors import StreamError, StreamTruncated
+from twistream.client.request import (
+    NETWORK_ERRORS,
+    HeaderSource,
+    Request,
+    TreqClient,
+    cancellable,
+    slept,
+    treq_client,
+)
+from twistream.errors import StreamTruncated
 from twistream.wire.jsonlines import MAX_ITEM, ItemDecoder
 from twistream.wire.sse import ServerSentEvent
 
@@ -30,15 +39,6 @@ _log = Logger()
 
 EVENT_STREAM: Final = "text/event-stream"
 _NO_CONTENT: Final = 204
-_EXCERPT: Final = 1000
-"""
-Bytes of an unexpected body that its error shows.
-"""
-
-_EXCERPT_SECONDS: Final = 5.0
-"""
-How long to wait for them.
-"""
 
 
 class State(Enum):
@@ -153,6 +153,7 @@ class EventSource:
         self._agent = agent
         self._reactor = reactor
         self._state = State.CONNECTING
+        self._received = 0
         self._delay: float | None = None
         self._events: Items[ServerSentEvent] | None = None
         self._pending: Deferred[Any] | None = None
@@ -164,6 +165,13 @@ class EventSource:
         Whether it is connecting or reconnecting, open, or closed for good.
         """
         return self._state
+
+    @property
+    def received(self) -> int:
+        """
+        The number of bytes that were received on all connections, before any decoding.
+        """
+        return self._received + (0 if self._events is None else self._events.received)
 
     @property
     def retry(self) -> float:
@@ -217,6 +225,7 @@ class EventSource:
         events, self._events = self._events, None
         pending, self._pending = self._pending, None
         if events is not None:
+            self._received += events.received
             events.aclose()
         if pending is not None:
             pending.cancel()
@@ -261,6 +270,7 @@ class EventSource:
         if self._state is not State.CLOSED:
             self.last_event_id = self._decoder.last_event_id
             self._take_retry(self._decoder.retry_ms)
+            self._received += events.received
             self._events = None
             self._reconnect(reason)
         return None
@@ -286,7 +296,7 @@ class EventSource:
         clock = self._clock()
         if self._delay is not None:
             delay, self._delay = self._delay, None
-            await self._await(_slept(clock, delay))
+            await self._await(slept(clock, delay))
         response = await self._response(clock)
         if response is None:
             return None
@@ -323,24 +333,9 @@ class EventSource:
         return response
 
     async def _unexpected(self, response: IResponse, clock: IReactorTime) -> UnexpectedResponse:
-        body = iter_bytes(response, allow_close_delimited=True, clock=clock)
-        timer = clock.callLater(_EXCERPT_SECONDS, body.aclose)
-        excerpt = b""
-        self._events = cast("Any", body)  # So that close() closes it.
-        try:
-            async for piece in body:
-                excerpt += piece
-                if len(excerpt) >= _EXCERPT:
-                    break
-        except StreamError:
-            pass  # What was received must do.
-        finally:
-            self._events = None
-            body.aclose()
-            if timer.active():
-                timer.cancel()
+        excerpt = await self._await(Deferred.fromCoroutine(excerpt_of(response, clock)))
         kinds = response.headers.getRawHeaders("Content-Type", [""])
-        return UnexpectedResponse(response.code, kinds[-1], excerpt[:_EXCERPT])
+        return UnexpectedResponse(response.code, kinds[-1], excerpt)
 
     async def _await(self, deferred: Deferred[Any]) -> Any:
         """
@@ -362,13 +357,7 @@ class EventSource:
 
     def _treq(self) -> TreqClient:
         if self._client is None:
-            from treq.client import HTTPClient  # noqa: PLC0415 - only those who connect load it
-            from twisted.web.client import Agent, HTTPConnectionPool  # noqa: PLC0415 - as treq
-
-            reactor: Any = self._clock()
-            pool = HTTPConnectionPool(reactor, persistent=False)
-            # Its type has more parameters.
-            self._client = cast("TreqClient", HTTPClient(self._agent or Agent(reactor, pool=pool)))
+            self._client = treq_client(self._clock(), self._agent)
         return self._client
 
 
@@ -376,9 +365,3 @@ _MAX_RETRY: Final = 1e9
 """
 Seconds: thirty years. A clock loses precision with larger values.
 """
-
-
-def _slept(clock: IReactorTime, seconds: float) -> Deferred[None]:
-    deferred: Deferred[None] = Deferred(lambda _: call.cancel())
-    call = clock.callLater(seconds, deferred.callback, None)
-    return deferred
