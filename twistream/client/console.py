@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from twistream.client.errors import UnexpectedResponse
@@ -74,24 +75,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from twisted.internet import reactor  # noqa: PLC0415 - only a program that runs installs one
 
+    core = cast("Any", reactor)
     statuses: list[int] = []
+    is_stopping = False
 
     def start() -> None:
-        task = Deferred.fromCoroutine(_run(reactor, options))
+        task = Deferred.fromCoroutine(_run(core, options))
+        core.addSystemEventTrigger("before", "shutdown", interrupt, task)
         task.addBoth(end)
-        reactor.addSystemEventTrigger("before", "shutdown", task.cancel)
 
-    def end(result: Any) -> None:
+    def interrupt(task: Deferred[int]) -> None:
+        nonlocal is_stopping
+        is_stopping = True
+        task.cancel()
+
+    def end(result: int | Failure) -> None:
         if isinstance(result, int):
             statuses.append(result)
         elif not result.check(CancelledError):
             result.printTraceback(sys.stderr)
             statuses.append(TRUNCATED)
-        if cast("Any", reactor).running:
-            cast("Any", reactor).stop()
+        if not is_stopping:
+            core.stop()
 
-    cast("Any", reactor).callWhenRunning(start)
-    cast("Any", reactor).run()
+    core.callWhenRunning(start)
+    core.run()
     return statuses[0] if statuses else INTERRUPTED
 
 
