@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from benchmarks import longread
+from benchmarks import longread, reading
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
@@ -295,3 +295,11 @@ def test_a_checkout_without_the_package_is_refused(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--against", "/nowhere"])
     assert "/nowhere has no package twistream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", reading.CLIENTS)
+def test_every_client_reads_every_message(form: str) -> None:
+    # A client that reads another number of messages fails.
+    figures = reading.measure(form, 1000, 1)
+    assert set(figures) == set(reading.CLIENTS[form])
+    assert all(seconds > 0 for [(seconds, _)] in figures.values())
