@@ -19,7 +19,6 @@ from twistream.errors import StreamTruncated
 from twistream.scheduling.threads import start_in_reactor
 from twistream.wire.decompression import Decompressor
 from twistream.wire.jsonlines import (
-    JSON,
     MAX_ITEM,
     ItemDecoder,
     JSONLinesDecoder,
@@ -279,7 +278,7 @@ def iter_json(  # noqa: PLR0913 - independent options, all by keyword
     max_buffered: int = MAX_BUFFERED,
     allow_close_delimited: bool = False,
     clock: IReactorTime | None = None,
-) -> Items[JSON]:
+) -> Items[Any]:  # A union would have to be narrowed for each access.
     """
     Iterate over the JSON values of a response. Blank lines are skipped.
 
@@ -302,7 +301,7 @@ def iter_json(  # noqa: PLR0913 - independent options, all by keyword
     is_sequence = format == "sequence" or (
         format is None and media_type(response).endswith(("/json-seq", "+json-seq"))
     )
-    decoder: ItemDecoder[JSON] = (
+    decoder: ItemDecoder[Any] = (
         JSONSequenceDecoder(max_item=max_item)
         if is_sequence
         else JSONLinesDecoder(max_line=max_item)
