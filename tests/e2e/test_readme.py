@@ -104,7 +104,9 @@ def test_every_program_is_run() -> None:
     served = {re.split(r"[ :.]", line.partition("--app ")[2])[0] for line in sessions()}
     served |= {Path(line.split()[1]).stem for line in sessions() if line.startswith("python ")}
     assert TRIAL in [command.line for command in README.commands("python")]
-    assert {Path(name).stem for name in README.files()} == (served | {"test_ticks"}) - {""}
+    assert {Path(name).stem for name in README.files()} == (served | {"follow", "test_ticks"}) - {
+        ""
+    }
 
 
 @ensureDeferred

@@ -49,6 +49,9 @@ class Options:
         if self.idle_timeout is not None:
             check_timer("idle_timeout", self.idle_timeout)
         check_count("max_buffered", self.max_buffered, 0)
+        if not isinstance(self.allow_close_delimited, bool):
+            msg = "allow_close_delimited must be a bool, not "
+            raise TypeError(msg + type(self.allow_close_delimited).__name__)
 
 
 class Body(Protocol):

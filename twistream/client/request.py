@@ -191,7 +191,8 @@ def headers_of(fields: HeaderFields | None) -> Headers:
     headers = Headers()
     for name, value in (fields or {}).items():
         values = [value] if isinstance(value, str) else value
-        if not isinstance(name, str) or not all(isinstance(each, str) for each in values):
+        is_valid = isinstance(name, str) and isinstance(values, Sequence)
+        if not is_valid or not all(isinstance(each, str) for each in values):
             msg = f"headers must have names and values of type str, not {name!r}: {value!r}"
             raise TypeError(msg)
         headers.setRawHeaders(name, list(values))
