@@ -198,7 +198,7 @@ class ClientTest(SynchronousTestCase):
 
     def get(self, *fields: bytes, status: bytes = b"200 OK", **options: Any) -> Any:
         """
-        A response with this head, the body of which follows.
+        A response with this head. Its body has not begun.
         """
         options.setdefault("unbuffered", True)
         deferred = self.client.get("http://test/", reactor=self.clock, **options)

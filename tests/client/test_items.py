@@ -8,13 +8,16 @@ import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import aclosing
+from threading import get_ident
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IProtocol, IReactorFromThreads
+from twisted.python import threadable
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
+from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
 from tests.client.memory import CHUNKED, ClientTest, Consumer
@@ -335,6 +338,22 @@ class ClosingTests(ClientTest):
             gc.collect()
         self.assertEqual(caught, [])
 
+    def test_garbage_that_another_thread_collects_is_closed_in_the_reactors(self) -> None:
+        items = iter_bytes(self.get(CHUNKED), clock=self.clock)
+        calls: list[Any] = []
+        reactor: Any = self.clock
+        directlyProvides(reactor, IReactorFromThreads)
+        reactor.callFromThread = calls.append
+        self.patch(threadable, "ioThread", get_ident() + 1)
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            del items
+            gc.collect()
+        self.assertFalse(self.peer.aborted)
+        (close,) = calls
+        close()
+        self.assertTrue(self.peer.aborted)
+
     def test_a_task_that_is_garbage_closes_its_connection(self) -> None:
         async def consume(items: Any) -> None:
             async for _ in items:
@@ -450,6 +469,18 @@ class IdleTests(ClientTest):
         self.assertTrue(self.peer.paused)
         self.clock.advance(100)
         self.assertFalse(self.peer.aborted)
+        consumer.release()
+        self.clock.advance(9)
+        self.assertFalse(self.peer.aborted)
+        self.clock.advance(1)
+        self.failureResultOf(consumer.task, IdleTimeout)
+
+    def test_the_time_starts_anew_when_a_connection_is_resumed(self) -> None:
+        items = iter_bytes(self.get(CHUNKED), idle_timeout=10, max_buffered=1, clock=self.clock)
+        consumer = self.consume(items, gate=Deferred())
+        self.peer.chunk(b"a")
+        self.peer.chunk(b"b")
+        self.clock.advance(8)
         consumer.release()
         self.clock.advance(9)
         self.assertFalse(self.peer.aborted)

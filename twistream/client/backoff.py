@@ -14,7 +14,7 @@ Seconds: the least time that is doubled, because the server may ask for none.
 
 _SPREAD: Final = 1.5
 """
-By which factor the time varies, so that the clients of a restarted server do not reconnect all at once.
+The factor by which the time varies, so that the clients of a restarted server do not all reconnect at once.
 """
 
 _MAX_DOUBLINGS: Final = 30
@@ -35,8 +35,8 @@ class Backoff:
     def __init__(self, retry: float, max_delay: float, random: Random) -> None:
         """
         Args:
-            max_delay: The limit of the growing part, in seconds. A longer `retry` is kept to.
-            random: Makes the times vary.
+            max_delay: The limit of the time in seconds, unless `retry` is longer.
+            random: The source of the random part.
         """
         self.retry = retry
         self.failures = 0

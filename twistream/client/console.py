@@ -34,8 +34,8 @@ INTERRUPTED: Final = 130
 CLOSED_OUTPUT: Final = 141
 
 _EPILOG = """\
-How it is printed depends on the media type. Of an event, its data is printed, after its name if it has
-one. JSON Lines and JSON text sequences are printed with one value in each line, and anything else as it
+The media type decides how a stream is printed. For an event, this is its name, if it has one, and its
+data. JSON Lines and JSON text sequences are printed as one value per line, and anything else as it
 arrives.
 
 exit status:
@@ -114,7 +114,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON value in each line: an event as an object, and any other body as JSON Lines",
+        help="print one JSON value per line: events as objects, and any other body as JSON Lines",
     )
     parser.add_argument(
         "--reconnect",
@@ -141,7 +141,7 @@ def _parser() -> ArgumentParser:
         "--idle-timeout",
         metavar="SECONDS",
         type=_seconds,
-        help="give up, or reconnect, if nothing arrives for so long",
+        help="give up (or reconnect) after this time without data",
     )
     parser.add_argument(
         "--allow-close-delimited",

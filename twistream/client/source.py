@@ -71,7 +71,7 @@ class EventSource:
     - `LimitExceeded` for a line or an event that is too large;
     - `CancelledError` if the Deferred of the waiting task is cancelled.
 
-    All other failures, those of the network and an ``idle_timeout`` among them, make it reconnect.
+    After any other failure, such as a lost connection or an ``idle_timeout``, it reconnects.
 
     After a redirect, it reconnects to the new address, as browsers do. If that fails, it starts at the
     original address again.
@@ -117,12 +117,12 @@ class EventSource:
             agent: An `IAgent` for that client, for instance one with another connect timeout.
             last_event_id: The id with which to continue. None for none.
             retry: Seconds before it reconnects, until the server sets another time. The default is
-                3 seconds. It waits up to half of it longer, so that clients do not reconnect all at
-                once.
+                3 seconds. The wait is up to 50% longer, so that clients do not all reconnect at the
+                same time.
             max_delay: After each failure it waits longer, up to this number of seconds. The default
                 is one minute. An event resets it.
-            retry_statuses: Statuses after which it reconnects, such as ``(502, 503, 504)`` of a
-                proxy, the server of which restarts. The standard has none.
+            retry_statuses: Statuses after which it reconnects, such as ``(502, 503, 504)``, which
+                a proxy sends while its server restarts. The standard has none.
             head_timeout: Seconds to wait for the connection and the head of a response. The default
                 is one minute. None for no limit.
             idle_timeout: Reconnect if no byte arrives for this number of seconds; pings count. None,
@@ -131,7 +131,7 @@ class EventSource:
             max_event: See `iter_events`.
             max_buffered: See `iter_events`.
             reactor: The reactor, or another clock. By default, the reactor.
-            random: Makes the times vary.
+            random: The source of the random part of the waits.
 
         Raises:
             TypeError: An argument has the wrong type.

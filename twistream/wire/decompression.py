@@ -205,7 +205,7 @@ _STAGES: Final[dict[str, tuple[Callable[[], Stage], tuple[str, ...]]]] = {
     "zstd": (_Zstd, ("compression.zstd", "zstandard")),
 }
 """
-For each coding, its decoder, and the modules of which one is needed.
+For each coding, its decoder, and alternative modules that it needs.
 """
 
 
