@@ -360,9 +360,21 @@ class ClosingTests(ClientTest):
                 pass
 
         coroutine = consume(iter_bytes(self.get(CHUNKED), clock=self.clock))
-        coroutine.send(None)  # Nothing but this coroutine waits for the items.
-        coroutine.close()
+        task = Deferred.fromCoroutine(coroutine)
+        coroutine.close()  # As its finalizer does.
         self.assertTrue(self.peer.aborted)
+        self.assertNoResult(task)
+
+    def test_a_connection_and_its_task_are_garbage_together(self) -> None:
+        async def consume(items: Any) -> None:
+            async for _ in items:
+                pass
+
+        gc.collect()
+        Deferred.fromCoroutine(consume(iter_bytes(self.get(CHUNKED), clock=self.clock)))
+        self.agent.peers.clear()
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class TruncationTests(ClientTest):

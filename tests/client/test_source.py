@@ -391,6 +391,17 @@ class RedirectTests(SourceTest):
         self.assertEqual(self.agent.uris[-1], b"http://other/b")
         self.assertNotIn("Authorization", self.fields())
 
+    def test_secrets_stay_at_their_origin_after_several_redirects(self) -> None:
+        self.follow("http://test/a", headers={"Authorization": "a"})
+        self.redirect(302, b"http://other/b")
+        self.redirect(302, b"/c")
+        self.assertNotIn("Authorization", self.fields())
+        self.accept(b"data: a\n\n")
+        self.peer.lose()
+        self.clock.advance(3)
+        self.assertEqual(self.agent.uris[-1], b"http://other/c")
+        self.assertNotIn("Authorization", self.fields())
+
     def test_it_starts_anew_if_the_new_address_fails(self) -> None:
         self.follow("http://test/a", headers={"Authorization": "a"})
         self.redirect(301, b"http://other/b")

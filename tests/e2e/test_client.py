@@ -187,6 +187,41 @@ async def test_events_of_this_project(client: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("way", ["stream", "loop"])
+@ensureDeferred
+async def test_a_relay_holds_its_server_back_and_closes_it(client: Any, way: str) -> None:
+    written = 0
+
+    async def source(ctx: Context) -> None:
+        nonlocal written
+        while True:
+            written += ctx.write(b"x" * SIZE)
+            await ctx.flush()
+
+    async def relay(ctx: Context) -> Any:
+        response = await client.get(upstream.url(), unbuffered=True)
+        pieces = iter_bytes(response)
+        if way == "stream":
+            return await ctx.stream(pieces)
+        async with pieces:
+            async for piece in pieces:
+                ctx.write(piece)
+                await ctx.flush()
+        return None
+
+    async with serving(source) as upstream, serving(relay) as server:
+        reader = await client.get(server.url(), unbuffered=True)
+        received = iter_bytes(reader)
+        await anext(received)
+        held = -1
+        while held != written:
+            held = written
+            await pause(0.3)
+        assert held < 60_000_000
+        received.aclose()
+        await eventually(lambda: upstream.contexts[0].is_cancelled)
+
+
 class Restarting:
     """
     A site that stops and starts on the same port. What it serves stays.
