@@ -122,7 +122,7 @@ class BaseContext(Body):
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             return self._stream_async(items, detached=detached)
-        if isinstance(items, Item) or not _is_iterable(items):
+        if isinstance(items, Item) or not is_iterable(items):
             msg = f"stream() takes an iterable of items, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
@@ -132,7 +132,7 @@ class BaseContext(Body):
             return head
         return self._run(
             lambda response: ItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+                response, iterator, partial(encoded_item, iterator), detached=detached, close=close
             ),
             close,
         )
@@ -246,7 +246,7 @@ class BaseContext(Body):
                 return succeed(None)
         return self._run(
             lambda response: AsyncItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+                response, iterator, partial(encoded_item, iterator), detached=detached, close=close
             ),
             close,
         )
@@ -258,7 +258,7 @@ class BaseContext(Body):
         try:
             item: Any = self._response.life.run(next, iterator, _NO_ITEM)
             if item is not _NO_ITEM:
-                _encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+                encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
                 return None
         except StopStream:
             pass
@@ -338,7 +338,7 @@ async def _first(iterator: AsyncIterator[Item]) -> object:
         item = await anext(iterator)
     except (StopAsyncIteration, StopStream):
         return _NO_ITEM
-    _encoded_item(iterator, item)
+    encoded_item(iterator, item)
     return item
 
 
@@ -346,7 +346,7 @@ def _succeed_if_complete(failure: Failure) -> None:
     failure.trap(ResponseComplete)
 
 
-def _encoded_item(source: object, item: Item) -> bytes:
+def encoded_item(source: object, item: Item) -> bytes:
     """
     Encode what an iterator yields.
     """
@@ -362,6 +362,9 @@ def _encoded_item(source: object, item: Item) -> bytes:
     raise TypeError(msg)
 
 
-def _is_iterable(items: object) -> bool:
+def is_iterable(items: object) -> bool:
+    """
+    Whether `iter` accepts it.
+    """
     # `iter` also supports the old sequence protocol, which `Iterable` does not detect.
     return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

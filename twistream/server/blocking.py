@@ -1,0 +1,176 @@
+"""
+BlockingContext: adds streams from blocking code, which runs in a thread pool.
+
+Layer: server, above `base`.
+"""
+
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from functools import partial
+from inspect import isawaitable, iscoroutine
+from typing import Any, TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.python.threadpool import ThreadPool
+
+from twistream.checks import check_count, is_asynchronous, kind
+from twistream.scheduling.iteration import ThreadIteration
+from twistream.scheduling.line import Line
+from twistream.scheduling.threads import check_thread
+from twistream.server.base import BaseContext, encoded_item, is_iterable
+from twistream.server.body import Item
+from twistream.server.response.blocking import BlockingLoop
+from twistream.server.response.response import Response
+
+BlockingItems: TypeAlias = Iterable[Item] | Callable[[], Iterable[Item]]
+"""
+A blocking iterable, or a function that makes one.
+"""
+
+_AHEAD = 256
+"""
+Items. With 1024, a row costs as much CPU time, and with 32, half as much again: threads then wake each
+other more often.
+"""
+
+
+class BlockingContext(BaseContext):
+    """
+    A context that can also send what blocking code makes.
+    """
+
+    __slots__ = ()
+
+    def stream_blocking(
+        self,
+        items: BlockingItems,
+        *,
+        ahead: int = _AHEAD,
+        pin: bool = True,
+        pool: ThreadPool | None = None,
+        detached: bool = False,
+    ) -> Deferred[None]:
+        """
+        Iterate in a thread, and write and flush each item.
+
+        The iterator is made, advanced and closed in the thread pool, never by two threads at the
+        same time. It runs with a copy of the context variables, and must not use this context,
+        except to read it. An item is sent as soon as the thread has made it. A slow client stops
+        the iteration. However the stream ends, ``close()`` of the iterator is called, if it has
+        one. But nothing can interrupt a ``next`` that blocks: the thread then remains in use, and
+        the process cannot end, until it returns.
+
+        Where no body is allowed, as in the answer to HEAD, nothing is iterated.
+
+        Args:
+            items: A blocking iterable of str or bytes-like, or a function without arguments that
+                returns one, such as a generator function. The function is called in the thread.
+                ``sqlite3``, for example, accepts a connection only in the thread that made it.
+            ahead: The number of items that may wait in this process while the one before them is
+                sent. The iteration also stops after 64 KiB. 0 makes an item only when the client
+                has accepted the one before it.
+            pin: Use one thread from the start to the end, so that objects that belong to a
+                thread work, and locks that the iterator holds. The thread is in use for as long
+                as the client reads. Without this, a slow client occupies no thread, but any
+                thread of the pool may make the next item.
+            pool: A pool that has been started. By default that of the reactor, of which streams
+                leave two threads to others. If no thread is free, a stream waits for one.
+            detached: The handler does not wait for the end of the stream, and ends it when it
+                returns. Without this, a warning is logged then: an ``await`` was probably
+                forgotten.
+
+        Returns:
+            Succeeds after the last item, and when the iterator is closed. Fails with an error of
+            the iterator or of the function, with TypeError for an item that is neither str nor
+            bytes-like, with RuntimeError if the pool is stopped, and with the reason when the
+            response is over. Where no body is allowed, it succeeds at once, and the response
+            is complete. Cancel it to stop.
+
+        Raises:
+            RuntimeError: The pool is not running.
+            TypeError: `items` is neither iterable nor callable, or is asynchronous, or a str or
+                bytes-like; or another argument has the wrong type.
+            ValueError: `ahead` is negative.
+        """
+        check_thread("stream_blocking()")
+        make = _maker(items)
+        check_count("ahead", ahead, 0)
+        iteration = ThreadIteration(
+            make,
+            encoded_item,
+            line_of(pool, self.clock),
+            ahead=ahead,
+            pin=pin,
+            unused=items if isinstance(items, Iterator) else None,
+        )
+        return self._run(partial(start_loop, iteration, detached=detached), iteration.cancel)
+
+
+def start_loop(
+    iteration: ThreadIteration, response: Response, *, detached: bool = False
+) -> BlockingLoop:
+    """
+    Start an iteration, and return the loop that sends its items.
+    """
+    iteration.start()
+    return BlockingLoop(response, iteration, detached=detached)
+
+
+def line_of(pool: ThreadPool | None, clock: object) -> Line:
+    """
+    The line of a pool that runs.
+
+    Raises:
+        RuntimeError: It is not running.
+        TypeError: It is no thread pool.
+    """
+    if pool is not None:
+        check_pool("pool", pool)
+        if not pool.started:
+            msg = "pool is not running; call its start() first"
+            raise RuntimeError(msg)
+    return Line.of(pool, clock)
+
+
+def check_pool(name: str, value: object) -> None:
+    """
+    Check that the argument `name` is a thread pool.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, ThreadPool):
+        msg = f"{name} must be a twisted.python.threadpool.ThreadPool, not {kind(value)}"
+        raise TypeError(msg)
+
+
+def iterator_of(name: str, items: object) -> Iterator[Any]:
+    """
+    The iterator of what a function has returned. Called in a thread.
+
+    Args:
+        name: The name of the function.
+
+    Raises:
+        TypeError: It is no iterable of items.
+    """
+    if isinstance(items, Item | AsyncIterable) or isawaitable(items) or not is_iterable(items):
+        if iscoroutine(items):
+            items.close()  # Otherwise, Python warns that nobody has awaited it.
+        msg = f"{name} must return an iterable of items, not {type(items).__name__}"
+        raise TypeError(msg)
+    return iter(items)  # type: ignore[no-any-return, call-overload]  # checked
+
+
+def _maker(items: object) -> Callable[[], Iterator[Any]]:
+    if isinstance(items, Item | AsyncIterable) or is_asynchronous(items):
+        msg = f"stream_blocking() takes a blocking iterable of items, not {kind(items)}"
+        if not isinstance(items, Item):
+            msg += "; use ctx.stream() for an async iterator"
+        raise TypeError(msg)
+    if is_iterable(items):
+        return partial(iter, items)
+    if not callable(items):
+        msg = f"stream_blocking() takes a blocking iterable of items, not {kind(items)}"
+        raise TypeError(msg)
+    name = getattr(items, "__qualname__", type(items).__name__)
+    return lambda: iterator_of(name, items())
