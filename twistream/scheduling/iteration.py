@@ -228,20 +228,21 @@ class ThreadIteration:
         self._variables.run(self._iterate)
 
     def _iterate(self) -> None:
-        failure = None
         try:
             step = self._step if self._make is None else self._begin(self._make)
             encode, source, put = self._encode, self._closable, self._put
             following = _END if self._cancelled else _ITERATE
             while following is _ITERATE:
                 following = put(encode(source, step()))
-            if following is _PARK:
-                return  # Another thread may have it already.
         except StopIteration:
-            pass
+            self._end(None)
         except BaseException:  # noqa: BLE001 - a Deferred catches everything, and so does this
-            failure = Failure()
-        self._end(failure)
+            # Not in a variable of this frame, which is part of its traceback.
+            self._end(Failure())
+        else:
+            # If it has parked, another thread may have it already.
+            if following is _END:
+                self._end(None)
 
     def _begin(self, make: Callable[[], Iterator[Any]]) -> Callable[[], Any]:
         self._make = None

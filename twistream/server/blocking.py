@@ -4,7 +4,7 @@ BlockingContext: adds streams from blocking code, which runs in a thread pool.
 Layer: server, above `base`.
 """
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Any, TypeAlias
@@ -26,7 +26,7 @@ BlockingItems: TypeAlias = Iterable[Item] | Callable[[], Iterable[Item]]
 A blocking iterable, or a function that makes one.
 """
 
-_AHEAD = 256
+AHEAD = 256
 """
 Items. With 1024, a row costs as much CPU time, and with 32, half as much again: threads then wake each
 other more often.
@@ -44,7 +44,7 @@ class BlockingContext(BaseContext):
         self,
         items: BlockingItems,
         *,
-        ahead: int = _AHEAD,
+        ahead: int = AHEAD,
         pin: bool = True,
         pool: ThreadPool | None = None,
         detached: bool = False,
@@ -153,10 +153,11 @@ def iterator_of(name: str, items: object) -> Iterator[Any]:
     Raises:
         TypeError: It is no iterable of items.
     """
-    if isinstance(items, Item | AsyncIterable) or isawaitable(items) or not is_iterable(items):
+    wrong = isinstance(items, Item | Mapping | AsyncIterable) or isawaitable(items)
+    if wrong or not is_iterable(items):
         if iscoroutine(items):
             items.close()  # Otherwise, Python warns that nobody has awaited it.
-        msg = f"{name} must return an iterable of items, not {type(items).__name__}"
+        msg = f"{name} must return an iterable of str or bytes, not {type(items).__name__}"
         raise TypeError(msg)
     return iter(items)  # type: ignore[no-any-return, call-overload]  # checked
 
