@@ -5,6 +5,7 @@ Threads that a test steps by hand.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from queue import Queue
 from threading import Thread, get_ident
 from typing import Any
 
@@ -64,26 +65,30 @@ class ThreadSteps(Steps):
     Attributes:
         pool: The reactor's pool.
         from_threads: The calls from threads that have not run.
-        ran: The number of calls from threads that have run.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.pool = SteppedPool()
-        self.from_threads: deque[Callable[[], object]] = deque()
-        self.ran = 0
+        self.from_threads: Queue[Callable[[], object]] = Queue()
 
     def callFromThread(self, function: Any, *args: Any, **kw: Any) -> None:
-        self.from_threads.append(partial(function, *args, **kw))
+        self.from_threads.put(partial(function, *args, **kw))
 
     def getThreadPool(self) -> SteppedPool:
         return self.pool
 
     def advance(self, amount: float) -> None:
-        while self.from_threads:
-            self.ran += 1
-            self.from_threads.popleft()()
+        while not self.from_threads.empty():
+            self.from_threads.get()()
         super().advance(amount)
+
+    def wait(self) -> None:
+        """
+        Wait for a call from a thread, and run it.
+        """
+        self.from_threads.get(timeout=_PATIENCE)()
+        self.advance(0)
 
 
 class ThreadTest(StreamTest):

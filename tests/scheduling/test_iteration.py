@@ -28,6 +28,7 @@ class Numbers:
     """
 
     def __init__(self, count: int = 10**9, size: int = 1) -> None:
+        self.four = Event()  # Four are made.
         self.count = count
         self.size = size
         self.made = 0
@@ -42,6 +43,8 @@ class Numbers:
         if self.made == self.count:
             raise StopIteration
         self.made += 1
+        if self.made == 4:
+            self.four.set()
         return b"%d" % self.made * self.size
 
     def close(self) -> None:
@@ -184,7 +187,7 @@ class BoundTests(IterationTest):
         self.pool.step()
         self.assertNoResult(wait)
         self.assertEqual(
-            len(self.reactor.from_threads), 2
+            self.reactor.from_threads.qsize(), 2
         )  # For an item, and for the end of the job.
         self.reactor.advance(0)
         self.successResultOf(wait)
@@ -246,7 +249,7 @@ class PinTests(IterationTest):
             if item is None:
                 wait = iteration.wait()
                 while not wait.called:
-                    self.reactor.advance(0)
+                    self.reactor.wait()
             else:
                 taken = int(item)
         end(thread)
@@ -264,10 +267,8 @@ class PinTests(IterationTest):
 
     def begin_and_fill(self, numbers: Numbers) -> tuple[ThreadIteration, Thread]:
         iteration = self.iterate(numbers.__iter__, ahead=3, pin=True)
-        wait = iteration.wait()
         thread = self.pool.begin()
-        while not (wait.called and numbers.made == 4):
-            self.reactor.advance(0)
+        numbers.four.wait(60)
         return iteration, thread
 
     def test_cancelling_wakes_a_thread_that_waits_and_closes_the_iterator_in_it(self) -> None:
