@@ -275,9 +275,9 @@ class ThreadIteration:
                 if not self._pin:
                     self._state = _State.PARKED
                     return _PARK
-                self._changed.wait(_LOOK)
                 if self._line.is_stopped:
                     raise RuntimeError(_STOPPED)
+                self._changed.wait(_LOOK)
             return _END if self._cancelled else _ITERATE
 
     def _has_room(self) -> bool:
