@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -23,11 +23,21 @@ from twisted.web.server import Request
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
 from twistream import Context
+from twistream.scheduling.iteration import ThreadIteration
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
 
 AT_ONCE = 50
-COUNTED = (Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop)
+COUNTED = (
+    Context,
+    Deferred,
+    DelayedCall,
+    Failure,
+    Request,
+    MessageWriter,
+    StreamLoop,
+    ThreadIteration,
+)
 
 
 async def foreign(ctx: Context) -> None:
@@ -57,7 +67,28 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping]
+def rows() -> Iterator[bytes]:
+    yield b"start"
+    while True:
+        yield b"x" * 30_000
+
+
+def blocking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows)
+
+
+def parking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows, pin=False)
+
+
+HANDLERS: list[Callable[[Context], Any]] = [
+    foreign,
+    sleeping,
+    sending,
+    looping,
+    blocking,
+    parking,
+]
 
 
 def serve(ctx: Context) -> Any:

@@ -16,7 +16,7 @@ from tests.harness.case import Served, StreamTest
 from tests.harness.client import Client
 from tests.harness.wires import Steps
 
-_PATIENCE = 60.0
+_PATIENCE = 20.0
 """
 Seconds for which a test waits for a thread that does not wait for anything.
 """
