@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 from tests.e2e.net import serving
 from tests.e2e.pages import Page, run_curl
 from twistream.scheduling.iteration import _MAX_BYTES
-from twistream.scheduling.line import SPARE
+from twistream.scheduling.jobs import SPARE
 from twistream.server.blocking import AHEAD
 
 THREADS = Page("docs/threads.rst")

@@ -16,7 +16,7 @@ from tests.harness import SteppedPool, ThreadSteps, end
 from twistream import ClientDisconnected, StopStream
 from twistream.scheduling import iteration as iteration_module
 from twistream.scheduling.iteration import ThreadIteration
-from twistream.scheduling.line import Line
+from twistream.scheduling.jobs import JobQueue
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -73,7 +73,7 @@ class IterationTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = ThreadSteps()
         self.pool = SteppedPool(1)
-        self.line = Line.of(self.pool, self.reactor)
+        self.queue = JobQueue.of(self.pool, self.reactor)
 
     def iterate(
         self,
@@ -83,7 +83,7 @@ class IterationTest(SynchronousTestCase):
         unused: object = None,
     ) -> ThreadIteration:
         iteration = ThreadIteration(
-            make, lambda source, item: bytes(item), self.line, ahead=ahead, pin=pin, unused=unused
+            make, lambda source, item: bytes(item), self.queue, ahead=ahead, pin=pin, unused=unused
         )
         iteration.start()
         return iteration

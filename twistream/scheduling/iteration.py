@@ -6,7 +6,7 @@ gives its place in the pool to another iteration. No item waits for others, and 
 batches: the thread wakes the reactor only when the reactor has run out of items, and the reactor wakes
 the thread only when it has taken all items.
 
-Layer: scheduling, above `tasks` and `line`. It knows no HTTP.
+Layer: scheduling, above `tasks` and `jobs`. It knows no HTTP.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.errors import StopStream, StreamFinished
-from twistream.scheduling.line import Line
+from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.tasks import is_end
 
 _MAX_BYTES = 64 * 1024
@@ -82,10 +82,10 @@ class ThreadIteration:
         "_is_full",
         "_is_wanted",
         "_items",
-        "_line",
         "_lock",
         "_make",
         "_pin",
+        "_queue",
         "_sending",
         "_state",
         "_step",
@@ -100,7 +100,7 @@ class ThreadIteration:
         self,
         make: Callable[[], Iterator[Any]],
         encode: Callable[[object, Any], bytes],
-        line: Line,
+        queue: JobQueue,
         *,
         ahead: int,
         pin: bool,
@@ -110,14 +110,14 @@ class ThreadIteration:
         Args:
             make: Makes the iterator.
             encode: Makes the bytes of a message from the iterator and an item.
-            line: The line of the pool.
+            queue: The queue of the pool.
             ahead: The number of items that may wait while the one before them is sent.
             pin: One thread runs all of it.
             unused: What is closed if the iterator is never made.
         """
         self._make: Callable[[], Iterator[Any]] | None = make
         self._encode = encode
-        self._line = line
+        self._queue = queue
         self._ahead = ahead
         self._pin = pin
         self._closable: Any = unused
@@ -144,7 +144,7 @@ class ThreadIteration:
         Wait for a thread. Call it once.
         """
         self._state = _State.QUEUED
-        self._line.submit(self._work)
+        self._queue.submit(self._work)
 
     def take(self) -> bytes | None:
         """
@@ -172,7 +172,7 @@ class ThreadIteration:
                 else:
                     self._changed.notify()
         if resumes:
-            self._line.submit(self._work)
+            self._queue.submit(self._work)
         return item
 
     def wait(self) -> Deferred[None]:
@@ -206,9 +206,9 @@ class ThreadIteration:
                 self._changed.notify()
                 return
             self._state = _State.OVER
-        self._line.withdraw(self._work)
+        self._queue.withdraw(self._work)
         if hasattr(self._closable, "close"):
-            self._line.run_aside(lambda: self._variables.run(self._close))
+            self._queue.submit_short(lambda: self._variables.run(self._close))
 
     def _notify(self) -> None:
         wait, self._wait = self._wait, None
@@ -264,7 +264,7 @@ class ThreadIteration:
             is_wanted, self._is_wanted = self._is_wanted, False
             is_full = len(self._items) + self._sending > self._ahead or self._bytes > _MAX_BYTES
         if is_wanted:
-            self._line.call_in_reactor(self._notify)
+            self._queue.call_in_reactor(self._notify)
         return self._wait_for_room() if is_full else _ITERATE
 
     def _wait_for_room(self) -> _Next:
@@ -275,7 +275,7 @@ class ThreadIteration:
                 if not self._pin:
                     self._state = _State.PARKED
                     return _PARK
-                if self._line.is_stopped:
+                if self._queue.is_stopped:
                     raise RuntimeError(_STOPPED)
                 self._changed.wait(_LOOK)
             return _END if self._cancelled else _ITERATE
@@ -298,7 +298,7 @@ class ThreadIteration:
                 self._failure = failure
             is_wanted, self._is_wanted = self._is_wanted, False
         if is_wanted:
-            self._line.call_in_reactor(self._notify)
+            self._queue.call_in_reactor(self._notify)
         if cancelled and failure is not None:
             self._complain("an iterator failed after the end of its stream", failure)
 

@@ -14,7 +14,7 @@ from twisted.python.threadpool import ThreadPool
 
 from twistream.checks import check_count, is_asynchronous, kind
 from twistream.scheduling.iteration import ThreadIteration
-from twistream.scheduling.line import Line
+from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
 from twistream.server.base import BaseContext, encoded_item, is_iterable
 from twistream.server.body import Item
@@ -54,10 +54,11 @@ class BlockingContext(BaseContext):
 
         The iterator is made, advanced and closed in the thread pool, never by two threads at the
         same time. It runs with a copy of the context variables, and must not use this context,
-        except to read it. An item is sent as soon as the thread has made it. A slow client stops
-        the iteration. However the stream ends, ``close()`` of the iterator is called, if it has
-        one. But nothing can interrupt a ``next`` that blocks: the thread then remains in use, and
-        the process cannot end, until it returns.
+        except to read it. An item is sent as soon as it is made. A slow client stops the
+        iteration. However the stream ends, the iterator's ``close()`` is called, if it has one.
+
+        Nothing can interrupt a ``next`` that blocks: until it returns, its thread is in use, and
+        the process does not end.
 
         Where no body is allowed, as in the answer to HEAD, nothing is iterated.
 
@@ -68,12 +69,12 @@ class BlockingContext(BaseContext):
             ahead: The number of items that may wait in this process while the one before them is
                 sent. The iteration also stops after 64 KiB. 0 makes an item only when the client
                 has accepted the one before it.
-            pin: Use one thread from the start to the end, so that objects that belong to a
-                thread work, and locks that the iterator holds. The thread is in use for as long
-                as the client reads. Without this, a slow client occupies no thread, but any
-                thread of the pool may make the next item.
-            pool: A pool that has been started. By default that of the reactor, of which streams
-                leave two threads to others. If no thread is free, a stream waits for one.
+            pin: One thread runs the whole iteration, so objects that belong to their thread work,
+                and locks can be held across a ``yield``. The thread is in use for as long as the
+                client reads. With False, a slow client occupies no thread, but any thread of the
+                pool may make the next item.
+            pool: A pool that has been started. The reactor's by default; streams leave two of its
+                threads to other users. If no thread is free, a stream waits for one.
             detached: The handler does not wait for the end of the stream, and ends it when it
                 returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
@@ -97,7 +98,7 @@ class BlockingContext(BaseContext):
         iteration = ThreadIteration(
             make,
             encoded_item,
-            line_of(pool, self.clock),
+            queue_of(pool, self.clock),
             ahead=ahead,
             pin=pin,
             unused=items if isinstance(items, Iterator) else None,
@@ -115,9 +116,9 @@ def start_loop(
     return BlockingLoop(response, iteration, detached=detached)
 
 
-def line_of(pool: ThreadPool | None, clock: object) -> Line:
+def queue_of(pool: ThreadPool | None, clock: object) -> JobQueue:
     """
-    The line of a pool that runs.
+    The queue of a pool that runs.
 
     Raises:
         RuntimeError: It is not running.
@@ -128,7 +129,7 @@ def line_of(pool: ThreadPool | None, clock: object) -> Line:
         if not pool.started:
             msg = "pool is not running; call its start() first"
             raise RuntimeError(msg)
-    return Line.of(pool, clock)
+    return JobQueue.of(pool, clock)
 
 
 def check_pool(name: str, value: object) -> None:

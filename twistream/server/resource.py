@@ -53,11 +53,10 @@ class StreamResource(Resource):
         """
         Args:
             handler: Called once for each request.
-            in_thread: Run the handler in a thread of the reactor's pool, or of this pool. It is then
-                a blocking function, or generator function. From one thread, it reads the request
-                and `is_cancelled`, writes, and sets the head until it yields its first item. It
-                yields what is to be sent: what flushes, waits or ends something raises a
-                RuntimeError.
+            in_thread: Run the handler in a thread, of the reactor's pool or of this pool. It is then
+                a blocking function or generator function. It can read the request, `err` and
+                `is_cancelled`, write, and change the head until it yields its first item. Methods
+                that flush, wait or end something raise a RuntimeError: yield what is to be sent.
             methods: The methods that the handler answers, in any case. Any other method gets a
                 405. HEAD comes with GET. None for GET and HEAD, and for the methods of the Klein
                 route that has returned this resource.

@@ -18,7 +18,7 @@ from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.threads import refuse_thread
 from twistream.server.base import encoded_item
-from twistream.server.blocking import AHEAD, check_pool, iterator_of, line_of, start_loop
+from twistream.server.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
 from twistream.server.body import Item, encoded
 from twistream.server.context import Context
 from twistream.server.response.response import Response
@@ -63,7 +63,7 @@ class ThreadContext(Context):
         iteration = ThreadIteration(
             partial(self._call_function, function),
             self._joined,
-            line_of(pool, self.clock),
+            queue_of(pool, self.clock),
             # The answer to HEAD ends with the first item.
             ahead=0 if self.method == "HEAD" else AHEAD,
             pin=True,

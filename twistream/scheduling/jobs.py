@@ -1,5 +1,5 @@
 """
-Line: the jobs that wait for a thread of one pool.
+JobQueue: the jobs that wait for a thread of one pool.
 
 A pool has other users: Twisted looks up host names in the reactor's. So jobs do not use all of its
 threads, and they wait here, where they can be withdrawn, instead of in the queue of the pool.
@@ -24,16 +24,16 @@ Threads of the reactor's pool that jobs leave to its other users. There are ten 
 """
 
 
-class Line:
+class JobQueue:
     """
-    The line of one pool. Only the reactor's thread uses it, except for `call_in_reactor`.
+    The queue of one pool. Only the reactor's thread uses it, except for `call_in_reactor`.
     """
 
     __slots__ = ("__weakref__", "_jobs", "_pool", "_reactor", "_spare", "_working")
 
-    # As in `twistream.scheduling.turn.Turn`: a line holds its pool, so no other pool can have that
+    # As in `twistream.scheduling.turn.Turn`: a queue holds its pool, so no other pool can have that
     # identity while an entry lives.
-    _lines: ClassVar[WeakValueDictionary[int, "Line"]] = WeakValueDictionary()
+    _queues: ClassVar[WeakValueDictionary[int, "JobQueue"]] = WeakValueDictionary()
 
     def __init__(self, pool: ThreadPool, reactor: IReactorThreads, *, spare: int) -> None:
         """
@@ -47,9 +47,9 @@ class Line:
         self._jobs: OrderedDict[Job, None] = OrderedDict()
 
     @classmethod
-    def of(cls, pool: ThreadPool | None, clock: object) -> "Line":
+    def of(cls, pool: ThreadPool | None, clock: object) -> "JobQueue":
         """
-        Return the one line of a pool.
+        Return the one queue of a pool.
 
         Args:
             pool: None for the pool of the reactor.
@@ -60,11 +60,11 @@ class Line:
         reactor = cast("IReactorThreads", clock)
         shared = reactor.getThreadPool()
         chosen = shared if pool is None else pool
-        line = cls._lines.get(id(chosen))
-        if line is None:
-            line = cls(chosen, reactor, spare=SPARE if chosen is shared else 0)
-            cls._lines[id(chosen)] = line
-        return line
+        queue = cls._queues.get(id(chosen))
+        if queue is None:
+            queue = cls(chosen, reactor, spare=SPARE if chosen is shared else 0)
+            cls._queues[id(chosen)] = queue
+        return queue
 
     @property
     def is_stopped(self) -> bool:
@@ -82,14 +82,14 @@ class Line:
 
     def withdraw(self, job: Job) -> None:
         """
-        Take a job out of the line, unless a thread has it.
+        Take a job out of the queue, unless a thread has it.
         """
         self._jobs.pop(job, None)
 
-    def run_aside(self, job: Job) -> None:
+    def submit_short(self, job: Job) -> None:
         """
-        Run a short job in a thread, without waiting for other jobs; here, if the pool has no threads
-        any more.
+        Run a short job in a thread without waiting for others; here, if the pool has no threads any
+        more.
         """
         if self._pool.joined:
             job()
