@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.python.threadpool import ThreadPool
 
 from tests.e2e.blocking import FIRST, PEAK, ROWS
 from tests.e2e.conftest import Log
 from tests.e2e.h2client import H2Client
-from tests.e2e.net import Server, eventually, serving
+from tests.e2e.net import Server, eventually, reactor, serving
 from twistream import ClientDisconnected, Context, HTTPError
+from twistream.scheduling.jobs import JobQueue
 
 ROOT = Path(__file__).parents[2]
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -155,6 +157,10 @@ async def test_slow_clients_do_not_occupy_threads_for_ever(pin: bool) -> None:
         pool.stop()
 
 
+def test_beside_a_clock_that_is_no_reactor_threads_are_those_of_the_reactor() -> None:
+    assert JobQueue.of(None, Clock()) is JobQueue.of(reactor.getThreadPool(), reactor)
+
+
 @pytest.mark.parametrize("leave", ["leave", "reset"])
 @pytest.mark.parametrize("in_thread", [True, False])
 @ensureDeferred
@@ -223,6 +229,21 @@ async def test_errors_reach_the_client(log: Log) -> None:
     assert [answer.complete for answer in answers] == [True, True, False]
     assert answers[2].body == b"row"
     assert log.failures(sqlite3.DatabaseError) == 2
+
+
+@ensureDeferred
+async def test_a_thread_counts_its_rows_in_a_trailer() -> None:
+    sent: list[bool] = []
+
+    def rows(ctx: Context) -> Iterator[str]:
+        yield from numbers(1000)
+        sent.append(ctx.trailer("X-Rows", "1000"))
+
+    async with serving(rows, in_thread=True) as server:
+        client = await server.get(REQUEST.replace(b"\r\n\r\n", b"\r\nTE: trailers\r\n\r\n"))
+        data = await client.end()
+    assert sent == [True]
+    assert data.endswith(b"\r\n0\r\nX-Rows: 1000\r\n\r\n")
 
 
 @ensureDeferred

@@ -11,18 +11,20 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.threadpool import ThreadPool
 
 from twistream.checks import is_asynchronous
 from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
-from twistream.scheduling.threads import refuse_thread
+from twistream.scheduling.threads import call_in_reactor, refuse_thread
 from twistream.server.base import encoded_item
 from twistream.server.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
 from twistream.server.body import Item, encoded
 from twistream.server.context import Context
 from twistream.server.response.response import Response
 from twistream.wire import render
+from twistream.wire.digest import Algorithm
 
 BlockingHandler: TypeAlias = Callable[[Context], Iterable[Item] | Item | int | None]
 """
@@ -93,6 +95,14 @@ class ThreadContext(Context):
         self._check_head()
         super().cookie(name, value, **attributes)
 
+    def declare_trailers(self, *names: str | bytes) -> bool:
+        self._check_head()
+        return super().declare_trailers(*names)
+
+    def content_digest(self, algorithm: Algorithm | None = None) -> bool:
+        self._check_head()
+        return super().content_digest(algorithm)
+
     def write(self, data: Item) -> int:
         response = self._response
         if response.life.ended:
@@ -119,6 +129,17 @@ class ThreadContext(Context):
     def _default_type(self, media_type: str) -> None:
         if not self._begun:
             super()._default_type(media_type)
+
+    def _put_trailer(self, name: str | bytes, value: str | bytes, *, add: bool) -> bool:
+        put = super()._put_trailer
+        if not self._begun:
+            return put(name, value, add=add)
+
+        def put_in_reactor() -> Deferred[bool]:
+            return succeed(put(name, value, add=add))
+
+        # From now on, the reactor uses the trailers.
+        return bool(call_in_reactor("trailer()", put_in_reactor))
 
     def _check_head(self) -> None:
         # The reactor sends the head at any time now.
