@@ -139,7 +139,8 @@ class ThreadContext(Context):
             return succeed(put(name, value, add=add))
 
         # From now on, the reactor uses the trailers.
-        return bool(call_in_reactor("trailer()", put_in_reactor))
+        carried = call_in_reactor("trailer()", put_in_reactor)
+        return bool(carried)
 
     def _check_head(self) -> None:
         # The reactor sends the head at any time now.
