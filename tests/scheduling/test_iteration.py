@@ -181,6 +181,31 @@ class BoundTests(IterationTest):
         self.pool.step()
         self.assertEqual((first.made, second.made), (4, 8))
 
+    def test_a_thread_that_parks_is_never_overtaken_by_the_next(self) -> None:
+        # The next thread would enter the context variables before this one has left them.
+        numbers = Numbers()
+        iteration = self.iterate(numbers.__iter__)
+        taken: list[bytes] = []
+
+        class Leaving:
+            """
+            The variables: while a thread leaves them, the reactor takes what is there.
+            """
+
+            def run(self, function: Callable[[], Any]) -> Any:
+                try:
+                    return function()
+                finally:
+                    if not taken:
+                        taken.extend(test.take_all(iteration))
+                        test.assertEqual(len(test.pool.jobs), 0)
+
+        test = self
+        iteration._variables = Leaving()  # type: ignore[assignment]  # has what is used
+        self.pool.step()
+        # The same thread goes on.
+        self.assertEqual((len(taken), numbers.made, len(set(numbers.threads))), (4, 8, 1))
+
     def test_all_items_come_in_order(self) -> None:
         for ahead in (0, 1, 2, 7, 1000):
             numbers = Numbers(100)
@@ -560,12 +585,20 @@ class CancelTests(IterationTest):
         self.pool.step()
         self.assertEqual(ends, ["exit", "finally"])
 
+    def test_an_error_that_nobody_has_taken_is_logged(self) -> None:
+        iteration = self.iterate(Failing(ValueError).__iter__)
+        self.pool.step()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        iteration.cancel()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        iteration.cancel()
+
     def test_after_the_end_it_does_nothing(self) -> None:
         numbers = Numbers(1)
         iteration = self.iterate(numbers.__iter__)
         self.pool.step()
         iteration.cancel()
-        self.assertEqual(self.rest(iteration), [b"1"])
+        self.assertEqual(self.rest(iteration), [])
         self.assertEqual((len(numbers.closed), len(self.pool.jobs)), (1, 0))
 
     def test_a_wait_that_is_cancelled_is_forgotten(self) -> None:

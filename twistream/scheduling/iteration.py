@@ -34,6 +34,7 @@ _LOOK = 0.1
 Seconds after which a thread that waits checks whether its pool is stopped. Room wakes it at once.
 """
 
+_TOO_LATE = "an iterator failed after the end of its stream"
 _STOPPED = "the thread pool of this stream was stopped"
 _STOP_ITERATION = "making the iterator raised StopIteration; raise StopStream to end the stream"
 
@@ -198,14 +199,20 @@ class ThreadIteration:
         Drop all items, and close the iterator, as soon as no thread is inside it.
         """
         with self._lock:
-            if self._cancelled or self._state is _State.OVER:
+            if self._cancelled:
                 return
             self._cancelled = True
             self._items.clear()
-            if self._state is _State.RUNNING:
+            before = self._state
+            if before is _State.RUNNING:
                 self._changed.notify()
                 return
             self._state = _State.OVER
+        if before is _State.OVER:
+            failure = self.pop_failure()
+            if failure is not None:
+                self._complain(_TOO_LATE, failure)
+            return
         self._queue.withdraw(self._work)
         if hasattr(self._closable, "close"):
             self._queue.submit_short(lambda: self._variables.run(self._close))
@@ -225,9 +232,11 @@ class ThreadIteration:
             if self._state is not _State.QUEUED:
                 return
             self._state = _State.RUNNING
-        self._variables.run(self._iterate)
+        # Another thread may enter the variables only when this one has left them.
+        while self._variables.run(self._iterate) is _PARK and not self._park():
+            pass
 
-    def _iterate(self) -> None:
+    def _iterate(self) -> _Next:
         try:
             step = self._step if self._make is None else self._begin(self._make)
             encode, source, put = self._encode, self._closable, self._put
@@ -240,9 +249,21 @@ class ThreadIteration:
             # Not in a variable of this frame, which is part of its traceback.
             self._end(Failure())
         else:
-            # If it has parked, another thread may have it already.
-            if following is _END:
-                self._end(None)
+            if following is _PARK:
+                return _PARK
+            self._end(None)
+        return _END
+
+    def _park(self) -> bool:
+        """
+        Give up the thread, unless there is something to do meanwhile.
+        """
+        with self._lock:
+            if self._cancelled or self._has_room():
+                return False
+            self._is_full = True
+            self._state = _State.PARKED
+            return True
 
     def _begin(self, make: Callable[[], Iterator[Any]]) -> Callable[[], Any]:
         self._make = None
@@ -268,13 +289,12 @@ class ThreadIteration:
         return self._wait_for_room() if is_full else _ITERATE
 
     def _wait_for_room(self) -> _Next:
+        if not self._pin:
+            return _PARK
         with self._lock:
             # The reactor may have taken some meanwhile.
             self._is_full = not self._has_room()
             while self._is_full and not self._cancelled:
-                if not self._pin:
-                    self._state = _State.PARKED
-                    return _PARK
                 if self._queue.is_stopped:
                     raise RuntimeError(_STOPPED)
                 self._changed.wait(_LOOK)
@@ -300,7 +320,7 @@ class ThreadIteration:
         if is_wanted:
             self._queue.call_in_reactor(self._notify)
         if cancelled and failure is not None:
-            self._complain("an iterator failed after the end of its stream", failure)
+            self._complain(_TOO_LATE, failure)
 
     def _close(self) -> None:
         # The last references go here, so that the iterator is deleted in its thread, too.
