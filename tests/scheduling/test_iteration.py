@@ -543,6 +543,21 @@ class CancelTests(IterationTest):
         iteration.cancel()
         self.assertEqual(numbers.closed, [current_thread()])
 
+    def test_a_pool_that_is_stopped_ends_what_waits_for_a_thread_or_for_room(self) -> None:
+        parked, waiting = Numbers(), Numbers()
+        first = self.iterate(parked.__iter__)
+        second = self.iterate(waiting.__iter__, unused=waiting)
+        self.pool.step()
+        self.pool.stop()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.rest(first)), 4)
+        self.assertEqual(self.rest(second), [])
+        for iteration, numbers, made in ((first, parked, 4), (second, waiting, 0)):
+            failure = iteration.pop_failure()
+            assert failure is not None
+            self.assertIn("was stopped", str(failure.value))
+            self.assertEqual((numbers.made, numbers.closed), (made, [current_thread()]))
+
     def inside(self, numbers: Iterator[bytes]) -> ThreadIteration:
         """
         Cancel an iteration while its thread is inside the iterator.
