@@ -43,6 +43,15 @@ _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 Results that are streamed. `GeneratorType` is first because its check is fast.
 """
 
+_AWAIT = "write `await ctx.{call}(...)`, or pass detached=True if this is meant"
+
+_ADVICE = {
+    "registerProducer": "wait until the producer has ended, or write `await ctx.pipe(source)`",
+}
+"""
+What to do instead, by the call whose end a handler did not wait for. `_AWAIT` for all others.
+"""
+
 _log = Logger()
 
 
@@ -155,10 +164,10 @@ class Exchange:
             return
         for call in response.observers.not_awaited():
             _log.warn(
-                "{handler} returned while its {call}() was still running, which ends it: write "
-                "`await ctx.{call}(...)`, or pass detached=True if this is meant",
+                "{handler} returned while its {call}() was still running, which ends it: {advice}",
                 handler=self._name,
                 call=call,
+                advice=_ADVICE.get(call, _AWAIT).format(call=call),
             )
         try:
             if result is not None:
