@@ -6,6 +6,7 @@ Layer: server, above `base`.
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
+from inspect import isawaitable
 from io import TextIOBase
 from typing import IO, Any, Protocol, TypeAlias, cast
 
@@ -118,7 +119,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             HeadersSent: There are headers to copy, and the head has been sent.
             TypeError: `source` is none of these, or is a text file. Or an option is given that is
                 for responses only.
-            ValueError: treq buffers the body of the response, or a header belongs to the protocol.
+            ValueError: treq keeps the whole body of the response in memory.
         """
         check_thread("pipe()")
         names = _checked_names(copy_headers)
@@ -140,9 +141,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             return self._pour(start, partial(_abandon_producer, producer), detached=detached)
         if has_methods(source, "read") and not isinstance(source, AsyncIterable):
             return self._pour_file(source, detached=detached)
-        if not isinstance(source, Item) and (
-            isinstance(source, AsyncIterable) or is_iterable(source)
-        ):
+        if _has_items(source):
             return self._pour_items(source, detached=detached)
         return self._pour(_checked_function(source), detached=detached)
 
@@ -345,9 +344,16 @@ def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
     return checked
 
 
+def _has_items(source: object) -> bool:
+    # A Deferred can be iterated, too.
+    if isinstance(source, Item) or isawaitable(source):
+        return False
+    return isinstance(source, AsyncIterable) or is_iterable(source)
+
+
 def _checked_function(source: Any) -> Start:
-    if isinstance(source, Deferred):
-        msg = f"{_TAKES}; await the Deferred first"
+    if isawaitable(source):
+        msg = f"{_TAKES}; await the {kind(source)} first"
         raise TypeError(msg)
     if not callable(source) or isinstance(source, type):
         msg = f"{_TAKES}; not {kind(source)}"

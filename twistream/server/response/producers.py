@@ -25,7 +25,7 @@ from twistream.server.response.attachment import Attachment
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 
-_COALESCE = Urgency.COALESCE
+_NOW, _COALESCE = Urgency
 
 Start: TypeAlias = Callable[[IConsumer], Any]
 """
@@ -105,7 +105,8 @@ class Registration(Attachment):
         """
         self._producer = None
         if not self.ended:
-            self._flush_soon()
+            if self.response.writer.buffered:
+                self._flush_soon()
             self._fire(None)
 
     def dismiss(self) -> None:
@@ -136,14 +137,14 @@ class Registration(Attachment):
         self._flush_due = False
         life = self.response.life
         if not life.ended and self._wait is None:
-            life.run(self._flush)
+            life.run(self._flush, _NOW)
 
-    def _flush(self) -> None:
+    def _flush(self, urgency: Urgency = _COALESCE) -> None:
         """
         Flush. If the producer has to wait, pause it; otherwise let it go on.
         """
         try:
-            wait = self.response.writer.flush_step(_COALESCE)
+            wait = self.response.writer.flush_step(urgency)
         except Exception:  # noqa: BLE001 - Twisted may fail to write the head
             self._failed(Failure())
             return
