@@ -12,10 +12,10 @@ from itertools import cycle
 import treq
 from twisted.web.resource import Resource
 
-from twistream import Context, HTTPError, StreamResource, StreamTruncated
+from twistream import HTTPError, StreamResource, StreamTruncated
 
 
-async def chat(ctx: Context):
+async def chat(ctx):
     url = f"http://127.0.0.1:{ctx.request.getHost().port}/model"
     prompt = ctx.request.content.read()
     response = await treq.post(url, data=prompt, unbuffered=True)
@@ -28,7 +28,7 @@ async def chat(ctx: Context):
         raise HTTPError(502, "The model does not answer.") from err
 
 
-async def model(ctx: Context):
+async def model(ctx):
     words = ctx.request.content.read().decode().split()
     if not words:
         raise HTTPError(400, "A prompt must not be empty.")
