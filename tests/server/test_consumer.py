@@ -2,6 +2,7 @@
 A context as a consumer: producers of Twisted write into a response.
 """
 
+from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
@@ -288,6 +289,35 @@ class PullTests(ConsumerTest):
             self.assertEqual(client.read(), b"%d" % step)
         client.disconnect()
 
+    def test_one_that_writes_now_and_later_is_asked_once_for_each_piece(self) -> None:
+        def step(ctx: Context) -> None:
+            if self.pulled.steps == 1:
+                ctx.write("now")
+
+        client = self.pull(step)
+        for _ in range(3):
+            client.clock.advance(1)
+        self.assertEqual(client.read(), b"now")
+        self.assertEqual(self.pulled.steps, 2)
+
+    def test_its_steps_run_in_the_context_of_the_handler(self) -> None:
+        def step(ctx: Context) -> None:
+            seen.append(who.get())
+            ctx.write("x")
+
+        def handler(ctx: Context) -> Deferred[None]:
+            who.set("handler")
+            ctx.registerProducer(Pull(lambda _: step(ctx)), False)
+            return Deferred()
+
+        who: ContextVar[str] = ContextVar("who", default="nobody")
+        seen: list[str] = []
+        client = self.get(handler)
+        client.clock.advance(1)
+        client.disconnect()
+        self.assertGreater(len(seen), 1)
+        self.assertEqual(set(seen), {"handler"})
+
     def test_it_may_unregister_in_a_step(self) -> None:
         def step(ctx: Context) -> None:
             ctx.write("x")
@@ -324,6 +354,20 @@ class PullTests(ConsumerTest):
         self.logged(OSError)
         self.assertEqual(client.receive().status, 500)
         self.assertEqual(self.pulled.stopped, 1)
+
+    def test_after_an_error_in_the_first_step_another_can_be_registered(self) -> None:
+        def fail(_: Pull) -> None:
+            raise OSError("made to fail")
+
+        async def handler(ctx: Context) -> None:
+            with self.assertRaises(OSError):
+                ctx.registerProducer(Pull(fail), False)
+            ctx.write("<")
+            await FileSender().beginFileTransfer(BytesIO(b"x"), ctx)
+
+        client = self.get(handler)
+        client.clock.advance(1)
+        self.assert_complete(client.receive(), b"<x")
 
     def test_an_error_in_a_later_step_aborts_the_response(self) -> None:
         def step(ctx: Context) -> None:

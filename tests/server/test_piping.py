@@ -417,6 +417,55 @@ class FunctionTests(PipeTest):
         self.assertEqual(self.results, [None])
         self.assert_complete(client.receive(), b"abc")
 
+    def test_it_ends_when_the_client_has_room_though_nothing_is_left_to_send(self) -> None:
+        client = self.push()
+        self.producer.write(b"a")
+        client.read()
+        client.pause()
+        self.producer.write(b"b")
+        client.clock.advance(0)
+        self.producer.consumer.unregisterProducer()
+        self.ended.callback(None)
+        self.assertEqual(self.results, [])
+        client.resume()
+        self.assertEqual(self.results, [None])
+
+    def test_after_a_source_without_bytes_the_head_can_change(self) -> None:
+        async def handler(ctx: Context) -> str:
+            await ctx.pipe(lambda _: succeed(None))
+            ctx.content_type("text/csv")
+            return "a,b"
+
+        response = self.answer(handler)
+        self.assertEqual(response.header("Content-Type"), "text/csv; charset=utf-8")
+
+    def test_one_pull_producer_may_follow_another_in_a_step(self) -> None:
+        def start(consumer: IConsumer) -> Deferred[None]:
+            def second(_: Pull) -> None:
+                consumer.write(b"c")
+                consumer.unregisterProducer()
+                done.callback(None)
+
+            def first(pull: Pull) -> None:
+                consumer.write(b"%d" % pull.steps)
+                if pull.steps == 2:
+                    consumer.unregisterProducer()
+                    consumer.registerProducer(Pull(middle), False)
+
+            def middle(pull: Pull) -> None:
+                consumer.write(b"b")
+                if pull.steps == 2:
+                    consumer.unregisterProducer()
+                    consumer.registerProducer(Pull(second), False)
+
+            done: Deferred[None] = Deferred()
+            consumer.registerProducer(Pull(first), False)
+            return done
+
+        client = self.pipe(start)
+        self.run_to_end(client)
+        self.assert_complete(client.receive(), b"12bbc")
+
     def test_it_may_be_a_coroutine_function(self) -> None:
         async def start(consumer: IConsumer) -> None:
             consumer.write(b"a")
@@ -458,6 +507,34 @@ class FunctionTests(PipeTest):
         client.resume()
         self.assertEqual(producer.calls, ["pause", "resume"])
 
+    def test_a_producer_that_follows_a_paused_one_is_paused_too(self) -> None:
+        client = self.push()
+        self.producer.write(b"a")
+        client.read()
+        client.pause()
+        self.producer.write(b"b")
+        client.clock.advance(0)
+        self.producer.consumer.unregisterProducer()
+        second = Push(self.producer.consumer)
+        second.register()
+        self.assertEqual(second.calls, ["pause"])
+        client.resume()
+        self.assertEqual(second.calls, ["pause", "resume"])
+        self.assertEqual(self.producer.calls, ["pause"])
+
+    def test_a_source_that_overflows_when_it_starts_is_cancelled(self) -> None:
+        def start(consumer: IConsumer) -> Deferred[None]:
+            for _ in range(100):
+                consumer.write(b"x" * 10_000)
+            return self.ended
+
+        self.ended = Deferred()
+        client = self.pipe(start, max_buffered=100_000)
+        self.logged(BufferOverflow)
+        self.assertIsInstance(self.error(), BufferOverflow)
+        self.assertTrue(self.ended.called)
+        self.assertTrue(client.receive().truncated)
+
     def test_one_that_ignores_a_pause_fails_the_pipe(self) -> None:
         client = self.push(max_buffered=100_000)
         self.producer.write(b"a")
@@ -485,6 +562,37 @@ class FunctionTests(PipeTest):
         self.assertTrue(self.ended.called)
         self.assertEqual(self.producer.calls, ["stop"])
         self.assertEqual(client.receive().status, 500)
+
+    def test_after_a_cancelled_pipe_the_response_can_go_on(self) -> None:
+        async def handler(ctx: Context) -> str:
+            piped = ctx.pipe(start)
+            producers[0].write(b"a")
+            await ctx.sleep(1)
+            piped.addErrback(lambda _: None)
+            piped.cancel()
+            producers[0].write(b"late")
+            second = Push(producers[0].consumer)
+            second.register()
+            self.assertEqual(second.calls, ["stop"])
+            return "b"
+
+        def start(consumer: IConsumer) -> Deferred[None]:
+            producers.append(Push(consumer))
+            producers[0].register()
+            return Deferred()
+
+        producers: list[Push] = []
+        client = self.get(handler)
+        client.clock.advance(1)
+        self.assert_complete(client.receive(), b"ab")
+
+    def test_an_error_of_a_source_after_it_was_cancelled_is_logged(self) -> None:
+        def start(_: IConsumer) -> Deferred[None]:
+            return Deferred(lambda ended: ended.errback(KeyError("made to fail")))
+
+        self.pipe(start).disconnect()
+        self.logged(KeyError)
+        self.assertIsInstance(self.error(), ClientDisconnected)
 
     def test_an_abort_stops_it(self) -> None:
         client = self.push()

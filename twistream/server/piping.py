@@ -184,6 +184,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
         try:
             registration.register(producer, streaming=streaming)
         except BaseException:
+            self._writer = writer
             registration.dismiss()
             raise
 
@@ -288,8 +289,7 @@ class _FlushingWriter:
         See `twistream.server.response.writer.ResponseWriter.write`.
         """
         size = self.plain.write(data)
-        if not self.registration.ended:
-            self.registration.wrote()
+        self.registration.wrote()
         return size
 
 

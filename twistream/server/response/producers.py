@@ -161,8 +161,6 @@ class Registration(Attachment):
         if self._streaming:
             self._pause()
         wait.addBoth(self._waited)
-        # It may wait for long; what it has written must not.
-        self.response.writer.push()
 
     def _waited(self, result: object) -> None:
         self._wait = None
@@ -338,9 +336,7 @@ class Pipe(Registration):
         self.pending = None
         self._started = True
         if isinstance(result, Failure):
-            # After the end it was cancelled, and fails because of that.
-            if not self.ended:
-                self._failed(result)
+            self._failed(result)
         else:
             self._end_if_done()
 
@@ -367,6 +363,7 @@ class Pipe(Registration):
             self._fire(failure)
 
     def _release(self) -> None:
+        # First: a producer that is stopped may fail the Deferred with an error of its own.
         self._cancel_source()
         super()._release()
 
