@@ -30,7 +30,8 @@ new EventSource("/relay").onmessage = e => {
 async def relay(ctx: Context):
     url = f"http://127.0.0.1:{ctx.request.getHost().port}/numbers"
     response = await treq.get(url, unbuffered=True)
-    await ctx.pipe(response, copy_headers=["Content-Type", "Cache-Control"])
+    ctx.sse()  # Sends the head now, and pings while the other server is silent.
+    await ctx.pipe(response)
 
 
 async def numbers(ctx: Context):

@@ -183,6 +183,58 @@ async def test_a_client_that_leaves_ends_the_silent_request_to_the_other_server(
         assert isinstance(server.contexts[0].err, ClientDisconnected)
 
 
+@ensureDeferred
+async def test_a_stream_of_http2_that_is_reset_ends_the_request_to_the_other_server(
+    client: Any,
+) -> None:
+    async def upstream(ctx: Context) -> None:
+        ctx.write("first")
+        await ctx.flush()
+        await ctx.sleep(3600)
+
+    async def relay(ctx: Context) -> None:
+        await ctx.pipe(await client.get(source.url(), unbuffered=True))
+
+    async with serving(upstream) as source, serving(relay, tls=True) as server:
+        reader = await H2Client.connect(server)
+        stream = reader.request()
+        await reader.client.until(lambda: stream.body == b"first")
+        reader.reset(stream)
+        await eventually(lambda: source.contexts[0].err)
+        assert not reader.gone
+
+
+@ensureDeferred
+async def test_a_closed_window_of_http2_holds_the_other_server_back(client: Any) -> None:
+    made = 0
+
+    def upstream(ctx: Context) -> Iterator[bytes]:
+        nonlocal made
+        while made < 1000:
+            made += 1
+            yield b"x" * 65536
+
+    async def relay(ctx: Context) -> None:
+        await ctx.pipe(await client.get(source.url(), unbuffered=True))
+
+    async with serving(upstream) as source, serving(relay, tls=True) as server:
+        reader = await H2Client.connect(server)
+        reader.reading = False
+        stream = reader.request()
+        await reader.client.until(lambda: len(stream.body) == 65535)
+        held = 0
+        while held != made:
+            held = made
+            await pause(0.3)
+        assert held < 500
+        reader.reading = True
+        reader.open_window(65535)
+        reader.open_window(65535, stream)
+        await reader.over(stream)
+        assert stream.ended
+        assert len(stream.body) == 1000 * 65536
+
+
 class Breaks(Protocol):
     """
     A server that sends a part of a response, and breaks off when a test says so.

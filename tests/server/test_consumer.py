@@ -4,11 +4,14 @@ A context as a consumer: producers of Twisted write into a response.
 
 from contextvars import ContextVar
 from io import BytesIO
+from threading import get_ident
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.protocols.basic import FileSender
+from twisted.python import threadable
 from zope.interface.verify import verifyObject
 
 from tests.harness import Client, StreamTest
@@ -511,6 +514,21 @@ class MisuseTests(ConsumerTest):
 
         pull = Pull(lambda _: None)
         self.assert_complete(self.answer(handler), b"fine")
+
+    def test_calls_in_another_thread_are_refused(self) -> None:
+        client = self.push()
+        ctx, other = self.context, get_ident() + 1
+        with patch.object(threadable, "ioThread", other):
+            for call in (
+                lambda: ctx.pipe([b"x"]),
+                lambda: ctx.registerProducer(Push(ctx), True),
+                ctx.unregisterProducer,
+                lambda: ctx.write(b"x"),  # It would be sent.
+            ):
+                with self.assertRaisesRegex(RuntimeError, "callFromThread"):
+                    call()
+        self.assertEqual(client.read(), b"")
+        self.assertEqual(self.producer.calls, [])
 
     def test_a_body_that_is_longer_than_declared_is_refused(self) -> None:
         def handler(ctx: Context) -> Deferred[None]:

@@ -165,6 +165,33 @@ class HeaderTests(RelayTest):
         self.assertTrue(client.receive().complete)
 
 
+class EventStreamTests(RelayTest):
+    """
+    A relayed stream of events can have pings of its own.
+    """
+
+    def test_a_ping_waits_for_the_end_of_an_event(self) -> None:
+        def handler(ctx: Context) -> Deferred[None]:
+            ctx.sse(ping=1.0)
+            return ctx.pipe(upstream.response)
+
+        upstream = Upstream()
+        client = self.get(handler)
+        self.assertIn("text/event-stream", client.receive().header("Content-Type") or "")
+        client.clock.advance(1.5)
+        self.assertEqual(client.read(), b": ping\n")
+        upstream.send_chunk(b"data: a")
+        self.assertEqual(client.read(), b"data: a")
+        client.clock.advance(1.5)
+        self.assertEqual(client.read(), b"")
+        upstream.send_chunk(b"b\n\n")
+        self.assertEqual(client.read(), b"b\n\n")
+        client.clock.advance(1.5)
+        self.assertEqual(client.read(), b": ping\n")
+        client.disconnect()
+        self.assertEqual(upstream.transport.aborted, 1)
+
+
 class SlowClientTests(RelayTest):
     """
     A slow client holds the other server back.

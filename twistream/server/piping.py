@@ -57,7 +57,7 @@ What ``pipe`` takes.
 
 _TAKES = (
     "pipe() takes an open binary file, a response of treq or of an Agent, an iterable or async "
-    "iterable of bytes, a body producer, or a function of a consumer"
+    "iterable of bytes, a body producer, or a function that registers a producer"
 )
 
 
@@ -288,6 +288,7 @@ class _FlushingWriter:
         """
         See `twistream.server.response.writer.ResponseWriter.write`.
         """
+        check_thread("write()")  # It will be sent.
         size = self.plain.write(data)
         self.registration.wrote()
         return size
