@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
+from twistream.checks import has_methods
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
@@ -261,6 +262,8 @@ def _hint(result: object) -> str:
         return "a response goes on while its handler awaits, so there is no need for NOT_DONE_YET"
     if isinstance(result, Awaitable):
         return "await it"
+    if has_methods(result, "deliverBody"):
+        return "to relay its body, write `await ctx.pipe(response)`"
     if isinstance(result, Iterator | AsyncIterable):
         return "to send its items, write `await ctx.stream(items)`"
     return "for JSON, call ctx.json(value), or await ctx.json_line(value)"

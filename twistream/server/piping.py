@@ -27,8 +27,8 @@ from twistream.server.response.producers import Pipe, Registration, Start, stop_
 
 _READ_SIZE = 64 * 1024
 """
-Bytes that are read from a file at once. The reactor stands still meanwhile, a few microseconds if
-the file is in the page cache. It is what Twisted's transports take before they are full.
+Bytes that are read from a file at once. The reactor waits for each read, so they must be short. More
+than that fills a transport of Twisted.
 """
 
 

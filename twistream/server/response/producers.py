@@ -33,7 +33,6 @@ Makes a source write into a consumer. It may register a producer, and may return
 anything else that can be awaited, that fires when the source has ended.
 """
 
-
 _log = Logger()
 
 
@@ -255,12 +254,12 @@ class Pipe(Registration):
         pending: The Deferred that the source has returned, until it fires.
     """
 
-    __slots__ = ("_finishing", "_start", "_started", "pending")
+    __slots__ = ("_finishing", "_source_done", "_start", "pending")
 
     def __init__(self, response: Response, start: Start, *, detached: bool) -> None:
         super().__init__(response, "pipe", detached=detached)
-        self._start: Start | None = start
-        self._started = False
+        self._start = start
+        self._source_done = False
         self._finishing = False
         self.pending: Deferred[Any] | None = None
 
@@ -268,7 +267,9 @@ class Pipe(Registration):
         """
         Start the source.
         """
-        self.response.life.run(self._begin)
+        start = self._start
+        del self._start  # It may refer to the source, and that to this.
+        self.response.life.run(self._begin, start)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:  # noqa: FBT001, N802 - IConsumer
         """
@@ -311,10 +312,9 @@ class Pipe(Registration):
         self._paused = False
         self._end_if_done()
 
-    def _begin(self) -> None:
-        start, self._start = self._start, None
+    def _begin(self, start: Start) -> None:
         try:
-            result = None if start is None else start(self)
+            result = start(self)
             if result is not None and not isawaitable(result):
                 msg = (
                     "the function that pipe() calls returns None or something to await, "
@@ -334,14 +334,14 @@ class Pipe(Registration):
 
     def _source_ended(self, result: object) -> None:
         self.pending = None
-        self._started = True
+        self._source_done = True
         if isinstance(result, Failure):
             self._failed(result)
         else:
             self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._started and self._producer is None and not (self.ended or self._finishing):
+        if self._source_done and self._producer is None and not (self.ended or self._finishing):
             self._finishing = True
             if self._wait is not None:
                 return
