@@ -678,6 +678,22 @@ class FunctionTests(PipeTest):
             self.assertIsInstance(self.error(), KeyError)
         self.assertEqual(self.producer.calls, ["stop"])
 
+    def test_a_head_that_cannot_be_written_fails_the_pipe(self) -> None:
+        def start(size: int, consumer: IConsumer) -> Deferred[None]:
+            self.context.request.lastModified = "yesterday"
+            if size:
+                Push(consumer, size=size, total=100_000).register()
+            else:
+                consumer.registerProducer(Pull(lambda _: consumer.write(b"x")), False)
+            return Deferred()
+
+        for size in (0, 10, 100_000):
+            client = self.pipe(partial(start, size))
+            self.run_to_end(client)
+            self.assertTrue(self.flushLoggedErrors(TypeError))
+            self.assertIsInstance(self.error(), TypeError)
+            self.assertEqual(client.receive().status, 500)
+
     def test_what_it_returns_is_checked(self) -> None:
         for result in (5, "text", [1]):
             self.assertEqual(self.pipe(lambda _: result).receive().status, 500)  # noqa: B023 - called at once

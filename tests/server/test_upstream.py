@@ -8,7 +8,8 @@ from typing import Any
 import treq
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
-from twisted.web.client import GzipDecoder, ResponseFailed
+from twisted.python.failure import Failure
+from twisted.web.client import GzipDecoder, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
@@ -355,6 +356,40 @@ class EndTests(RelayTest):
         late = self.context.pipe(upstream.response, copy_headers=["Content-Type"])
         self.failureResultOf(late, ClientDisconnected)
         self.assertEqual(upstream.transport.aborted, 1)
+
+
+class OtherResponseTests(StreamTest):
+    """
+    Providers of IResponse that are not Twisted's.
+    """
+
+    def test_a_connection_that_cannot_be_aborted_is_stopped(self) -> None:
+        class Connection:
+            stopped = 0
+
+            def stopProducing(self) -> None:
+                self.stopped += 1
+
+        class Made:
+            def deliverBody(self, protocol: Protocol) -> None:
+                protocol.makeConnection(connection)
+
+        connection = Connection()
+        client = self.get(lambda ctx: ctx.pipe(Made()))  # type: ignore[arg-type]  # as much as is needed
+        client.disconnect()
+        self.assertEqual(connection.stopped, 1)
+
+    def test_one_without_a_connection(self) -> None:
+        class Made:
+            def deliverBody(self, protocol: Protocol) -> None:
+                protocol.dataReceived(b"x")
+                protocol.connectionLost(Failure(ResponseDone()))
+
+        def handler(ctx: Context) -> Deferred[None]:
+            return ctx.pipe(Made())  # type: ignore[arg-type]  # as much as is needed
+
+        self.assert_complete(self.answer(handler), b"x")
+        self.assert_complete(self.answer(handler, "HEAD"), b"")
 
 
 class MisuseTests(RelayTest):

@@ -191,7 +191,7 @@ class Registration(Attachment):
 
     def _pull(self) -> None:
         """
-        Let a pull producer take steps until one has to wait.
+        Let a pull producer take steps until one has to wait. Called after a flush.
         """
         producer, flush = self._producer, self.response.writer.flush_step
         wait: Deferred[None] | None = None
@@ -201,11 +201,7 @@ class Registration(Attachment):
             self._call(producer.resumeProducing)
             if self._producer is not producer or not self._wrote:
                 break  # It has ended, or writes later.
-            try:
-                wait = flush(_COALESCE)
-            except Exception:  # noqa: BLE001 - Twisted may fail to write the head
-                self._failed(Failure())
-                break
+            wait = flush(_COALESCE)  # The head is framed, so this cannot fail.
         self._pulling = False
         if wait is not None:
             self._hold(wait)
