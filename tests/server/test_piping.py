@@ -788,6 +788,37 @@ class BodyProducerTests(PipeTest):
         self.assertEqual(client.receive().status, 500)
 
 
+class SequenceTests(PipeTest):
+    """
+    One response of several sources.
+    """
+
+    def test_pipes_can_follow_one_another(self) -> None:
+        async def handler(ctx: Context) -> str:
+            ctx.write("<")
+            await ctx.pipe(BytesIO(b"file"))
+            await ctx.pipe([b"|", b"list", b"|"])
+            await ctx.pipe(lambda c: Push(c, size=3, total=9).register())
+            await FileSender().beginFileTransfer(BytesIO(b"|sender"), ctx)
+            return ">"
+
+        client = self.get(handler)
+        self.run_to_end(client)
+        self.assert_complete(client.receive(), b"<file|list|xxxxxxxxx|sender>")
+
+    def test_a_pipe_ends_with_its_client_though_the_handler_continues(self) -> None:
+        async def handler(ctx: Context) -> None:
+            with self.assertRaises(ClientDisconnected):
+                await ctx.pipe(file)
+            closed.append(file.closed)
+
+        file = BytesIO(b"x" * 10_000_000)
+        closed: list[bool] = []
+        client = self.get(handler, on_disconnect="continue")
+        client.disconnect()
+        self.assertEqual(closed, [True])
+
+
 class FairnessTests(PipeTest):
     """
     A source without end holds nobody else up.

@@ -241,6 +241,23 @@ class SlowClientTests(RelayTest):
         client.resume()
         self.assert_complete(client.receive(), b".ab")
 
+    def test_a_connection_that_is_kept_for_other_requests_is_not_paused_any_more(self) -> None:
+        upstream = Upstream(persistent=True)
+        client = self.get(lambda ctx: ctx.pipe(upstream.response))
+        upstream.send_chunk(b".")
+        client.read()
+        client.pause()
+        upstream.send_chunk(b"a")
+        client.clock.advance(0)
+        self.assertTrue(upstream.transport.paused)
+        upstream.send(b"0\r\n\r\n")
+        self.assertFalse(upstream.transport.paused)
+        upstream.transport.pauseProducing()  # The next request may need that.
+        client.resume()
+        self.assert_complete(client.receive(), b".a")
+        self.assertTrue(upstream.transport.paused)
+        self.assertEqual(upstream.transport.aborted, 0)
+
     def test_one_that_does_not_stop_sending_is_cut(self) -> None:
         self.slow(max_buffered=100_000)
         for _ in range(30):

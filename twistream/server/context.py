@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `PipingContext` and `TrailerContext`. `Exchange` runs the handler.
+It adds events and subscriptions to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
