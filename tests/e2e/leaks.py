@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
@@ -22,10 +23,12 @@ from twisted.web.server import Request
 
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
+from tests.server.producers import ENDLESS, Push
 from twistream import Context
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
+from twistream.server.response.producers import Registration
 
 AT_ONCE = 50
 COUNTED = (
@@ -33,8 +36,10 @@ COUNTED = (
     Deferred,
     DelayedCall,
     Failure,
-    Request,
     MessageWriter,
+    Push,
+    Registration,
+    Request,
     StreamLoop,
     ThreadIteration,
 )
@@ -67,6 +72,23 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
+def piping(ctx: Context) -> Deferred[None]:
+    def start(consumer: IConsumer) -> Deferred[None]:
+        producer = Push(consumer)
+        producer.register()
+        producer.write(b"start")
+        return Deferred()
+
+    return ctx.pipe(start)
+
+
+def registered(ctx: Context) -> Deferred[None]:
+    producer = Push(ctx, size=10_000, total=ENDLESS)
+    ctx.write("start")
+    producer.register()
+    return Deferred()
+
+
 def rows() -> Iterator[bytes]:
     yield b"start"
     while True:
@@ -86,6 +108,8 @@ HANDLERS: list[Callable[[Context], Any]] = [
     sleeping,
     sending,
     looping,
+    piping,
+    registered,
     blocking,
     parking,
 ]

@@ -9,6 +9,7 @@ from threading import Event, current_thread
 from typing import Any
 
 from tests.harness import Client, SteppedPool, ThreadTest, end
+from tests.server.producers import Push
 from twistream import (
     BufferOverflow,
     ClientDisconnected,
@@ -60,7 +61,8 @@ BEFORE_AN_ITEM = {
 }
 NEVER = {
     *("abort", "done", "flush", "json_line", "on_close", "on_connection_close", "sleep", "sse"),
-    *("stream", "stream_blocking", "stream_writer", "subscribe"),
+    *("pipe", "registerProducer", "stream", "stream_blocking", "stream_writer", "subscribe"),
+    "unregisterProducer",
 }
 
 
@@ -212,6 +214,9 @@ class FunctionTests(InThreadTest):
                 "stream": lambda: ctx.stream([]),
                 "stream_blocking": lambda: ctx.stream_blocking([]),
                 "stream_writer": lambda: ctx.stream_writer(print),
+                "pipe": lambda: ctx.pipe([]),
+                "registerProducer": lambda: ctx.registerProducer(Push(ctx), True),
+                "unregisterProducer": ctx.unregisterProducer,
                 "sleep": lambda: ctx.sleep(1),
                 "done": ctx.done,
                 "on_close": lambda: ctx.on_close(print),

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.python.threadpool import ThreadPool
 
-from twistream.checks import check_count, is_asynchronous, kind
+from twistream.checks import check_count, is_asynchronous, is_iterable, kind
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext, encoded_item, is_iterable
+from twistream.server.base import BaseContext, encoded_item
 from twistream.server.body import Item
 from twistream.server.response.blocking import BlockingLoop
 from twistream.server.response.response import Response

@@ -13,11 +13,12 @@ from twisted.internet.defer import Deferred
 from twistream.server.blocking import BlockingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(BlockingContext, TrailerContext):
+class Context(PipingContext, BlockingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
