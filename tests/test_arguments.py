@@ -228,6 +228,8 @@ class ResponseTests(ArgumentTest):
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
                 ),
+                ("name", ctx.query, "name of a query parameter must", (*NO_TEXT, None)),
+                ("name", ctx.queries, "name of a query parameter must", (*NO_TEXT, None)),
                 ("write", ctx.write, r"write\(\) takes", no_item),
                 ("writef", ctx.writef, r"write\(\) takes", no_item),
                 ("text", ctx.text, "^text must", (*NO_TEXT, None)),

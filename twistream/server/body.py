@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python import threadable
-from twisted.web.server import Request
 
 from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.waits import Fired
@@ -45,32 +44,11 @@ class Body(WritableFile):
         )
 
     @property
-    def request(self) -> Request:
-        """
-        The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the stream owns it.
-        """
-        return self._response.request
-
-    @property
     def clock(self) -> IReactorTime:
         """
         The clock of this response.
         """
         return self._response.turn.clock
-
-    @property
-    def method(self) -> str:
-        """
-        The method of the request, ``GET``.
-        """
-        return self.request.method.decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """
-        The path of the request as it was sent: percent-encoded, without the query.
-        """
-        return self.request.path.decode("latin-1")
 
     @property
     def log(self) -> Logger:

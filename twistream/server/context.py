@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import JSON_LINES
 
 
@@ -33,17 +33,6 @@ class Context(BaseContext):
     """
 
     __slots__ = ()
-
-    @property
-    def last_event_id(self) -> str | None:
-        """
-        The id of the last event, or message of a channel, that the client has received.
-
-        From the header ``Last-Event-ID`` (WHATWG HTML 9.2.4), or else from the query,
-        ``?last_event_id=``: a browser cannot set a header on its first request. The parameters
-        of polyfills, such as ``lastEventId``, are accepted, too. None if the client sends none. Bytes that are not UTF-8 are replaced.
-        """
-        return last_event_id(self.request)
 
     def sse(
         self,
