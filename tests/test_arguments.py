@@ -237,6 +237,24 @@ class ResponseTests(ArgumentTest):
                 ("binary", ctx.binary, r"binary\(\) takes", (*no_item, "text")),
                 ("json", ctx.json, "JSON", (NOTHING, nan, [inf], "\ud800")),
                 ("json_line", ctx.json_line, "JSON|message", (NOTHING, nan, b"a")),
+                ("xml", ctx.xml, "XML", (NOTHING, "\0", [NOTHING], {"a b": 1}, HUGE)),
+                ("root", lambda v: ctx.xml(1, root=v), "^root must", (*NO_TEXT, "", "a b", "1")),
+                ("yaml", ctx.yaml, "YAML", (NOTHING, "\ud800", [NOTHING], HUGE)),
+                ("msgpack", ctx.msgpack, "MessagePack", (NOTHING, "\ud800", [NOTHING], 2**64)),
+                ("callback", lambda v: ctx.jsonp(v, 1), "^callback must", NO_TEXT),
+                ("value", lambda v: ctx.jsonp("f", v), "JSON", (NOTHING, nan, "\ud800")),
+                ("markdown", ctx.markdown, "^text must", (*NO_TEXT, None)),
+                ("status", ctx.problem, "^status must", (*NO_COUNT, None, 399, 600)),
+                *(
+                    (name, lambda v, name=name: ctx.problem(404, **{name: v}), f"^{name} must", bad)
+                    for name, bad in (
+                        ("detail", NO_TEXT),
+                        ("title", NO_TEXT),
+                        ("type", (*NO_TEXT, "a b")),
+                        ("instance", (*NO_TEXT, "a b")),
+                        ("extensions", (5, "text", ["a"], NOTHING, {5: 1}, {"status": 1})),
+                    )
+                ),
             ]
 
         self.inside(rows)

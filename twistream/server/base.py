@@ -1,7 +1,7 @@
 """
-BaseContext: adds loops, sleeping and the end of the response to `Body`.
+BaseContext: adds loops, sleeping and the end of the response to `FormattedBody`.
 
-Layer: server, above `body`. `Context` adds events and subscriptions, which need this class
+Layer: server, above `formats`. `Context` adds events and subscriptions, which need this class
 themselves.
 """
 
@@ -30,7 +30,8 @@ from twistream.errors import (
 )
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.scheduling.threads import check_thread
-from twistream.server.body import Body, Item, encoded
+from twistream.server.body import Item, encoded
+from twistream.server.formats import FormattedBody
 from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
@@ -38,7 +39,7 @@ from twistream.server.response.response import Response
 _NO_ITEM = object()
 
 
-class BaseContext(Body):
+class BaseContext(FormattedBody):
     """
     A context without events and subscriptions.
     """

@@ -24,7 +24,8 @@ from twistream.server.body import Item
 from twistream.server.context import Context
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
-from twistream.wire import fields, render
+from twistream.wire import fields, problem, render
+from twistream.wire.accept import preferred
 
 Handler: TypeAlias = Callable[
     [Context],
@@ -41,6 +42,12 @@ _TEXTS = (str, bytes)
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 """
 Results that are streamed. `GeneratorType` is first because its check is fast.
+"""
+
+_JSON_TYPES = (problem.MEDIA_TYPE, "application/json")
+_PAGE_TYPES = (*_JSON_TYPES, "text/html", "text/plain")
+"""
+The media types in which a client may ask for an error page. Without one, it is plain text.
 """
 
 _log = Logger()
@@ -230,8 +237,12 @@ class Exchange:
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        accepts = self._response.request.getHeader(b"Accept") or b""
-        media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
+        accepts: bytes = self._response.request.getHeader(b"Accept") or b""
+        wanted = preferred(accepts.decode("latin-1"), _PAGE_TYPES)
+        if wanted in _JSON_TYPES:
+            media_type, body = problem.error_problem(error)
+        else:
+            media_type, body = render.error_page(error, as_html=wanted == "text/html")
         self._context.add_header("Vary", "Accept")
         self._response.replace(error.status, fields.with_charset(media_type), body)
 
