@@ -289,6 +289,67 @@ class ResponseTests(ArgumentTest):
 
         self.inside(rows)
 
+    def test_streams_of_values(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            return [
+                ("header", ctx.csv, "^header must", (5, True, "text", NOTHING, [], {"a": 1})),
+                ("header", ctx.csv, "decode it", ([b"a"],)),
+                ("delimiter", lambda v: ctx.csv(delimiter=v), "delimiter", (5, "", "ab", NOTHING)),
+                ("dialect", lambda v: ctx.csv(dialect=v), "dialect", ("unheard-of",)),
+                ("options", lambda v: ctx.csv(None, **{v: 1}), "colour", ("colour",)),
+                ("subtype", ctx.multipart, "subtype must", (*NO_TEXT, None, "", "a b", "a/b")),
+            ]
+
+        self.inside(rows)
+
+    def test_values_of_streams(self) -> None:
+        def answer(open_: Callable[[Context], Any], rows: Callable[[Any], Rows]) -> bytes:
+            def handler(ctx: Context) -> None:
+                stream = open_(ctx)
+                self.check(rows(stream), lambda: (repr(ctx), ctx.err))
+
+            return self.answer(handler).body
+
+        no_items = (None, 5, "text", b"text", NOTHING)
+        no_json = (NOTHING, nan, b"a", "\ud800")
+        no_row = (None, 5, "text", b"text", NOTHING, {"a": 1}, [b"a"], ["\ud800"])
+        no_msgpack = (NOTHING, 2**64, "\ud800")
+        for open_, says, wrong, body in (
+            (lambda ctx: ctx.json_array(), "JSON|message", no_json, b"[]"),
+            (lambda ctx: ctx.json_seq(), "JSON|message", no_json, b""),
+            (lambda ctx: ctx.msgpack_stream(), "MessagePack", no_msgpack, b""),
+            (lambda ctx: ctx.csv(), "a row|a field", no_row, b""),
+        ):
+
+            def rows(stream: Any, says: str = says, wrong: Any = wrong) -> Rows:
+                return [
+                    ("value", stream.send, says, wrong),
+                    ("values", stream.send_all, r"send_all\(\) takes", no_items),
+                ]
+
+            self.assertEqual(answer(open_, rows), body)
+
+        def parts(stream: Any) -> Rows:
+            no_header = ({"a b": "c"}, {"a": "b\n"}, {"a": 5}, {"Content-Type": "a/b"})
+            return [
+                ("data", stream.send, "^data", (None, 5, True, ["a"], NOTHING, "\ud800")),
+                (
+                    "content_type",
+                    lambda v: stream.send("a", content_type=v),
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "a/b;\r"),
+                ),
+                (
+                    "headers",
+                    lambda v: stream.send("a", headers=v),
+                    "header",
+                    (5, "text", ["a"], NOTHING, *no_header),
+                ),
+                ("parts", stream.send_all, r"send_all\(\) takes", no_items),
+            ]
+
+        self.assertEqual(answer(lambda ctx: ctx.multipart(), parts)[-4:], b"--\r\n")
+
     def test_events_and_their_subscriptions(self) -> None:
         def answer(ctx: Context) -> None:
             events = ctx.sse(ping=None)

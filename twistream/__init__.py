@@ -27,6 +27,7 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
@@ -48,6 +49,7 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
     "SendTimeout",
     "ServerSentEvent",
@@ -59,5 +61,6 @@ __all__ = (
     "StreamFinished",
     "StreamResource",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

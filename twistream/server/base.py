@@ -30,13 +30,12 @@ from twistream.errors import (
 )
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.scheduling.threads import check_thread
-from twistream.server.body import Item, encoded
+from twistream.server.body import Item
 from twistream.server.formats import FormattedBody
+from twistream.server.items import NO_ITEM, EncodedItems, encoded_item, first_item, is_iterable
 from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
-
-_NO_ITEM = object()
 
 
 class BaseContext(FormattedBody):
@@ -120,23 +119,7 @@ class BaseContext(FormattedBody):
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
         check_thread("stream()")
-        # The check for a generator is faster.
-        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
-            return self._stream_async(items, detached=detached)
-        if isinstance(items, Item) or not _is_iterable(items):
-            msg = f"stream() takes an iterable of items, not {type(items).__name__}"
-            raise TypeError(msg)
-        iterator = iter(items)
-        close = partial(self._close, iterator, "close")
-        if self._head_only() and (head := self._head_of(iterator)) is not None:
-            close()
-            return head
-        return self._run(
-            lambda response: ItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
-            ),
-            close,
-        )
+        return self._stream_items(items, call="stream", encode=None, detached=detached)
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """
@@ -229,11 +212,56 @@ class BaseContext(FormattedBody):
 
     # Inside.
 
-    def _stream_async(self, items: AsyncIterable[Item], *, detached: bool) -> Deferred[None]:
-        iterator = aiter(items)
+    def _stream_items(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        call: str,
+        encode: Callable[[Any], bytes] | None,
+        detached: bool,
+    ) -> Deferred[None]:
+        """
+        See `stream`.
+
+        Args:
+            call: The method that was called, for messages.
+            encode: Makes the bytes of a message from an item. None if items are text or bytes.
+        """
+        # The check for a generator is faster.
+        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
+            return self._stream_async(items, call=call, encode=encode, detached=detached)
+        if isinstance(items, Item) or not is_iterable(items):
+            msg = f"{call}() takes an iterable of items, not {type(items).__name__}"
+            raise TypeError(msg)
+        iterator: Iterator[Any] = iter(items)
+        close = partial(self._close, iterator, "close")
+        if encode is not None:
+            iterator = map(encode, iterator)
+        if self._head_only() and (head := self._head_of(iterator)) is not None:
+            close()
+            return head
+        make = partial(encoded_item, iterator)
+        return self._run(
+            lambda response: ItemLoop(
+                response, iterator, make, call=call, detached=detached, close=close
+            ),
+            close,
+        )
+
+    def _stream_async(
+        self,
+        items: AsyncIterable[Any],
+        *,
+        call: str,
+        encode: Callable[[Any], bytes] | None,
+        detached: bool,
+    ) -> Deferred[None]:
+        iterator: AsyncIterator[Any] = aiter(items)
         close: Callable[[], object] = partial(self._close, iterator, "aclose")
+        if encode is not None:
+            iterator = EncodedItems(iterator, encode)
         if self._head_only():
-            first = Task(_first(iterator), self._response.life)
+            first = Task(first_item(iterator), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
                 first.addErrback(self._complain_unless_cancelled)
@@ -242,12 +270,13 @@ class BaseContext(FormattedBody):
             elif isinstance(first.result, Failure):
                 close()
                 return first
-            elif first.result is _NO_ITEM:
+            elif first.result is NO_ITEM:
                 close()
                 return succeed(None)
+        make = partial(encoded_item, iterator)
         return self._run(
             lambda response: AsyncItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+                response, iterator, make, call=call, detached=detached, close=close
             ),
             close,
         )
@@ -257,9 +286,9 @@ class BaseContext(FormattedBody):
         Run an iterator to its first item. Returns the result of `stream` if it has none.
         """
         try:
-            item: Any = self._response.life.run(next, iterator, _NO_ITEM)
-            if item is not _NO_ITEM:
-                _encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+            item: Any = self._response.life.run(next, iterator, NO_ITEM)
+            if item is not NO_ITEM:
+                encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
                 return None
         except StopStream:
             pass
@@ -331,38 +360,5 @@ class BaseContext(FormattedBody):
             self.log.failure(complaint, failure)
 
 
-async def _first(iterator: AsyncIterator[Item]) -> object:
-    """
-    The async form of `BaseContext._head_of`: the first item, or `_NO_ITEM`.
-    """
-    try:
-        item = await anext(iterator)
-    except (StopAsyncIteration, StopStream):
-        return _NO_ITEM
-    _encoded_item(iterator, item)
-    return item
-
-
 def _succeed_if_complete(failure: Failure) -> None:
     failure.trap(ResponseComplete)
-
-
-def _encoded_item(source: object, item: Item) -> bytes:
-    """
-    Encode what an iterator yields.
-    """
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, str | bytearray | memoryview):
-        return encoded(item)
-    name = getattr(source, "__qualname__", type(source).__name__)
-    hint = "use an async generator, or did you mean @inlineCallbacks?"
-    if not isinstance(item, Deferred):
-        hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
-    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
-    raise TypeError(msg)
-
-
-def _is_iterable(items: object) -> bool:
-    # `iter` also supports the old sequence protocol, which `Iterable` does not detect.
-    return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

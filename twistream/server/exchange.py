@@ -162,14 +162,16 @@ class Exchange:
             return
         for call in response.observers.not_awaited():
             _log.warn(
-                "{handler} returned while its {call}() was still running, which ends it: write "
-                "`await ctx.{call}(...)`, or pass detached=True if this is meant",
+                "{handler} returned while its {call}() was still running, which ends it: "
+                "await it, or pass detached=True if this is meant",
                 handler=self._name,
                 call=call,
             )
         try:
             if result is not None:
                 self._write_result(result)
+            if response.sequence is not None:
+                self._context.write(response.sequence.end(response.room.written))
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
         else:

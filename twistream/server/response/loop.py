@@ -277,12 +277,13 @@ class ItemLoop(StreamLoop):
 
     _next = "__next__"  # The method of `items` that makes the next item.
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         response: Response,
         items: Iterator[Any] | AsyncIterator[Any],
         encode: Callable[[Any], bytes],
         *,
+        call: str,
         detached: bool,
         close: Callable[[], object],
     ) -> None:
@@ -294,7 +295,7 @@ class ItemLoop(StreamLoop):
         super().__init__(
             response,
             getattr(items, self._next),
-            call="stream",
+            call=call,
             interval=None,
             detached=detached,
             close=close,

@@ -1,0 +1,96 @@
+"""
+Bodies of several parts (RFC 2046 5.1): a sequence of which each value is a `Part`.
+
+Pure functions.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from twistream.wire.fields import field_name, field_value, token, with_charset
+from twistream.wire.render import encode_text
+from twistream.wire.sequences import SequenceFormat
+
+Headers: TypeAlias = Mapping[str | bytes, str | bytes]
+
+_OWN_HEADERS = (b"content-type", b"content-length")
+
+
+class Part(NamedTuple):
+    """
+    One part.
+
+    Attributes:
+        data: Its body. A str is sent as UTF-8.
+        content_type: Its media type. None for plain text or bytes of an unknown type.
+        headers: Its other headers.
+    """
+
+    data: str | bytes | bytearray | memoryview
+    content_type: str | None = None
+    headers: Headers | None = None
+
+
+def multipart(subtype: str, boundary: str) -> SequenceFormat:
+    """
+    Return the format of a body of parts.
+
+    The boundary follows each part at once: a browser shows a part when it has read the boundary after it.
+
+    Args:
+        subtype: What follows ``multipart/``.
+        boundary: A token that no part contains.
+
+    Raises:
+        TypeError: The subtype is not a str.
+        ValueError: The subtype is not a token.
+    """
+    if not isinstance(subtype, str):
+        msg = f"subtype must be a str, not {type(subtype).__name__}"
+        raise TypeError(msg)
+    name = token(subtype, "subtype").decode()
+    delimiter = f"--{boundary}".encode()
+    return SequenceFormat(
+        media_type=f"multipart/{name}; boundary={boundary}",
+        encode=lambda part: b"\r\n%b\r\n%b" % (_encoded(part), delimiter),
+        opening=delimiter,
+        closing=b"--\r\n",
+    )
+
+
+def _body(part: Part) -> bytes:
+    data = part.data
+    if isinstance(data, str):
+        return encode_text(data, "data")
+    if isinstance(data, bytes | bytearray | memoryview):
+        return memoryview(data).tobytes()
+    msg = f"data must be str or bytes, not {type(data).__name__}"
+    raise TypeError(msg)
+
+
+def _encoded(part: Part) -> bytes:
+    """
+    The headers and the body of a part.
+    """
+    body = _body(part)
+    content_type = part.content_type
+    if content_type is None:
+        content_type = "text/plain" if isinstance(part.data, str) else "application/octet-stream"
+    if not isinstance(content_type, str):
+        msg = f"content_type must be a str, not {type(content_type).__name__}"
+        raise TypeError(msg)
+    lines = [
+        b"Content-Type: %b" % field_value(with_charset(content_type)),
+        b"Content-Length: %d" % len(body),
+    ]
+    headers = {} if part.headers is None else part.headers
+    if not isinstance(headers, Mapping):
+        msg = f"headers must be a mapping, not {type(headers).__name__}"
+        raise TypeError(msg)
+    for name, value in headers.items():
+        encoded = field_name(name)
+        if encoded.lower() in _OWN_HEADERS:
+            msg = f"headers must not contain {name!r}, which the part has already"
+            raise ValueError(msg)
+        lines.append(b"%b: %b" % (encoded, field_value(value)))
+    return b"\r\n".join((*lines, b"", body))
