@@ -297,7 +297,18 @@ class ResponseTests(ArgumentTest):
                 ("delimiter", lambda v: ctx.csv(delimiter=v), "delimiter", (5, "", "ab", NOTHING)),
                 ("dialect", lambda v: ctx.csv(dialect=v), "dialect", ("unheard-of",)),
                 ("options", lambda v: ctx.csv(None, **{v: 1}), "colour", ("colour",)),
-                ("subtype", ctx.multipart, "subtype must", (*NO_TEXT, None, "", "a b", "a/b")),
+                (
+                    "content_type",
+                    ctx.multipart,
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "text", "a/b;\r"),
+                ),
+                (
+                    "subtype",
+                    lambda v: ctx.multipart(subtype=v),
+                    "subtype must",
+                    (*NO_TEXT, None, "", "a b", "a/b"),
+                ),
             ]
 
         self.inside(rows)

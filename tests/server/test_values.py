@@ -652,6 +652,7 @@ class OnceTests(StreamTest):
             self.assertRaises(TypeError, ctx.csv, 5)
             self.assertRaises(TypeError, ctx.csv, delimiter="ab")
             self.assertRaises(ValueError, ctx.multipart, "a b")
+            self.assertRaises(ValueError, ctx.multipart, subtype="a b")
             return "fine"
 
         response = self.answer(handler)
@@ -662,7 +663,7 @@ class OnceTests(StreamTest):
 class PartTests(StreamTest):
     def test_parts_have_types_and_headers(self) -> None:
         async def handler(ctx: Context) -> None:
-            parts: PartStream = ctx.multipart("mixed")
+            parts: PartStream = ctx.multipart(subtype="mixed")
             await parts.send(b"1", content_type="image/png", headers={"X-A": "b"})
             await parts.send_all([b"2", "3"], content_type="text/html", headers={"X-C": "d"})
 
@@ -683,6 +684,20 @@ class PartTests(StreamTest):
                 *(b"--X--", b""),
             ],
         )
+
+    def test_with_one_type_the_headers_of_the_next_part_are_sent_ahead(self) -> None:
+        async def handler(ctx: Context) -> None:
+            parts = ctx.multipart("image/png")
+            await parts.send(b"1")
+            await ctx.sleep(1)
+            await parts.send_all([b"2"])
+
+        client = self.get(handler)
+        head = b"--BOUNDARY\r\nContent-Type: image/png\r\n\r\n"
+        self.assertEqual(chunks(client), [head + b"1\r\n" + head])
+        client.clock.advance(1)
+        self.assertEqual(chunks(client), [b"2\r\n" + head, b"\r\n--BOUNDARY--\r\n"])
+        self.assertTrue(client.response.complete)
 
     def test_boundaries_differ(self) -> None:
         def handler(ctx: Context) -> None:

@@ -101,6 +101,18 @@ class MultipartTests(SynchronousTestCase):
         )
         self.assertEqual(messages([]), [b"--0123456789abcdef--\r\n"])
 
+    def test_with_one_type_the_headers_of_the_next_part_are_sent_ahead(self) -> None:
+        format = multipart("x-mixed-replace", BOUNDARY, "text/html")
+        encoder = SequenceEncoder(format)
+        head = b"--0123456789abcdef\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+        first, second = encoder.encode(Part("ż"), 0), encoder.encode(Part(b"\0"), 1)
+        self.assertEqual((first, second), (head + b"\xc5\xbc\r\n" + head, b"\0\r\n" + head))
+        parts = read(first + second + encoder.end(1))
+        self.assertEqual([data_of(part) for part in parts], [b"\xc5\xbc", b"\0", b""])
+        for part in (Part("a", "text/html"), Part("a", None, {"a": "b"})):
+            with self.assertRaisesRegex(ValueError, "must not be given"):
+                encoder.encode(part, 1)
+
     def test_its_media_type_names_the_boundary(self) -> None:
         self.assertEqual(multipart("mixed", "abc").media_type, "multipart/mixed; boundary=abc")
 

@@ -208,25 +208,32 @@ class Context(BaseContext):
         """
         return self._value_stream("csv", csv_format(header, dialect))
 
-    def multipart(self, subtype: str = "x-mixed-replace") -> PartStream:
+    def multipart(
+        self, content_type: str | None = None, *, subtype: str = "x-mixed-replace"
+    ) -> PartStream:
         """
-        Make this response a sequence of parts, each with a type of its own. Call it once.
+        Make this response a sequence of parts. Call it once.
 
         The type becomes ``multipart/x-mixed-replace``: a browser replaces each part by the next, so
-        images become a film in ``<img>``. Other clients know ``mixed``.
+        images become a film in ``<img>``.
 
         Args:
-            subtype: What follows ``multipart/``.
+            content_type: The media type of all parts, such as ``image/jpeg``. Then the headers of
+                the next part are sent with each part: without them, Chromium shows a part only when
+                it receives the next. The body ends with an empty part. None if `PartStream.send` gives
+                each part a type of its own.
+            subtype: What follows ``multipart/``. Programs know ``mixed``.
 
         Raises:
             HeadersSent: The head has been sent.
             RuntimeError: The response is a stream of events or of values already.
             StreamClosed: The response ended early, before its head was sent.
-            TypeError: `subtype` is not a str.
-            ValueError: `subtype` is not a token.
+            TypeError: `content_type` or `subtype` is not a str.
+            ValueError: `content_type` does not have the form ``type/subtype``, or `subtype` is not
+                a token.
         """
         # No part contains it but by a chance that nobody can meet, or by one who has seen it.
-        format = multipart(subtype, token_hex(16))
+        format = multipart(subtype, token_hex(16), content_type)
         self._check_unused("multipart")
         self.content_type(format.media_type)
         return PartStream(self, self._response, format, self._stream_items)

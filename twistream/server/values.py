@@ -174,12 +174,13 @@ class PartStream(SequenceStream):
         headers: Headers | None = None,
     ) -> Deferred[None]:
         """
-        Send one part, and the boundary after it, so that a browser shows it at once.
+        Send one part, and the boundary after it.
 
         Args:
             data: The part. A str is sent as UTF-8.
             content_type: The media type of the part. Text types get ``charset=utf-8``. By default,
-                a str is plain text, and bytes are ``application/octet-stream``.
+                it is the type that was given to ``multipart``. Without that, a str is plain text, and
+                bytes are ``application/octet-stream``.
             headers: More headers of the part. ``Content-Length`` is set.
 
         Returns:
@@ -193,8 +194,9 @@ class PartStream(SequenceStream):
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
             TypeError: An argument has the wrong type.
-            ValueError: The media type does not have the form ``type/subtype``, or a header has a
-                wrong name, a value with CR, LF or NUL, or a name that is set already.
+            ValueError: The media type does not have the form ``type/subtype``; a header has a wrong
+                name, a value with CR, LF or NUL, or a name that is set already; or a type or headers
+                are given although all parts have the type that was given to ``multipart``.
         """
         return self._send(Part(data, content_type, headers))
 

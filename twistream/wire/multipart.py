@@ -31,30 +31,41 @@ class Part(NamedTuple):
     headers: Headers | None = None
 
 
-def multipart(subtype: str, boundary: str) -> SequenceFormat:
+def multipart(subtype: str, boundary: str, content_type: str | None = None) -> SequenceFormat:
     """
     Return the format of a body of parts.
 
-    The boundary follows each part at once: a browser shows a part when it has read the boundary after it.
+    The boundary follows each part at once. If all parts have one type, the headers of the next part
+    follow, too: Chromium shows an image only when it has read these. Then the last part is empty.
 
     Args:
         subtype: What follows ``multipart/``.
         boundary: A token that no part contains.
+        content_type: The media type of all parts. None if each part says it.
 
     Raises:
-        TypeError: The subtype is not a str.
-        ValueError: The subtype is not a token.
+        TypeError: `subtype` or `content_type` is not a str.
+        ValueError: The subtype is not a token, or the type does not have the form ``type/subtype``.
     """
     if not isinstance(subtype, str):
         msg = f"subtype must be a str, not {type(subtype).__name__}"
         raise TypeError(msg)
     name = token(subtype, "subtype").decode()
+    media_type = f"multipart/{name}; boundary={boundary}"
     delimiter = f"--{boundary}".encode()
+    if content_type is None:
+        return SequenceFormat(
+            media_type=media_type,
+            encode=lambda part: b"\r\n%b\r\n%b" % (_encoded(part), delimiter),
+            opening=delimiter,
+            closing=b"--\r\n",
+        )
+    opening = b"%b\r\nContent-Type: %b\r\n\r\n" % (delimiter, _type(content_type))
     return SequenceFormat(
-        media_type=f"multipart/{name}; boundary={boundary}",
-        encode=lambda part: b"\r\n%b\r\n%b" % (_encoded(part), delimiter),
-        opening=delimiter,
-        closing=b"--\r\n",
+        media_type=media_type,
+        encode=lambda part: b"%b\r\n%b" % (_body_only(part), opening),
+        opening=opening,
+        closing=b"\r\n%b--\r\n" % delimiter,
     )
 
 
@@ -68,6 +79,26 @@ def _body(part: Part) -> bytes:
     raise TypeError(msg)
 
 
+def _body_only(part: Part) -> bytes:
+    """
+    The body of a part whose headers are sent.
+    """
+    for name, value in (("content_type", part.content_type), ("headers", part.headers)):
+        if value is not None:
+            msg = (
+                f"{name} must not be given: the headers of this part were sent with the part before"
+            )
+            raise ValueError(msg)
+    return _body(part)
+
+
+def _type(content_type: str) -> bytes:
+    if not isinstance(content_type, str):
+        msg = f"content_type must be a str, not {type(content_type).__name__}"
+        raise TypeError(msg)
+    return field_value(with_charset(content_type))
+
+
 def _encoded(part: Part) -> bytes:
     """
     The headers and the body of a part.
@@ -76,11 +107,8 @@ def _encoded(part: Part) -> bytes:
     content_type = part.content_type
     if content_type is None:
         content_type = "text/plain" if isinstance(part.data, str) else "application/octet-stream"
-    if not isinstance(content_type, str):
-        msg = f"content_type must be a str, not {type(content_type).__name__}"
-        raise TypeError(msg)
     lines = [
-        b"Content-Type: %b" % field_value(with_charset(content_type)),
+        b"Content-Type: %b" % _type(content_type),
         b"Content-Length: %d" % len(body),
     ]
     headers = {} if part.headers is None else part.headers
