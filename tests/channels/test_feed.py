@@ -14,15 +14,15 @@ class SharingTests(ChannelTest):
         red, blue = self.hub.channel("red"), self.hub.channel("blue")
         for channels in ((red,), (red,), (blue,), (red, blue), (red, blue), (blue, red)):
             self.join(*channels)
-        self.assertEqual((len(red._topic.feeds), len(blue._topic.feeds)), (3, 3))
+        self.assertEqual((len(red._core.feeds), len(blue._core.feeds)), (3, 3))
 
     def test_one_that_nobody_follows_is_gone(self) -> None:
         red, blue = self.hub.channel("red"), self.hub.channel("blue")
         readers = [self.join(red, blue) for _ in range(2)]
         readers[0].client.disconnect()
-        self.assertEqual(len(blue._topic.feeds), 1)
+        self.assertEqual(len(blue._core.feeds), 1)
         readers[1].client.disconnect()
-        self.assertEqual((red._topic.feeds, blue._topic.feeds), ({}, {}))
+        self.assertEqual((red._core.feeds, blue._core.feeds), ({}, {}))
 
     def test_all_get_the_same_bytes(self) -> None:
         red = self.hub.channel("red")
@@ -40,7 +40,7 @@ class SharingTests(ChannelTest):
         reader.client.pause()
         red.publish("leaves it to the history")
         self.clock.advance(0)
-        [feed] = red._topic.feeds.values()
+        [feed] = red._core.feeds.values()
         self.assertEqual(len(feed.broadcast), 0)
         red.publish("a")
         self.assertEqual(feed.broadcast._frames, [])

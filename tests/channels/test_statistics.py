@@ -77,5 +77,5 @@ class StatisticsTests(ChannelTest):
         self.settle()
         statistics = self.hub.statistics()
         self.assertEqual((statistics.subscriptions, statistics.queued), (0, 0))
-        self.assertEqual((red.subscriber_count, red._topic.feeds, blue._topic.feeds), (0, {}, {}))
+        self.assertEqual((red.subscriber_count, red._core.feeds, blue._core.feeds), (0, {}, {}))
         self.assertGreater(statistics.dropped, 0)

@@ -130,7 +130,7 @@ class LiveTests(ChannelTest):
         reader.client.disconnect()
         [end] = self.ends
         self.assertIsInstance(end, ClientDisconnected)
-        self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
+        self.assertEqual((news.subscriber_count, news._core.feeds), (0, {}))
 
 
 class ReplayTests(ChannelTest):
@@ -190,7 +190,7 @@ class ReplayTests(ChannelTest):
         self.assertEqual(news.subscriber_count, 1)
         reader.client.disconnect()
         self.settle()
-        self.assertEqual((news.subscriber_count, news._topic.feeds, len(self.ends)), (0, {}, 1))
+        self.assertEqual((news.subscriber_count, news._core.feeds, len(self.ends)), (0, {}, 1))
 
     def test_a_subscription_that_is_cancelled_during_a_replay_sends_no_more(self) -> None:
         news = self.hub.channel("news", history=10_000)
@@ -277,7 +277,7 @@ class ReplayTests(ChannelTest):
             await ctx.sse(ping=None).subscribe(news)
 
         self.client(feed)
-        self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
+        self.assertEqual((news.subscriber_count, news._core.feeds), (0, {}))
         self.logged(ContentLengthMismatch)
 
 
@@ -546,7 +546,7 @@ class FilterTests(ChannelTest):
         client = self.client(self.resource(news, after=news.oldest, filter=lambda message: 1 / 0))
         self.assertEqual(client.receive().status, 500)
         self.logged(ZeroDivisionError)
-        self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
+        self.assertEqual((news.subscriber_count, news._core.feeds), (0, {}))
         client.disconnect()
 
     def test_one_that_fails_as_another_stream_did_ends_its_own_all_the_same(self) -> None:
@@ -562,7 +562,7 @@ class FilterTests(ChannelTest):
             self.publish(news)
             self.settle()
             self.assertEqual(self.ends, [error, error])
-            self.assertEqual((news.subscriber_count, news._topic.feeds), (0, {}))
+            self.assertEqual((news.subscriber_count, news._core.feeds), (0, {}))
             self.ends.clear()
             self.flushLoggedErrors()
             news.close()
@@ -802,7 +802,7 @@ class SlowTests(ChannelTest):
         for _ in range(5):
             self.publish(news, size=50)
             self.clock.advance(0)
-        [feed] = news._topic.feeds.values()
+        [feed] = news._core.feeds.values()
         self.assertEqual(len(feed.broadcast), 0)
         reader.client.resume()
         self.settle()
@@ -827,7 +827,7 @@ class SlowTests(ChannelTest):
         reader = self.slow(news)
         self.publish(news, 3)
         self.clock.advance(0)
-        [feed] = news._topic.feeds.values()
+        [feed] = news._core.feeds.values()
         self.assertEqual(len(feed.broadcast._paused), 1)
         reader.client.resume()
         self.settle()
@@ -852,7 +852,7 @@ class CloseTests(ChannelTest):
         reader = self.join(news)
         self.publish(news, 3)
         self.clock.advance(0)
-        [feed] = news._topic.feeds.values()
+        [feed] = news._core.feeds.values()
         feed.broadcast._coalesce_for = 1  # As after a long round of several.
         self.publish(news)
         news.close()
@@ -977,7 +977,7 @@ class InterleavingTests(ChannelTest):
                 self.assertLessEqual({gap["reason"] for gap in reader.gaps}, {"unknown"})
             reader.client.disconnect()
         self.assertEqual(self.hub.statistics().subscriptions, 0)
-        self.assertEqual([channel._topic.feeds for channel in self.channels], [{}, {}])
+        self.assertEqual([channel._core.feeds for channel in self.channels], [{}, {}])
 
     def step_publish(self, number: int) -> None:
         self.publish(self.channels[number % 2], times=1 + number // 4, size=number * 10)

@@ -129,7 +129,7 @@ async def main(reactor: Any, count: str) -> None:
             "left": {
                 kind.__name__: after[kind.__name__] - before[kind.__name__] for kind in COUNTED
             },
-            "feeds": len(channel._topic.feeds),
+            "feeds": len(channel._core.feeds),
             "grown": grown,
             "hub": asdict(hub.statistics()),
             "presence": presence[-1],

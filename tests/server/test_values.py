@@ -2,10 +2,12 @@
 Streams of values: when each is sent, and how they end.
 """
 
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -498,6 +500,16 @@ class EndTests(FormTest):
             response = self.answer(handler)
             self.assertEqual((response.body, response.truncated), (body, length == 8), length)
         self.assertEqual(len(self.flushLoggedErrors(ContentLengthMismatch)), 2)
+
+    def test_the_end_counts_for_a_digest(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.assertTrue(ctx.content_digest())
+            await ctx.json_array().send_all([1, 2])
+
+        response = self.start(handler, headers={"TE": "trailers"}).receive()
+        digest = base64.b64encode(sha256(b"[1,\n2]").digest()).decode()
+        self.assertEqual(dict(response.trailers), {"Content-Digest": f"sha-256=:{digest}:"})
+        self.assert_complete(response, b"[1,\n2]")
 
     def test_an_abort_names_no_end(self) -> None:
         async def handler(ctx: Context) -> None:

@@ -5,7 +5,7 @@ A `Hub` has a `Channel` for each name. A message that is published to a channel 
 stream that is subscribed to it. Its engine keeps a history, which is replayed to clients that
 reconnect or subscribe later. The modules, from the top:
 
-- `channel`: what programs use
+- `hub`, `channel`: what programs use
 - `subscription`: one stream that follows channels; `cursor`, `deliveries` and `filtering` are
   its parts
 - `memory`: the engine that keeps messages in this process
@@ -14,7 +14,8 @@ reconnect or subscribe later. The modules, from the top:
 - `mailbox`, `state`, `statistics`
 """
 
-from twistream.channels.channel import Channel, Hub
+from twistream.channels.channel import Channel
+from twistream.channels.hub import Hub
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import (
     ChannelStatistics,

@@ -1,191 +1,41 @@
 """
-Hub and Channel: programs publish messages to a channel, and streams subscribe to it.
+Channel: programs publish messages to it, and streams subscribe to it.
 
-Layer: channels, at the top.
+Layer: channels, below `hub`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import Lock, get_ident
-from typing import TypeAlias
+from threading import get_ident
+from typing import TypeAlias, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
-from twistream.channels.engine import (
-    Bounds,
-    Engine,
-    check_channel_name,
-    check_name,
-    checked_bounds,
-)
-from twistream.channels.feed import OnDrained, Topic
-from twistream.channels.memory import MemoryEngine
-from twistream.channels.statistics import ChannelStatistics, HubStatistics
+from twistream.channels.engine import Bounds
+from twistream.channels.feed import ChannelCore, OnDrained
+from twistream.channels.linger import Linger
+from twistream.channels.statistics import ChannelStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_callback, check_clock, has_methods, kind
+from twistream.checks import check_callback, kind
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
-from twistream.scheduling.threads import READ, call_in_reactor, check_thread, refuse_thread
+from twistream.scheduling.threads import (
+    READ,
+    call_in_reactor,
+    check_thread,
+    refuse_thread,
+    start_in_reactor,
+)
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
-
-_COUNTERS = ("published", "dropped", "gaps", "cut")
 
 OnPresence: TypeAlias = Callable[["Channel", int], object]
 """
 Called with a channel and the number of its subscribers.
 """
-
-
-class Hub:
-    """
-    The channels of a program, by name.
-
-    Most programs have one hub, and create it where they create their resources.
-    """
-
-    def __init__(self, engine: Engine | None = None, *, clock: IReactorTime | None = None) -> None:
-        """
-        Args:
-            engine: Keeps the messages. The default is a `MemoryEngine`, which keeps them in
-                this process.
-            clock: Measures the age of messages. By default the global reactor, which is
-                imported when a clock is first needed.
-        """
-        check_clock("clock", clock)
-        if engine is not None and not has_methods(engine, "open"):
-            msg = f"engine must be an engine or None, not {kind(engine)}"
-            raise TypeError(msg)
-        self._engine: Engine = MemoryEngine() if engine is None else engine
-        self._clock = clock
-        self._channels: dict[str, Channel] = {}
-        self._creating = Lock()  # Threads look for channels to publish to.
-        # The counters of closed channels. A channel counts until its last subscriber has left.
-        self._closed = dict.fromkeys(_COUNTERS, 0)
-        self._draining: list[Channel] = []
-
-    def channel(
-        self,
-        name: str,
-        *,
-        history: int | None = None,
-        history_ttl: float | None = None,
-        history_bytes: int | None = None,
-    ) -> "Channel":
-        """
-        Return the channel of this name, and create it if necessary.
-
-        The first caller sets the history limits; others omit them, or pass the same ones. A
-        channel exists until it is closed, so close channels if their number is not bounded.
-
-        Args:
-            history: The number of messages that are kept for clients that reconnect, or
-                subscribe later. The default is 0: the channel is live only, and a client that
-                reconnects is notified of a gap if a message was published meanwhile.
-            history_ttl: The time in seconds that a message is kept. By default it is kept
-                until one of the other limits is reached.
-            history_bytes: The size in bytes of all messages that are kept. By default it is
-                not limited. The size is that of the published data; in memory each message
-                takes half a kilobyte more, and its size again for each format that it is
-                sent in.
-
-        Raises:
-            EncodeError: UTF-8 cannot encode the name.
-            TypeError: An argument has the wrong type.
-            ValueError: The name is empty. A limit is negative, NaN or infinite.
-                `history_ttl` is less than a millisecond. Another limit is given without
-                `history`. The channel exists and has other limits.
-        """
-        check_channel_name(name)
-        bounds = checked_bounds(history, history_ttl, history_bytes)
-        with self._creating:
-            channel = self._channels.get(name)
-            if channel is None:
-                topic: Topic[Subscription] = Topic(
-                    name, bounds or Bounds(), self._engine, self._get_clock
-                )
-                channel = self._channels[name] = Channel(topic, self._forget)
-        if bounds not in (None, channel.bounds):
-            msg = (
-                f"the channel {name!r} exists with {channel.bounds}; "
-                "pass the same limits, or only the name"
-            )
-            raise ValueError(msg)
-        return channel
-
-    def get(self, name: str) -> "Channel | None":
-        """
-        The channel of this name, or None. Unlike `channel`, this never makes one.
-
-        Raises:
-            TypeError: The name is not a str.
-        """
-        return self._channels.get(check_name(name))
-
-    def __contains__(self, name: object) -> bool:
-        """
-        Whether there is a channel of this name.
-        """
-        return name in self._channels
-
-    @property
-    def channels(self) -> "Sequence[Channel]":
-        """
-        All open channels.
-        """
-        return tuple(self._channels.values())
-
-    def close(self) -> None:
-        """
-        Close all channels.
-        """
-        for channel in self.channels:
-            channel.close()
-
-    def statistics(self) -> HubStatistics:
-        """
-        The sums over all channels. The cost grows with the number of subscriptions.
-
-        Raises:
-            RuntimeError: The calling thread is not the reactor's.
-        """
-        check_thread("statistics()", READ)
-        each = [channel.statistics() for channel in self.channels]
-        counted = each + [channel.statistics() for channel in self._draining]
-        counters = {
-            name: self._closed[name] + sum(getattr(one, name) for one in counted)
-            for name in _COUNTERS
-        }
-        subscriptions = {one for channel in self.channels for one in channel.subscriptions}
-        return HubStatistics(
-            channels=len(each),
-            subscriptions=len(subscriptions),
-            history=sum(one.history for one in each),
-            history_bytes=sum(one.history_bytes for one in each),
-            queued=_queued(subscriptions),
-            **counters,
-        )
-
-    def _get_clock(self) -> IReactorTime:
-        if self._clock is None:
-            from twisted.internet import reactor  # noqa: PLC0415 - not before a clock is needed
-
-            self._clock = IReactorTime(reactor)
-        return self._clock
-
-    def _forget(self, channel: "Channel") -> OnDrained:
-        del self._channels[channel.name]
-        self._draining.append(channel)
-        return partial(self._count, channel)
-
-    def _count(self, channel: "Channel") -> None:
-        self._draining.remove(channel)
-        final = channel.statistics()
-        for name in _COUNTERS:
-            self._closed[name] += getattr(final, name)
 
 
 class Channel:
@@ -194,10 +44,11 @@ class Channel:
     """
 
     def __init__(
-        self, topic: Topic[Subscription], on_close: Callable[["Channel"], OnDrained]
+        self, core: ChannelCore[Subscription], on_close: Callable[["Channel"], OnDrained]
     ) -> None:
-        self._topic = topic
+        self._core = core
         self._on_close = on_close
+        self._linger: Linger | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r}>"
@@ -207,21 +58,36 @@ class Channel:
         """
         The name.
         """
-        return self._topic.name
+        return self._core.name
 
     @property
     def bounds(self) -> Bounds:
         """
         The limits of the history.
         """
-        return self._topic.bounds
+        return self._core.bounds
+
+    @property
+    def linger(self) -> float | None:
+        """
+        The seconds after which the channel closes if nobody uses it; None for never.
+        """
+        return None if self._linger is None else self._linger.seconds
+
+    def close_after(self, linger: float, clock: IReactorTime) -> None:
+        """
+        Close when nobody has used the channel for `linger` seconds. ``Hub.channel`` calls it.
+        """
+        self._linger = Linger(linger, self._core, clock, self.close)
+        self._core.on_unused = self._linger.start
+        start_in_reactor(clock, self._linger.start)
 
     @property
     def closed(self) -> bool:
         """
         The channel is closed.
         """
-        return self._topic.closed
+        return self._core.closed
 
     def publish(self, data: object, event: str | None = None) -> Deferred[str]:
         """
@@ -248,11 +114,11 @@ class Channel:
         """
         if get_ident() != threadable.ioThread is not None:
             refuse_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
-        if self._topic.closed:
+        if self._core.closed:
             raise ChannelClosed(self.name)
         if event is not None:
             event = check_event(event)
-        return self._topic.log.append(event, encoded(data))
+        return self._core.log.append(event, encoded(data))
 
     def publish_from_thread(self, data: object, event: str | None = None) -> str:
         """
@@ -273,14 +139,14 @@ class Channel:
             TypeError: The data is bytes-like. The event is not a str.
             ValueError: The event contains CR, LF or NUL, or is ``gap``.
         """
-        return call_in_reactor("publish_from_thread()", self.publish, data, event)
+        return cast("str", call_in_reactor("publish_from_thread()", self.publish, data, event))
 
     @property
     def last(self) -> str:
         """
         The id of the newest message. Before the first message, an id that precedes all.
         """
-        return self._topic.log.last
+        return self._core.log.last
 
     @property
     def oldest(self) -> str:
@@ -291,28 +157,28 @@ class Channel:
             RuntimeError: The calling thread is not the reactor's.
         """
         check_thread("oldest", READ)  # It removes expired messages.
-        return self._topic.log.oldest
+        return self._core.log.oldest
 
     @property
     def published(self) -> int:
         """
         The number of messages that have been published.
         """
-        return self._topic.log.published
+        return self._core.log.published
 
     @property
     def subscriptions(self) -> Sequence[Subscription]:
         """
         The subscriptions, each with its ``context`` and ``statistics()``.
         """
-        return tuple(self._topic.followers)
+        return tuple(self._core.followers)
 
     @property
     def subscriber_count(self) -> int:
         """
         The number of subscribers.
         """
-        return len(self._topic.followers)
+        return len(self._core.followers)
 
     def on_presence(self, callback: OnPresence) -> None:
         """
@@ -327,7 +193,7 @@ class Channel:
         """
         check_thread("on_presence()")
         check_callback("callback", callback)
-        self._topic.on_presence(partial(ExecutionContext().run, call, callback, self))
+        self._core.on_presence(partial(ExecutionContext().run, call, callback, self))
 
     def statistics(self) -> ChannelStatistics:
         """
@@ -337,16 +203,16 @@ class Channel:
             RuntimeError: The calling thread is not the reactor's.
         """
         check_thread("statistics()", READ)
-        topic = self._topic
+        core = self._core
         return ChannelStatistics(
-            subscribers=len(topic.followers),
-            published=topic.log.published,
-            history=topic.log.history,
-            history_bytes=topic.log.history_bytes,
-            queued=_queued(topic.followers),
-            dropped=topic.dropped,
-            gaps=topic.gaps,
-            cut=topic.cut,
+            subscribers=len(core.followers),
+            published=core.log.published,
+            history=core.log.history,
+            history_bytes=core.log.history_bytes,
+            queued=queued(core.followers),
+            dropped=core.dropped,
+            gaps=core.gaps,
+            cut=core.cut,
         )
 
     def close(self) -> None:
@@ -361,9 +227,12 @@ class Channel:
             RuntimeError: The calling thread is not the reactor's.
         """
         check_thread("close()")
-        if not self._topic.closed:
+        if not self._core.closed:
+            if self._linger is not None:
+                self._core.on_unused = None
+                self._linger.stop()
             # The hub forgets it before the engine is called, which may fail.
-            self._topic.close(self._on_close(self))
+            self._core.close(self._on_close(self))
 
     def attach(
         self, outlet: Outlet, sources: Sequence[Source], options: SubscribeOptions
@@ -371,26 +240,29 @@ class Channel:
         """
         Subscribe a stream. It implements `twistream.server.outlet.Source` for the server layer.
         """
-        topics: list[Topic[Subscription]] = []
+        cores: list[ChannelCore[Subscription]] = []
         for source in sources:
             match source:
-                case Channel(_topic=topic):
-                    topics.append(topic)
+                case Channel(_core=core):
+                    cores.append(core)
                 case _:
                     msg = f"subscribe() takes channels only, not {kind(source)}"
                     raise TypeError(msg)
-        if len(set(topics)) < len(topics):
+        if len(set(cores)) < len(cores):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
-        return Subscription(outlet, tuple(topics), options, _policy(topics, options.on_slow))
+        return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
 
 
-def _queued(subscriptions: Iterable[Subscription]) -> int:
+def queued(subscriptions: Iterable[Subscription]) -> int:
+    """
+    The bytes that are queued for these subscriptions.
+    """
     return sum(each.statistics().queued for each in subscriptions)
 
 
-def _policy(topics: Sequence[Topic[Subscription]], on_slow: OnSlow | None) -> OnSlow:
-    without = [topic.name for topic in topics if not topic.bounds.history]
+def _policy(cores: Sequence[ChannelCore[Subscription]], on_slow: OnSlow | None) -> OnSlow:
+    without = [core.name for core in cores if not core.bounds.history]
     if on_slow == "catchup" and without:
         msg = (
             f'on_slow="catchup" needs a history; create the channel {without[0]!r} with history, '

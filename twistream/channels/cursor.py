@@ -7,7 +7,7 @@ Layer: channels, below `subscription`.
 from collections.abc import Sequence
 from typing import Any
 
-from twistream.channels.feed import Topic
+from twistream.channels.feed import ChannelCore
 from twistream.wire.messages import SEPARATOR
 
 _MAX_PARTS = 1_000
@@ -24,33 +24,33 @@ class Cursor:
         ids: The id of the last message that was read, for each channel.
     """
 
-    __slots__ = ("_topics", "ids")
+    __slots__ = ("_cores", "ids")
 
-    def __init__(self, topics: Sequence[Topic[Any]], ids: list[str]) -> None:
-        self._topics = topics
+    def __init__(self, cores: Sequence[ChannelCore[Any]], ids: list[str]) -> None:
+        self._cores = cores
         self.ids = ids
 
     @classmethod
-    def at_end(cls, topics: Sequence[Topic[Any]]) -> "Cursor":
+    def at_end(cls, cores: Sequence[ChannelCore[Any]]) -> "Cursor":
         """
         A cursor after the newest message of each channel.
         """
-        return cls(topics, [topic.log.last for topic in topics])
+        return cls(cores, [core.log.last for core in cores])
 
     @classmethod
-    def after(cls, topics: Sequence[Topic[Any]], requested: str) -> "Cursor":
+    def after(cls, cores: Sequence[ChannelCore[Any]], requested: str) -> "Cursor":
         """
         A cursor after the id that a client requested. The id may be anything.
         """
         parts = requested.split(SEPARATOR, _MAX_PARTS)
-        found = [next(filter(topic.log.owns, parts), None) for topic in topics]
+        found = [next(filter(core.log.owns, parts), None) for core in cores]
         # If every part has a channel, a channel without a part is new to the client.
         understood = len(parts) == sum(part is not None for part in found)
         return cls(
-            topics,
+            cores,
             [
-                part or (topic.log.last if understood else requested)
-                for part, topic in zip(found, topics, strict=True)
+                part or (core.log.last if understood else requested)
+                for part, core in zip(found, cores, strict=True)
             ],
         )
 
@@ -66,13 +66,13 @@ class Cursor:
         """
         The number of messages after the cursor, in all channels.
         """
-        pairs = zip(self._topics, self.ids, strict=True)
-        return sum(topic.log.behind(id_) for topic, id_ in pairs)
+        pairs = zip(self._cores, self.ids, strict=True)
+        return sum(core.log.behind(id_) for core, id_ in pairs)
 
     @property
     def unread(self) -> list[int]:
         """
         The indexes of the channels that have messages after the cursor.
         """
-        pairs = zip(self._topics, self.ids, strict=True)
-        return [index for index, (topic, id_) in enumerate(pairs) if id_ != topic.log.last]
+        pairs = zip(self._cores, self.ids, strict=True)
+        return [index for index, (core, id_) in enumerate(pairs) if id_ != core.log.last]

@@ -51,9 +51,9 @@ class DeliveryQueue(Mailbox[Delivery]):
 
     def _count(self, dropped: list[Delivery]) -> None:
         self.dropped += len(dropped)
-        for index, topic in enumerate(self._feed.topics):
-            count = sum(topic.log.owns(each.message.id) for each in dropped)
-            topic.dropped += count
+        for index, core in enumerate(self._feed.cores):
+            count = sum(core.log.owns(each.message.id) for each in dropped)
+            core.dropped += count
             if count:
                 self._channels_with_drops |= {index}
 

@@ -1,7 +1,7 @@
 """
-Topic and Feed: how a message gets from the log of a channel to the streams that follow it.
+ChannelCore and Feed: how a message gets from the log of a channel to the streams that follow it.
 
-Each channel has a `Topic`: its log, its followers and its counters. Streams that follow the same
+Each channel has a `ChannelCore`: its log, its followers and its counters. Streams that follow the same
 channels in the same format share a `Feed`, which encodes each message once and sends it to all
 of them in one broadcast. Both know a stream only as a `Follower`.
 
@@ -48,7 +48,7 @@ Called when the last follower of a closed channel has left.
 """
 
 
-class Topic(Generic[F]):
+class ChannelCore(Generic[F]):
     """
     The messages of one channel, and the streams that follow it.
 
@@ -62,6 +62,7 @@ class Topic(Generic[F]):
         gaps: The number of gaps that were reported to followers.
         log: Its messages.
         name: The name of the channel.
+        on_unused: Called when the last follower has left.
     """
 
     _log = Logger()
@@ -75,6 +76,7 @@ class Topic(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.followers: dict[F, None] = {}
+        self.on_unused: Callable[[], object] | None = None
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
@@ -106,6 +108,8 @@ class Topic(Generic[F]):
         del self.followers[follower]
         self._presence_changed(follower.turn)
         self._notify_if_drained()
+        if self.on_unused is not None and not self.followers:
+            self.on_unused()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """
@@ -143,7 +147,7 @@ class Topic(Generic[F]):
         self._log.failure("a presence callback of {name!r} failed", failure, name=self.name)
 
 
-FeedKey: TypeAlias = tuple[tuple[Topic[F], ...], Format, Turn]
+FeedKey: TypeAlias = tuple[tuple[ChannelCore[F], ...], Format, Turn]
 """
 Streams with the same channels, format and clock share a feed.
 """
@@ -156,14 +160,14 @@ class Feed(Generic[F]):
     Attributes:
         broadcast: The streams that receive each message when it is published.
         format: The format of the messages.
-        topics: The channels.
+        cores: The channels.
     """
 
-    __slots__ = ("_followers", "_key", "_turn", "broadcast", "format", "topics")
+    __slots__ = ("_followers", "_key", "_turn", "broadcast", "cores", "format")
 
     def __init__(self, key: FeedKey[F]) -> None:
         self._key = key
-        self.topics, self.format, self._turn = key
+        self.cores, self.format, self._turn = key
         self.broadcast = Broadcast(self._turn.clock)
         self._followers: dict[F, None] = {}
 
@@ -172,12 +176,12 @@ class Feed(Generic[F]):
         """
         Return the feed with this key, after adding `follower` to it. The first one makes it.
         """
-        topics = key[0]
-        feed = topics[0].feeds.get(key)
+        cores = key[0]
+        feed = cores[0].feeds.get(key)
         if feed is None:
             feed = cls(key)
-            for topic in topics:
-                topic.feeds[key] = feed
+            for core in cores:
+                core.feeds[key] = feed
         feed.add(follower)
         return feed
 
@@ -193,8 +197,8 @@ class Feed(Generic[F]):
         """
         del self._followers[follower]
         if not self._followers:
-            for topic in self.topics:
-                del topic.feeds[self._key]
+            for core in self.cores:
+                del core.feeds[self._key]
 
     def publish(self, message: Message) -> None:
         """
@@ -202,10 +206,10 @@ class Feed(Generic[F]):
         """
         if not self.broadcast:
             return
-        if len(self.topics) == 1:
+        if len(self.cores) == 1:
             before, after = message.previous, message.id
         else:
-            ids = [topic.log.last for topic in self.topics]
+            ids = [core.log.last for core in self.cores]
             after = compound_id(ids)
             ids[ids.index(message.id)] = message.previous
             before = compound_id(ids)
@@ -221,13 +225,13 @@ class Feed(Generic[F]):
             reasons: Why messages are missing, by the index of the channel.
         """
         for index in reasons:
-            self.topics[index].gaps += 1
-        names = {self.topics[index].name: reason for index, reason in reasons.items()}
+            self.cores[index].gaps += 1
+        names = {self.cores[index].name: reason for index, reason in reasons.items()}
         gap = Gap(
             requested=requested,
             resumed_from=resumed_from,
             reason=next(iter(reasons.values())),
-            channels=names if len(self.topics) > 1 else None,
+            channels=names if len(self.cores) > 1 else None,
         )
         return Frame(self.format.gap(gap))
 
@@ -236,7 +240,7 @@ class Feed(Generic[F]):
         """
         All of the channels are closed.
         """
-        return all(topic.closed for topic in self.topics)
+        return all(core.closed for core in self.cores)
 
     def finish_if_closed(self) -> None:
         """

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
-from twistream.channels.feed import Topic
+from twistream.channels.feed import ChannelCore
 from twistream.server.outlet import Filter
 
 _UPDATE_SHARE = 4
@@ -31,9 +31,9 @@ class MessageFilter:
 
     __slots__ = ("_skipped", "_update_after", "function", "position", "update_due")
 
-    def __init__(self, function: Filter, topics: Sequence[Topic[Any]]) -> None:
+    def __init__(self, function: Filter, cores: Sequence[ChannelCore[Any]]) -> None:
         self.function = function
-        shortest = min(topic.bounds.history for topic in topics)
+        shortest = min(core.bounds.history for core in cores)
         self._update_after = max(1, shortest // _UPDATE_SHARE)
         self._skipped = 0
         self.position: str | None = None

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twistream.channels.cursor import Cursor
 from twistream.channels.deliveries import DeliveryQueue
 from twistream.channels.engine import Page
-from twistream.channels.feed import Feed, Topic
+from twistream.channels.feed import ChannelCore, Feed
 from twistream.channels.filtering import MessageFilter, decision
 from twistream.channels.state import Cause, State, following
 from twistream.channels.statistics import SubscriptionStatistics
@@ -43,6 +43,7 @@ class Subscription:
     """
 
     __slots__ = (
+        "_cores",
         "_cursor",
         "_feed",
         "_filter",
@@ -52,7 +53,6 @@ class Subscription:
         "_policy",
         "_queue",
         "_state",
-        "_topics",
         "_unsent_position",
         "_wait",
     )
@@ -60,15 +60,15 @@ class Subscription:
     def __init__(
         self,
         outlet: Outlet,
-        topics: "tuple[Topic[Subscription], ...]",
+        cores: "tuple[ChannelCore[Subscription], ...]",
         options: SubscribeOptions,
         policy: OnSlow,
     ) -> None:
         self._outlet = outlet
-        self._topics = topics
+        self._cores = cores
         self._policy = policy
         self._state = State.NEW
-        self._filter = None if options.filter is None else MessageFilter(options.filter, topics)
+        self._filter = None if options.filter is None else MessageFilter(options.filter, cores)
         # The id from which the client resumes, as this subscription knows it.
         self._last_event_id = options.after
         # The position in the histories. None unless it is replaying.
@@ -78,13 +78,13 @@ class Subscription:
         self._unsent_position: str | None = None
         # What `_drain` awaits.
         self._wait: Deferred[Any] | None = None
-        self._feed = Feed.join((topics, outlet.format, outlet.turn), self)
+        self._feed = Feed.join((cores, outlet.format, outlet.turn), self)
         self._queue = DeliveryQueue(options.max_queued, self._feed)
-        for topic in topics:
-            topic.add(self)
+        for core in cores:
+            core.add(self)
 
     def __repr__(self) -> str:
-        names = ", ".join(topic.name for topic in self._topics)
+        names = ", ".join(core.name for core in self._cores)
         return f"<Subscription {self._state.name} of {self.context!r} to {names}>"
 
     @property
@@ -118,9 +118,9 @@ class Subscription:
         Send the messages that were missed, then new ones. Called once.
         """
         if self._last_event_id is None:
-            self._go_live(Cause.FOLLOW, Cursor.at_end(self._topics))
+            self._go_live(Cause.FOLLOW, Cursor.at_end(self._cores))
         else:
-            self._cursor = Cursor.after(self._topics, self._last_event_id)
+            self._cursor = Cursor.after(self._cores, self._last_event_id)
             self._move(Cause.RESUME)
             self._start_draining()
 
@@ -155,7 +155,7 @@ class Subscription:
         if self._filter is not None:
             self._filter.position_known()
         # If nothing was published meanwhile, the first is as new as that of the filter.
-        return unsent if unsent == Cursor.at_end(self._topics).id else position
+        return unsent if unsent == Cursor.at_end(self._cores).id else position
 
     # The life.
 
@@ -197,8 +197,8 @@ class Subscription:
         self._move(cause)
         self._feed.broadcast.discard(self._outlet.response)
         self._feed.remove(self)
-        for topic in self._topics:
-            topic.remove(self)
+        for core in self._cores:
+            core.remove(self)
         if self._wait is not None:
             cancel(self._wait)  # It may be of an engine, with any canceller.
 
@@ -266,15 +266,15 @@ class Subscription:
         if self._state is _ENDED:
             return False  # The response has ended, and the attempt to drain the queue noticed it.
         if self._policy == "disconnect":
-            for topic in self._topics:
-                topic.cut += 1
+            for core in self._cores:
+                core.cut += 1
             self._outlet.cut(SlowConsumer(queue.size + len(delivery.data), queue.limit))
             return False
         if self._policy == "catchup":
             # This message and those after it will be read from the history.
             self._feed.broadcast.discard(self._outlet.response)
             self._last_event_id = delivery.before
-            self._cursor = Cursor(self._topics, delivery.before.split(SEPARATOR))
+            self._cursor = Cursor(self._cores, delivery.before.split(SEPARATOR))
             self._move(Cause.OVERFLOW)
             return False
         if self._policy == "latest":
@@ -361,7 +361,7 @@ class Subscription:
         """
         pages: dict[int, Page] = {}
         for index in unread:
-            pages[index] = await self._result(self._topics[index].log.read(cursor.ids[index]))
+            pages[index] = await self._result(self._cores[index].log.read(cursor.ids[index]))
         gaps = {index: page.gap for index, page in pages.items() if page.gap is not None}
         if gaps and self._state is not _ENDED:
             requested = cast("str", self._last_event_id)

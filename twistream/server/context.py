@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events, subscriptions and streams of values to `BaseContext`. `Exchange` runs the handler.
+It adds events, subscriptions and streams of values to `TrailerContext`. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -12,16 +12,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
+from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
 from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
 
-class Context(BaseContext):
+class Context(TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

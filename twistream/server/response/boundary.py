@@ -7,12 +7,11 @@ land in the middle of it, so they are postponed until it ends.
 Layer: response, at the bottom.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
 from twistream.scheduling.waits import Gate, Waits
-from twistream.server.connection.outbound import Outbound
 from twistream.wire.frames import Frame
 from twistream.wire.messages import Format
 
@@ -35,24 +34,22 @@ class Boundary:
         inside: The last byte was sent within an event or a line.
     """
 
-    __slots__ = ("_format", "_frames", "_gate", "_out", "_tail", "inside")
+    __slots__ = ("_format", "_frames", "_gate", "_tail", "inside")
 
-    def __init__(self, format: Format, out: Outbound) -> None:
+    def __init__(self, format: Format) -> None:
         """
         Args:
             format: The format of the events or lines.
-            out: The outbound of the response.
         """
         self._format = format
-        self._out = out
         self._gate: Gate | None = None  # Until somebody waits.
         self._tail = _START
         self.inside = False
         self._frames: tuple[Frame, ...] = ()
 
-    def note(self, data: bytes) -> None:
+    def note(self, data: bytes, put: Callable[[bytes], None]) -> None:
         """
-        The handler has sent `data`. If an event ends with it, send what was postponed.
+        The handler has sent `data`. If an event ends with it, `put` what was postponed.
         """
         text = self._tail + data if len(data) < _TAIL else data[-_TAIL:]
         self.inside = not self._format.ends(text)
@@ -60,7 +57,7 @@ class Boundary:
         if not self.inside:
             frames, self._frames = self._frames, ()
             for frame in frames:
-                self._out.put(frame.data)
+                put(frame.data)
             if self._gate is not None:
                 self._gate.open()
 

@@ -216,11 +216,11 @@ class Response:
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
         if phase is _HEAD:
-            head.complete(self.writer.buffered)
+            head.complete(self.writer.buffered, self.writer.whole)
             out.start()
         if self.writer.buffered:
             self.writer.put_buffer()
-        out.put_end()
+        self.writer.put_end()
         self._move(Cause.END)
         # If the turn is ending, the request was pipelined, and its handler runs in that end.
         if out.handed or self.turn.is_ending or not out.may_send():

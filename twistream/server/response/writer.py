@@ -20,11 +20,11 @@ from twistream.scheduling.tasks import notify_running_task
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.turn import Share, Turn
 from twistream.scheduling.waits import FailedWait, Fired, Gate, Waits, fail_quietly
-from twistream.server.connection.outbound import Outbound
 from twistream.server.response.boundary import Boundary
 from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
+from twistream.server.response.sink import MakeStage, Sink, Stage
 from twistream.wire.frames import SEND_SIZE
 from twistream.wire.messages import Format
 
@@ -98,7 +98,7 @@ class ResponseWriter:
         life: Life,
         head: Head,
         room: Room,
-        out: Outbound,
+        out: Sink,
         turn: Turn,
         begin_body: Callable[[], bool],
     ) -> None:
@@ -168,7 +168,7 @@ class ResponseWriter:
         # Whole events end like this: they are the common case, and cost no call.
         boundary = self._boundary
         if boundary is not None and (boundary.inside or not data.endswith(_EVENT_END)):
-            boundary.note(data)
+            boundary.note(data, self._out.put)
 
     def drop(self) -> None:
         """
@@ -184,12 +184,37 @@ class ResponseWriter:
         self._parts = [body]
         self.buffered = self._room.written = len(body)
 
+    def put_end(self) -> None:
+        """
+        End the body. What is framed goes out with the next push.
+        """
+        self._out.put_end()
+
+    def insert(self, stage: MakeStage, *, last: bool = False) -> None:
+        """
+        Send the body through a stage, from the next piece on.
+
+        Args:
+            stage: Makes the stage from the sink that it passes the pieces on to.
+            last: Behind all other stages, next to the outbound.
+        """
+        if last and isinstance(self._out, Stage):
+            self._out.insert_last(stage)
+        else:
+            self._out = stage(self._out)
+
+    def whole(self) -> bytes | None:
+        """
+        The buffer, as the whole body; None if a stage may change it.
+        """
+        return None if isinstance(self._out, Stage) and self._out.changes else b"".join(self._parts)
+
     def keep_whole(self, format: Format) -> None:
         """
         From now on, deliver nothing in the middle of an event or a line. See `Boundary`.
         """
         if self._boundary is None:
-            self._boundary = Boundary(format, self._out)
+            self._boundary = Boundary(format)
 
     # Sending.
 

@@ -1,0 +1,234 @@
+"""
+Hub: the channels of a program, by name.
+
+Layer: channels, at the top.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from threading import Lock
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from twistream.channels.channel import Channel, queued
+from twistream.channels.engine import (
+    Bounds,
+    Engine,
+    check_channel_name,
+    check_name,
+    checked_bounds,
+)
+from twistream.channels.feed import ChannelCore, OnDrained
+from twistream.channels.memory import MemoryEngine
+from twistream.channels.statistics import HubStatistics
+from twistream.channels.subscription import Subscription
+from twistream.checks import check_clock, check_timer, has_methods, kind
+from twistream.scheduling.threads import READ, call_in_reactor, check_thread
+from twistream.wire.messages import check_message
+
+_COUNTERS = ("published", "dropped", "gaps", "cut")
+
+
+class Hub:
+    """
+    The channels of a program, by name.
+
+    Most programs have one hub, and create it where they create their resources.
+    """
+
+    def __init__(self, engine: Engine | None = None, *, clock: IReactorTime | None = None) -> None:
+        """
+        Args:
+            engine: Keeps the messages. The default is a `MemoryEngine`, which keeps them in
+                this process.
+            clock: Measures the age of messages. By default the global reactor, which is
+                imported when a clock is first needed.
+        """
+        check_clock("clock", clock)
+        if engine is not None and not has_methods(engine, "open"):
+            msg = f"engine must be an engine or None, not {kind(engine)}"
+            raise TypeError(msg)
+        self._engine: Engine = MemoryEngine() if engine is None else engine
+        self._clock = clock
+        self._channels: dict[str, Channel] = {}
+        self._creating = Lock()  # Threads look for channels to publish to.
+        # The counters of closed channels. A channel counts until its last subscriber has left.
+        self._closed = dict.fromkeys(_COUNTERS, 0)
+        self._draining: list[Channel] = []
+
+    def channel(
+        self,
+        name: str,
+        *,
+        history: int | None = None,
+        history_ttl: float | None = None,
+        history_bytes: int | None = None,
+        linger: float | None = None,
+    ) -> Channel:
+        """
+        Return the channel of this name, and create it if necessary.
+
+        The first caller sets the history limits and `linger`; others omit them, or pass the same
+        ones. A channel exists until it is closed, so pass `linger` if the number of names is not
+        bounded, as in ``user-5``.
+
+        Args:
+            history: The number of messages that are kept for clients that reconnect, or
+                subscribe later. The default is 0: the channel is live only, and a client that
+                reconnects is notified of a gap if a message was published meanwhile.
+            history_ttl: The time in seconds that a message is kept. By default it is kept
+                until one of the other limits is reached.
+            history_bytes: The size in bytes of all messages that are kept. By default it is
+                not limited. The size is that of the published data; in memory each message
+                takes half a kilobyte more, and its size again for each format that it is
+                sent in.
+            linger: The channel closes when for so many seconds nobody was subscribed and nothing
+                was published, up to a quarter of that time late. A channel that is closed
+                accepts no messages, so ask the hub for it whenever you need it, or call
+                `publish`. By default it stays open.
+
+        Raises:
+            EncodeError: UTF-8 cannot encode the name.
+            TypeError: An argument has the wrong type.
+            ValueError: The name is empty. A limit is negative, NaN or infinite. `history_ttl` or
+                `linger` is less than a millisecond. Another limit is given without `history`. The
+                channel exists with other limits, or another `linger`.
+        """
+        check_channel_name(name)
+        bounds = checked_bounds(history, history_ttl, history_bytes)
+        if linger is not None:
+            check_timer("linger", linger)
+        with self._creating:
+            channel = self._channels.get(name)
+            if channel is None:
+                core: ChannelCore[Subscription] = ChannelCore(
+                    name, bounds or Bounds(), self._engine, self._get_clock
+                )
+                channel = self._channels[name] = Channel(core, self._forget)
+                if linger is not None:
+                    channel.close_after(linger, self._get_clock())
+        if bounds not in (None, channel.bounds) or linger not in (None, channel.linger):
+            lingers = "" if channel.linger is None else f", linger={channel.linger:g}"
+            msg = (
+                f"the channel {name!r} exists with {channel.bounds}{lingers}; "
+                "pass the same limits, or only the name"
+            )
+            raise ValueError(msg)
+        return channel
+
+    def publish(self, name: str, data: object, event: str | None = None) -> Deferred[str] | None:
+        """
+        Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
+
+        Args:
+            data: See ``Channel.publish``.
+            event: See ``Channel.publish``.
+
+        Returns:
+            The Deferred of ``Channel.publish``; None if there is no channel of this name, so nobody
+            is subscribed and nothing is kept.
+
+        Raises:
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
+            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+        """
+        check_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
+        channel = self.get(name)
+        if channel is not None:
+            return channel.publish(data, event)
+        check_message(data, event)  # A mistake does not depend on who is subscribed.
+        return None
+
+    def publish_from_thread(self, name: str, data: object, event: str | None = None) -> str | None:
+        """
+        Do what `publish` does from another thread, and wait until the message is kept.
+
+        Args:
+            data: See ``Channel.publish``.
+            event: See ``Channel.publish``.
+
+        Returns:
+            The id of the message; None if there is no channel of this name.
+
+        Raises:
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
+                reactor runs, or it stops meanwhile.
+            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+        """
+        return call_in_reactor("publish_from_thread()", self.publish, name, data, event)
+
+    def get(self, name: str) -> Channel | None:
+        """
+        The channel of this name, or None. Unlike `channel`, this never makes one.
+
+        Raises:
+            TypeError: The name is not a str.
+        """
+        return self._channels.get(check_name(name))
+
+    def __contains__(self, name: object) -> bool:
+        """
+        Whether there is a channel of this name.
+        """
+        return name in self._channels
+
+    @property
+    def channels(self) -> Sequence[Channel]:
+        """
+        All open channels.
+        """
+        return tuple(self._channels.values())
+
+    def close(self) -> None:
+        """
+        Close all channels.
+        """
+        for channel in self.channels:
+            channel.close()
+
+    def statistics(self) -> HubStatistics:
+        """
+        The sums over all channels. The cost grows with the number of subscriptions.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        check_thread("statistics()", READ)
+        each = [channel.statistics() for channel in self.channels]
+        counted = each + [channel.statistics() for channel in self._draining]
+        counters = {
+            name: self._closed[name] + sum(getattr(one, name) for one in counted)
+            for name in _COUNTERS
+        }
+        subscriptions = {one for channel in self.channels for one in channel.subscriptions}
+        return HubStatistics(
+            channels=len(each),
+            subscriptions=len(subscriptions),
+            history=sum(one.history for one in each),
+            history_bytes=sum(one.history_bytes for one in each),
+            queued=queued(subscriptions),
+            **counters,
+        )
+
+    def _get_clock(self) -> IReactorTime:
+        if self._clock is None:
+            from twisted.internet import reactor  # noqa: PLC0415 - not before a clock is needed
+
+            self._clock = IReactorTime(reactor)
+        return self._clock
+
+    def _forget(self, channel: Channel) -> OnDrained:
+        del self._channels[channel.name]
+        self._draining.append(channel)
+        return partial(self._count, channel)
+
+    def _count(self, channel: Channel) -> None:
+        self._draining.remove(channel)
+        final = channel.statistics()
+        for name in _COUNTERS:
+            self._closed[name] += getattr(final, name)
