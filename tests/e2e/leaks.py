@@ -57,7 +57,15 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping]
+async def valuing(ctx: Context) -> None:
+    async def values() -> AsyncIterator[str]:
+        yield "start"
+        await Deferred()
+
+    await ctx.json_array().send_all(values())
+
+
+HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping, valuing]
 
 
 def serve(ctx: Context) -> Any:

@@ -8,10 +8,13 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from hashlib import sha256
+from threading import get_ident
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
+from twisted.python import threadable
 
 from tests.harness import Client, StreamTest
 from tests.server.kinds import FRAMING
@@ -670,6 +673,21 @@ class OnceTests(StreamTest):
         response = self.answer(handler)
         self.assertEqual(response.header("Content-Type"), "text/plain; charset=utf-8")
         self.assert_complete(response, b"fine")
+
+
+class ThreadTests(StreamTest):
+    def test_another_thread_is_refused_at_the_call(self) -> None:
+        def handler(ctx: Context) -> None:
+            array = ctx.json_array()
+            with patch.object(threadable, "ioThread", get_ident() + 1):
+                for name, call in (
+                    ("send", lambda: array.send(1)),
+                    ("send_all", lambda: array.send_all([1])),
+                ):
+                    with self.assertRaisesRegex(RuntimeError, rf"^{name}\(\).*callFromThread"):
+                        call()
+
+        self.assert_complete(self.answer(handler), b"[]")
 
 
 class PartTests(StreamTest):

@@ -129,14 +129,7 @@ def markdown(text: str, *, allow_html: bool) -> Rendered:
         ImportError: markdown-it-py is not installed.
     """
     encode_text(text)
-    try:
-        html: str = _markdown_renderer(bool(allow_html))(text)
-    except ImportError:
-        raise
-    except Exception as err:
-        msg = f"cannot render the text as Markdown: {err}"
-        raise EncodeError(msg) from err
-    return "text/html", encode_text(html)
+    return "text/html", _markdown_renderer(bool(allow_html))(text).encode()
 
 
 def _checked_callback(callback: str | None) -> bytes:
