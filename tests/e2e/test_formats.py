@@ -50,7 +50,7 @@ class Turns:
         return root
 
 
-@pytest.mark.parametrize("protocol", ["--http1.1", "--http1.0"])
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http1.0", "--http2"])
 @ensureDeferred
 async def test_curl_reads_an_array_value_by_value(protocol: str) -> None:
     turns = Turns()
@@ -61,8 +61,8 @@ async def test_curl_reads_an_array_value_by_value(protocol: str) -> None:
             await values.send({"number": number})
             await turns.wait(ctx, number + 1)
 
-    async with serving(array) as server:
-        process = curl(server, "/", protocol)
+    async with serving(array, tls=protocol == "--http2") as server:
+        process = curl(server, "/", protocol, "--insecure")
         for number in range(3):
             data = await process.holds(b'{"number":%d}' % number)
             assert data.endswith(b'{"number":%d}' % number)
@@ -85,16 +85,17 @@ async def broken_rows(ctx: Context) -> None:
     await ctx.csv(["a", "b"]).send_all(rows())
 
 
+@pytest.mark.parametrize(("protocol", "status"), [("--http1.1", 18), ("--http2", 92)])
 @pytest.mark.parametrize(
     ("handler", "body"), [(broken_array, b"[1"), (broken_rows, b"a,b\r\n1,2\r\n")]
 )
 @ensureDeferred
 async def test_curl_sees_that_an_aborted_sequence_is_incomplete(
-    handler: Any, body: bytes, log: Log
+    handler: Any, body: bytes, protocol: str, status: int, log: Log
 ) -> None:
-    async with serving(handler) as server:
-        process = curl(server, "/")
-        assert await process.status() == 18
+    async with serving(handler, tls=protocol == "--http2") as server:
+        process = curl(server, "/", protocol, "--insecure")
+        assert await process.status() == status
         assert process.data == body
     assert log.failures(KeyError) == 1
 

@@ -388,7 +388,7 @@ class EndTests(FormTest):
 
     def broken(self, end: Callable[[Context], Any], open_: Open, *, count: int = 1) -> Client:
         """
-        A client of a handler that sends some values and then does something else than return.
+        A client of a handler that sends some values and then ends otherwise.
         """
 
         async def handler(ctx: Context) -> None:
@@ -579,7 +579,7 @@ class BodylessTests(FormTest):
 
             self.assertEqual(fields("HEAD"), fields("GET"))
 
-    def test_the_length_that_head_tells_is_that_of_get(self) -> None:
+    def test_head_has_the_length_of_get(self) -> None:
         def handler(ctx: Context) -> None:
             ctx.json_array()
 

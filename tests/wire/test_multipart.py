@@ -71,7 +71,7 @@ class MultipartTests(SynchronousTestCase):
                     [
                         Part("ż"),
                         Part(b"\0\xff"),
-                        Part(b"{}", "application/json", {"X-Number": "1", b"X-A": b"b"}),
+                        Part(b"{}", "application/json", {"X-Number": "1", "X-A": b"b"}),
                         Part("", "text/html"),
                     ]
                 )
@@ -126,7 +126,7 @@ class MultipartTests(SynchronousTestCase):
             (ValueError, "header value", [Part("a", "a/b;\r\nc"), Part("a", "a/b;\0")]),
             (TypeError, "^headers must", [Part("a", None, 5), Part("a", None, [("a", "b")])]),  # type: ignore[arg-type]  # wrong on purpose
             (ValueError, "^headers must", [Part("a", None, {"content-TYPE": "a/b"})]),
-            (ValueError, "^headers must", [Part("a", None, {b"Content-Length": "1"})]),
+            (ValueError, "^headers must", [Part("a", None, {"Content-Length": "1"})]),
             (
                 ValueError,
                 "header name",

@@ -145,12 +145,12 @@ class Context(TrailerContext):
 
     def json_array(self) -> ValueStream:
         """
-        Make this response one JSON array, whose values are sent one by one. Call it once.
+        Make this response one JSON array, and send its values one by one. Call it once.
 
         The type is ``application/json`` if none is set. Values are what `json` accepts, except
-        bytes. Clients that read the body as a whole parse it like any JSON. If the response is
-        aborted, the end of the array is missing, too. The head is sent with the first value, so
-        before that, an error is still answered with an error page.
+        bytes. Clients that read the whole body parse it like any JSON. If the response is aborted,
+        the array has no end, and is no JSON. The head is sent with the first value: until then, an
+        error is answered with an error page.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -188,7 +188,7 @@ class Context(TrailerContext):
 
     def csv(self, header: Iterable[object] | None = None, **dialect: Any) -> ValueStream:
         """
-        Make this response CSV, whose rows are sent one by one. Call it once.
+        Make this response CSV, and send its rows one by one. Call it once.
 
         The type is ``text/csv; charset=utf-8`` if none is set, with ``header=present`` if there is
         a header. A row is a sequence of fields, or a mapping if there is a header; a field that it
@@ -232,7 +232,7 @@ class Context(TrailerContext):
             ValueError: `content_type` does not have the form ``type/subtype``, or `subtype` is not
                 a token.
         """
-        # No part contains it but by a chance that nobody can meet, or by one who has seen it.
+        # The boundary is random, so that no part contains it.
         format = multipart(subtype, token_hex(16), content_type)
         self._check_unused("multipart")
         self.content_type(format.media_type)

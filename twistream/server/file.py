@@ -19,7 +19,7 @@ from twistream.server.incoming import Incoming
 
 class WritableFile(Incoming):
     """
-    What a writable binary file has besides ``write`` and ``flush``, on a request.
+    What a writable binary file has besides ``write`` and ``flush``.
     """
 
     __slots__ = ()

@@ -101,7 +101,7 @@ class Incoming:
         path first. A pair of quotes around a value is removed. Nothing else is decoded: if you
         encoded the value for `cookie`, decode it, for example with `urllib.parse.unquote`.
 
-        The mapping is made at each access. To look up a cookie raises an `HTTPError` with the
+        The mapping is made at each access. Looking up a cookie raises an `HTTPError` with the
         status 400 if its value is not UTF-8.
         """
         return Cookies(self.request.requestHeaders.getRawHeaders(b"Cookie", ()))

@@ -1,5 +1,5 @@
 """
-ValueStream and PartStream: one response as a sequence of values, each of which is sent at once.
+ValueStream and PartStream: one response as a sequence of values, sent one by one.
 
 ``wire`` encodes the values. The end of the sequence is written when the handler returns: see
 `twistream.server.exchange`.

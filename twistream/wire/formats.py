@@ -36,8 +36,8 @@ Words that are no names in JavaScript (ECMA-262 12.7.2). After a dot they are.
 
 _JSONP_ESCAPES = {b"<": b"\\u003c", "\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029"}
 """
-Characters that only JSON allows everywhere: ``</script`` and ``<!--`` have a meaning in HTML, and the
-two others ended a line in JavaScript before ECMAScript 2019.
+Characters that are safe in JSON, and not in a script: ``</script`` and ``<!--`` have a meaning in HTML,
+and the two others end a line in JavaScript before ECMAScript 2019.
 """
 
 _YAML_NUMBER = re.compile(
@@ -99,8 +99,8 @@ def jsonp(callback: str | None, value: object) -> Rendered:
     """
     Render JSONP: a script that calls `callback` with a JSON value.
 
-    A comment comes first, so that a client does not choose the first bytes of the response: they
-    might be those of another format.
+    It begins with a comment. Otherwise, the client would choose the first bytes of the response, and
+    could make it look like a file of another format.
 
     Raises:
         EncodeError: JSON cannot represent the value.

@@ -1,5 +1,5 @@
 """
-Bodies of several parts (RFC 2046 5.1): a sequence of which each value is a `Part`.
+Bodies of several parts (RFC 2046 5.1): sequences of `Part` values.
 
 Pure functions.
 """
@@ -11,7 +11,7 @@ from twistream.wire.fields import field_name, field_value, token, with_charset
 from twistream.wire.render import encode_text
 from twistream.wire.sequences import SequenceFormat
 
-Headers: TypeAlias = Mapping[str | bytes, str | bytes]
+Headers: TypeAlias = Mapping[str, str | bytes]
 
 _OWN_HEADERS = (b"content-type", b"content-length")
 
@@ -36,7 +36,8 @@ def multipart(subtype: str, boundary: str, content_type: str | None = None) -> S
     Return the format of a body of parts.
 
     The boundary follows each part at once. If all parts have one type, the headers of the next part
-    follow, too: Chromium shows an image only when it has read these. Then the last part is empty.
+    follow, too, because Chromium shows an image only when it has read them. The body then ends with
+    an empty part.
 
     Args:
         subtype: What follows ``multipart/``.
@@ -81,7 +82,7 @@ def _body(part: Part) -> bytes:
 
 def _body_only(part: Part) -> bytes:
     """
-    The body of a part whose headers are sent.
+    The body of a part, if its headers were sent with the part before.
     """
     for name, value in (("content_type", part.content_type), ("headers", part.headers)):
         if value is not None:

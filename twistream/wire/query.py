@@ -11,7 +11,7 @@ from twistream.errors import HTTPError
 
 MAX_PARAMETERS = 1000
 """
-Parameters of one query. More of them are no form that a person has filled in.
+Parameters of one query. No form that a person fills in has more.
 """
 
 

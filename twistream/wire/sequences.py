@@ -41,8 +41,8 @@ class SequenceEncoder:
     """
     The values of one body, one after the other.
 
-    A value that is encoded may then not be sent, because too much is queued for example. So the caller
-    says how many bytes the body has, and this compares it with the number at the first value.
+    An encoded value may still be refused, for instance because too much is queued. So the caller passes
+    the size of the body, and the sequence has begun if the body has grown since the first value.
 
     Args:
         format: The format of the values.
@@ -152,7 +152,7 @@ def csv_format(header: Iterable[object] | None, dialect: Mapping[str, Any]) -> S
 
 class _Echo:
     """
-    A file for `csv.writer`, whose ``writerow`` returns what ``write`` returns.
+    A file for `csv.writer`. Its ``writerow`` returns what ``write`` of the file returns.
     """
 
     def write(self, text: str) -> str:

@@ -92,7 +92,7 @@ def _check_root(root: str) -> None:
 
 def _default_root(value: object, plain: object) -> str:
     name = type(value).__name__
-    # Of a mapping it is not: that the class is called dict says nothing.
+    # A dict is no object with fields: an element named ``dict`` would say nothing.
     is_object = isinstance(plain, dict) and not isinstance(value, dict)
     return name if is_object and _is_name(name) else "root"
 
