@@ -2,6 +2,8 @@
 What a handler reads from the request.
 """
 
+from typing import assert_type
+
 from tests.harness import StreamTest
 from twistream import Context
 
@@ -9,6 +11,9 @@ from twistream import Context
 class QueryTests(StreamTest):
     def test_it_returns_the_first_value_all_values_or_the_default(self) -> None:
         def handler(ctx: Context) -> None:
+            assert_type(ctx.query("a"), str | None)
+            assert_type(ctx.query("a", ""), str)
+            assert_type(ctx.query("a", 5), str | int)
             ctx.json(
                 [
                     ctx.query("a"),

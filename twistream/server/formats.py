@@ -208,7 +208,7 @@ class FormattedBody(Body):
 
         Args:
             allow_html: Keep HTML that is in the text. Otherwise it is shown as text, so that text
-                from strangers contains no script. Links to scripts are never made.
+                from users contains no script. Links to scripts are never made.
 
         Returns:
             The number of bytes.

@@ -121,7 +121,7 @@ def markdown(text: str, *, allow_html: bool) -> Rendered:
     Render Markdown (CommonMark, with tables and strikethrough) as HTML.
 
     Args:
-        allow_html: Keep HTML in the text. Otherwise it is escaped, so that text from strangers
+        allow_html: Keep HTML in the text. Otherwise it is escaped, so that text from users
             contains no script. Links to scripts are never made.
 
     Raises:
