@@ -20,7 +20,7 @@ from typing import Any, Self
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from twistream.checks import check_callback, check_seconds
+from twistream.checks import check_callback, check_seconds, is_iterable
 from twistream.errors import (
     ResponseComplete,
     StopStream,
@@ -32,8 +32,15 @@ from twistream.scheduling.tasks import Task, call, is_end
 from twistream.scheduling.threads import check_thread
 from twistream.server.body import Item
 from twistream.server.formats import FormattedBody
-from twistream.server.items import NO_ITEM, EncodedItems, encoded_item, first_item, is_iterable
-from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
+from twistream.server.items import NO_ITEM, EncodedItems, encoded_item, first_item
+from twistream.server.response.attachment import Loop
+from twistream.server.response.loop import (
+    SHORTEST_INTERVAL,
+    AsyncItemLoop,
+    Encode,
+    ItemLoop,
+    StreamLoop,
+)
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 
@@ -119,7 +126,17 @@ class BaseContext(FormattedBody):
             TypeError: `items` is not iterable, or is itself a str or bytes-like.
         """
         check_thread("stream()")
-        return self._stream_items(items, call="stream", encode=None, detached=detached)
+        # The check for a generator is faster.
+        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
+            async_items = aiter(items)
+            encode = partial(encoded_item, async_items)
+            return self._send_async(async_items, encode, call="stream", detached=detached)
+        if isinstance(items, Item) or not is_iterable(items):
+            msg = f"stream() takes an iterable of items, not {type(items).__name__}"
+            raise TypeError(msg)
+        iterator = iter(items)
+        encode = partial(encoded_item, iterator)
+        return self._send_items(iterator, encode, call="stream", detached=detached)
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """
@@ -212,56 +229,66 @@ class BaseContext(FormattedBody):
 
     # Inside.
 
-    def _stream_items(
+    def _send_values(
         self,
-        items: Iterable[Any] | AsyncIterable[Any],
+        values: Iterable[Any] | AsyncIterable[Any],
         *,
         call: str,
-        encode: Callable[[Any], bytes] | None,
+        encode: Encode,
         detached: bool,
     ) -> Deferred[None]:
         """
-        See `stream`.
-
-        Args:
-            call: The method that was called, for messages.
-            encode: Makes the bytes of a message from an item. None if items are text or bytes.
+        Send each of `values`, encoded. Unlike the items of `stream`, bytes are encoded, too.
         """
-        # The check for a generator is faster.
-        if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
-            return self._stream_async(items, call=call, encode=encode, detached=detached)
-        if isinstance(items, Item) or not is_iterable(items):
-            msg = f"{call}() takes an iterable of items, not {type(items).__name__}"
+        if isinstance(values, AsyncIterable):
+            source = aiter(values)
+            encoded = EncodedItems(source, encode)
+            return self._send_async(encoded, bytes, call=call, detached=detached, source=source)
+        if isinstance(values, Item) or not is_iterable(values):
+            msg = f"{call}() takes an iterable of values, not {type(values).__name__}"
             raise TypeError(msg)
-        iterator: Iterator[Any] = iter(items)
-        close = partial(self._close, iterator, "close")
-        if encode is not None:
-            iterator = map(encode, iterator)
-        if self._head_only() and (head := self._head_of(iterator)) is not None:
+        iterator = iter(values)
+        items = map(encode, iterator)
+        return self._send_items(items, bytes, call=call, detached=detached, source=iterator)
+
+    def _send_items(
+        self,
+        iterator: Iterator[Any],
+        encode: Encode,
+        *,
+        call: str,
+        detached: bool,
+        source: object = None,
+    ) -> Deferred[None]:
+        """
+        Args:
+            source: What is closed at the end. None for the iterator.
+        """
+        close = partial(self._close, iterator if source is None else source, "close")
+        if self._head_only() and (head := self._head_of(iterator, encode)) is not None:
             close()
             return head
-        make = partial(encoded_item, iterator)
         return self._run(
             lambda response: ItemLoop(
-                response, iterator, make, call=call, detached=detached, close=close
+                response, iterator, encode, call=call, detached=detached, close=close
             ),
             close,
         )
 
-    def _stream_async(
+    def _send_async(
         self,
-        items: AsyncIterable[Any],
+        iterator: AsyncIterator[Any],
+        encode: Encode,
         *,
         call: str,
-        encode: Callable[[Any], bytes] | None,
         detached: bool,
+        source: object = None,
     ) -> Deferred[None]:
-        iterator: AsyncIterator[Any] = aiter(items)
-        close: Callable[[], object] = partial(self._close, iterator, "aclose")
-        if encode is not None:
-            iterator = EncodedItems(iterator, encode)
+        close: Callable[[], object] = partial(
+            self._close, iterator if source is None else source, "aclose"
+        )
         if self._head_only():
-            first = Task(first_item(iterator), self._response.life)
+            first = Task(first_item(iterator, encode), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
                 first.addErrback(self._complain_unless_cancelled)
@@ -273,22 +300,21 @@ class BaseContext(FormattedBody):
             elif first.result is NO_ITEM:
                 close()
                 return succeed(None)
-        make = partial(encoded_item, iterator)
         return self._run(
             lambda response: AsyncItemLoop(
-                response, iterator, make, call=call, detached=detached, close=close
+                response, iterator, encode, call=call, detached=detached, close=close
             ),
             close,
         )
 
-    def _head_of(self, iterator: Iterator[Item]) -> Deferred[None] | None:
+    def _head_of(self, iterator: Iterator[Any], encode: Encode) -> Deferred[None] | None:
         """
         Run an iterator to its first item. Returns the result of `stream` if it has none.
         """
         try:
             item: Any = self._response.life.run(next, iterator, NO_ITEM)
             if item is not NO_ITEM:
-                encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+                encode(item)  # For GET, an item of a wrong type is an error.
                 return None
         except StopStream:
             pass
@@ -296,7 +322,7 @@ class BaseContext(FormattedBody):
             return fail(Failure())
         return succeed(None)  # For GET, no item would have sent the head.
 
-    def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+    def _run_once(self, make: Callable[[Response], Loop]) -> Deferred[None]:
         """
         Run a loop up to its first flush, or to where it has to wait, so that it can set headers.
         """
@@ -313,7 +339,7 @@ class BaseContext(FormattedBody):
 
     def _run(
         self,
-        make: Callable[[Response], StreamLoop],
+        make: Callable[[Response], Loop],
         close: Callable[[], object] | None = None,
     ) -> Deferred[None]:
         """
@@ -327,7 +353,7 @@ class BaseContext(FormattedBody):
             close()
         return self._writer.failed_wait() if ended else succeed(None)
 
-    def _start(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+    def _start(self, make: Callable[[Response], Loop]) -> Deferred[None]:
         loop = make(self._response)
         deferred = loop.deferred
         loop.start()

@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events, subscriptions and streams of values to `TrailerContext`. `Exchange` runs the handler.
+It adds events, subscriptions and streams of values to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
+from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
@@ -21,7 +22,7 @@ from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
 
-class Context(TrailerContext):
+class Context(PipingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
@@ -236,13 +237,13 @@ class Context(TrailerContext):
         format = multipart(subtype, token_hex(16), content_type)
         self._check_unused("multipart")
         self.content_type(format.media_type)
-        return PartStream(self, self._response, format, self._stream_items)
+        return PartStream(self, self._response, format, self._send_values)
 
     # Inside.
 
     def _value_stream(self, call: str, format: SequenceFormat) -> ValueStream:
         self._check_unused(call)
-        return ValueStream(self, self._response, format, self._stream_items)
+        return ValueStream(self, self._response, format, self._send_values)
 
     def _check_unused(self, call: str) -> None:
         response = self._response

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
+from twistream.checks import has_methods
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
@@ -48,6 +49,15 @@ _JSON_TYPES = (problem.MEDIA_TYPE, "application/json")
 _PAGE_TYPES = (*_JSON_TYPES, "text/html", "text/plain")
 """
 The media types in which a client may ask for an error page. Without one, it is plain text.
+"""
+
+_AWAIT = "await it, or pass detached=True if this is meant"
+
+_ADVICE = {
+    "registerProducer": "wait until the producer has ended, or write `await ctx.pipe(source)`",
+}
+"""
+What to do instead, by the call whose end a handler did not wait for. `_AWAIT` for all others.
 """
 
 _log = Logger()
@@ -162,16 +172,16 @@ class Exchange:
             return
         for call in response.observers.not_awaited():
             _log.warn(
-                "{handler} returned while its {call}() was still running, which ends it: "
-                "await it, or pass detached=True if this is meant",
+                "{handler} returned while its {call}() was still running, which ends it: {advice}",
                 handler=self._name,
                 call=call,
+                advice=_ADVICE.get(call, _AWAIT),
             )
         try:
             if result is not None:
                 self._write_result(result)
             if response.sequence is not None:
-                self._context.write(response.sequence.end(response.room.written))
+                response.writer.write(response.sequence.end(response.room.written))
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
         else:
@@ -265,6 +275,8 @@ def _hint(result: object) -> str:
         return "a response goes on while its handler awaits, so there is no need for NOT_DONE_YET"
     if isinstance(result, Awaitable):
         return "await it"
+    if has_methods(result, "deliverBody"):
+        return "to relay its body, write `await ctx.pipe(response)`"
     if isinstance(result, Iterator | AsyncIterable):
         return "to send its items, write `await ctx.stream(items)`"
     return "for JSON, call ctx.json(value), or await ctx.json_line(value)"

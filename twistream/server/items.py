@@ -4,7 +4,7 @@ The items that ``stream`` takes from an iterable or async iterable.
 Layer: server, below `base`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 from twisted.internet.defer import Deferred
@@ -34,7 +34,7 @@ class EncodedItems:
         return self._encode(await self._next())
 
 
-async def first_item(iterator: AsyncIterator[Item]) -> object:
+async def first_item(iterator: AsyncIterator[Any], encode: Callable[[Any], bytes]) -> object:
     """
     Return the first item of an async iterator, or `NO_ITEM`.
     """
@@ -42,7 +42,7 @@ async def first_item(iterator: AsyncIterator[Item]) -> object:
         item = await anext(iterator)
     except (StopAsyncIteration, StopStream):
         return NO_ITEM
-    encoded_item(iterator, item)
+    encode(item)
     return item
 
 
@@ -60,10 +60,3 @@ def encoded_item(source: object, item: Item) -> bytes:
         hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
     msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
     raise TypeError(msg)
-
-
-def is_iterable(items: object) -> bool:
-    """
-    Whether `iter` accepts it. It supports the old sequence protocol, which `Iterable` does not detect.
-    """
-    return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

@@ -27,14 +27,14 @@ from twistream.wire.sequences import SequenceEncoder, SequenceFormat
 _NOW = Urgency.NOW
 
 
-class StreamItems(Protocol):
+class SendValues(Protocol):
     """
-    Sends the items of an iterable, each encoded. See ``BaseContext.stream``.
+    Sends each value of an iterable, encoded.
     """
 
     def __call__(
         self,
-        items: Iterable[Any] | AsyncIterable[Any],
+        values: Iterable[Any] | AsyncIterable[Any],
         *,
         call: str,
         encode: Callable[[Any], bytes],
@@ -50,23 +50,23 @@ class SequenceStream:
         context: The context of the response.
     """
 
-    __slots__ = ("_encoder", "_response", "_stream_items", "context")
+    __slots__ = ("_encoder", "_response", "_send_values", "context")
 
     def __init__(
         self,
         context: BaseContext,
         response: Response,
         format: SequenceFormat,
-        stream_items: StreamItems,
+        send_values: SendValues,
     ) -> None:
         """
         Args:
-            stream_items: Sends the items of an iterable.
+            send_values: Sends each value of an iterable, encoded.
         """
         response.open_head.default(b"Content-Type", format.media_type.encode())
         self.context = context
         self._response = response
-        self._stream_items = stream_items
+        self._send_values = send_values
         self._encoder = response.sequence = SequenceEncoder(format)
 
     def _send(self, value: object) -> Deferred[None]:
@@ -82,7 +82,7 @@ class SequenceStream:
         detached: bool,
     ) -> Deferred[None]:
         check_thread("send_all()")
-        return self._stream_items(values, call="send_all", encode=encode, detached=detached)
+        return self._send_values(values, call="send_all", encode=encode, detached=detached)
 
     def _encoded(self, value: object) -> bytes:
         return self._encoder.encode(value, self._response.room.written)
