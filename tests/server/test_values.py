@@ -683,6 +683,9 @@ class ThreadTests(StreamTest):
                 for name, call in (
                     ("send", lambda: array.send(1)),
                     ("send_all", lambda: array.send_all([1])),
+                    ("json_seq", ctx.json_seq),
+                    ("csv", ctx.csv),
+                    ("multipart", ctx.multipart),
                 ):
                     with self.assertRaisesRegex(RuntimeError, rf"^{name}\(\).*callFromThread"):
                         call()

@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from twistream.scheduling.threads import check_thread
+from twistream.server.blocking import BlockingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
 from twistream.server.piping import PipingContext
@@ -22,7 +24,7 @@ from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
 
-class Context(PipingContext, TrailerContext):
+class Context(PipingContext, BlockingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
@@ -235,6 +237,7 @@ class Context(PipingContext, TrailerContext):
         """
         # The boundary is random, so that no part contains it.
         format = multipart(subtype, token_hex(16), content_type)
+        check_thread("multipart()")
         self._check_unused("multipart")
         self.content_type(format.media_type)
         return PartStream(self, self._response, format, self._send_values)
@@ -242,6 +245,7 @@ class Context(PipingContext, TrailerContext):
     # Inside.
 
     def _value_stream(self, call: str, format: SequenceFormat) -> ValueStream:
+        check_thread(f"{call}()")
         self._check_unused(call)
         return ValueStream(self, self._response, format, self._send_values)
 

@@ -194,9 +194,8 @@ class FormattedBody(Body):
             TypeError: The callback is neither a str nor None.
         """
         rendered = formats.jsonp(callback, value)
-        if not self._response.life.head_sent:
-            # A browser must not take the script for anything else, such as Flash or HTML.
-            self._response.open_head.default(b"X-Content-Type-Options", b"nosniff")
+        # A browser must not take the script for anything else, such as Flash or HTML.
+        self._default_header(b"X-Content-Type-Options", b"nosniff")
         return self._write_rendered(rendered)
 
     def markdown(self, value: str, *, allow_html: bool = False) -> int:
@@ -265,7 +264,7 @@ class FormattedBody(Body):
         )
         self.status_code(status)
         self.content_type(media_type)
-        return self._writer.write(data)
+        return self.write(data)
 
     def json_line(self, value: object) -> Deferred[None]:
         """
@@ -301,3 +300,7 @@ class FormattedBody(Body):
         response = self._response
         if not (response.life.head_sent or response.open_head.has_type()):
             self.content_type(media_type)
+
+    def _default_header(self, name: bytes, value: bytes) -> None:
+        if not self._response.life.head_sent:
+            self._response.open_head.default(name, value)
