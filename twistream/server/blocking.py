@@ -16,8 +16,9 @@ from twistream.checks import check_count, is_asynchronous, is_iterable, kind
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext, encoded_item
+from twistream.server.base import BaseContext
 from twistream.server.body import Item
+from twistream.server.items import encoded_item
 from twistream.server.response.blocking import BlockingLoop
 from twistream.server.response.response import Response
 
