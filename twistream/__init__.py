@@ -27,6 +27,7 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
@@ -35,6 +36,7 @@ __all__ = (
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",

@@ -13,13 +13,14 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_clock, check_count, check_timer
+from twistream.checks import check_clock, check_count, check_timer, kind
 from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
 from twistream.server.response.response import Response
 from twistream.wire import fields
+from twistream.wire.compression import Compression, default
 
 _log = Logger()
 
@@ -45,6 +46,7 @@ class StreamResource(Resource):
         on_disconnect: Literal["cancel", "continue"] = "cancel",
         send_timeout: float = 60.0,
         max_buffered: int = 16 * 2**20,
+        compress: bool | Compression = False,
         clock: IReactorTime | None = None,
     ) -> None:
         """
@@ -61,6 +63,9 @@ class StreamResource(Resource):
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
+            compress: Compress responses for clients that accept it: True as in
+                ``Context.compress()``, or a `Compression` with options. A client that refuses
+                every coding gets a 406, and the handler is not called.
             clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
@@ -77,12 +82,16 @@ class StreamResource(Resource):
         check_timer("send_timeout", send_timeout)
         check_count("max_buffered", max_buffered, 1)
         check_clock("clock", clock)
+        if not isinstance(compress, bool | Compression):
+            msg = f"compress must be a bool or a Compression, not {kind(compress)}"
+            raise TypeError(msg)
         self._handler = handler
         self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
         self._follows_router = methods is None
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
+        self._compression = default() if compress is True else compress or None
         self._clock = clock
         self._turn: Turn | None = None  # Until the clock is known.
         self._warned = False
@@ -118,7 +127,7 @@ class StreamResource(Resource):
         if request.method.decode("latin-1") in self._methods or (
             self._follows_router and _is_routed(request)
         ):
-            exchange.start()
+            exchange.start(self._compression)
         else:
             exchange.reject_method(self._methods)
         if request.finished:
@@ -132,7 +141,7 @@ class StreamResource(Resource):
             self._warned = True
             _log.warn(
                 "{resource} removed a content encoder that would buffer its stream; "
-                "do not wrap it in an EncodingResourceWrapper",
+                "pass compress=True to it instead of wrapping it in an EncodingResourceWrapper",
                 resource=self,
             )
 

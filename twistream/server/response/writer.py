@@ -184,6 +184,12 @@ class ResponseWriter:
         self._parts = [body]
         self.buffered = self._room.written = len(body)
 
+    def content(self) -> bytes:
+        """
+        What was written and not flushed.
+        """
+        return b"".join(self._parts)
+
     def put_end(self) -> None:
         """
         End the body. What is framed goes out with the next push.
