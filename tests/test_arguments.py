@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.harness import StreamTest
 from twistream import (
     Channel,
+    Compression,
     Context,
     EventDecoder,
     EventStream,
@@ -87,6 +88,33 @@ class ArgumentTest(StreamTest):
                     self.fail(f"{shown} is accepted")
 
 
+def compressions(call: Callable[..., object]) -> Rows:
+    """
+    The arguments of `Compression` and ``Context.compress``.
+    """
+    no_size = ("1", b"1", 1.5, nan, True, NOTHING, [1], -1, 0.0, 99, HUGE, -HUGE)
+    no_sizes = ({"gzip": None}, {"gzip": "1"}, {"gzip": 99}, {"a": 1}, {b"gzip": 1}, {5: 9})
+    return [
+        ("codings", lambda v: call(codings=v), "^codings", (5, True, "gzip", b"gzip", NOTHING)),
+        ("codings", lambda v: call(codings=v), "^codings", ([5], [None], ["a"], ["GZIP"], [[]])),
+        ("codings", lambda v: call(codings=v), "^codings", (["identity"], ["*"], [b"gzip"])),
+        ("level", lambda v: call(level=v), "^level (must be|is for)", (*no_size, *no_sizes)),
+        ("window", lambda v: call(window=v), "^window (must be|is for)", (*no_size, *no_sizes)),
+        (
+            "level",
+            lambda v: call(codings=["br"], level=v),
+            "^level (must be from 0 to 11 for br|is for br, and not for 'gzip')",
+            (-1, 12, {"gzip": 1}),
+        ),
+        (
+            "window",
+            lambda v: call(codings=["zstd"], window=v),
+            "^window must be from 10 to 23 for zstd",
+            (9, 24, {"zstd": 24}),
+        ),
+    ]
+
+
 class ProgramTests(ArgumentTest, SynchronousTestCase):
     """
     What a program makes when it starts.
@@ -121,6 +149,13 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     (*NO_COUNT, None, "1M", 0),
                 ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
+                (
+                    "compress",
+                    lambda v: make(compress=v),
+                    "^compress must be",
+                    (None, 0, 1, "gzip", ("gzip",), {}, NOTHING, Compression),
+                ),
+                *compressions(Compression),
             ]
         )
 
@@ -235,6 +270,7 @@ class ResponseTests(ArgumentTest):
                 ("binary", ctx.binary, r"binary\(\) takes", (*no_item, "text")),
                 ("json", ctx.json, "JSON", (NOTHING, nan, [inf], "\ud800")),
                 ("json_line", ctx.json_line, "JSON|message", (NOTHING, nan, b"a")),
+                *compressions(ctx.compress),
             ]
 
         self.inside(rows)

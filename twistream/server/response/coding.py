@@ -26,10 +26,11 @@ from twistream.wire.frames import Batch
 _Fields = dict[bytes, list[bytes]]
 
 _COMPACT: Final = re.compile(
+    rb"(image/(?!svg\+xml|bmp)|video/|audio/|application/vnd\.openxmlformats-"
+    rb"|(font/woff2?|[^;]*\+zip"
     # What programs serve as bytes without a type of their own is mostly compressed, too.
-    rb"(image/(?!svg\+xml|bmp)|video/|audio/|font/woff"
-    rb"|application/(octet-stream|gzip|x-gzip|x-bzip2?|x-xz|zstd|x-7z-compressed|x-rar"
-    rb"|vnd\.rar|java-archive|pdf|vnd\.openxmlformats-|zip|[^;]*\+zip))",
+    rb"|application/(octet-stream|zip|gzip|x-gzip|zstd|x-bzip2?|x-xz|x-7z-compressed|x-rar"
+    rb"|vnd\.rar|java-archive|pdf))[ \t]*(;|$))",
     re.IGNORECASE,
 )
 """
