@@ -439,10 +439,13 @@ class EndTests(CodingTest):
                 ctx.write("x")
                 ctx.flush()
             response_of(ctx).cut(StreamAborted())
+            pending.append(response_of(ctx).writer._out.pending)
 
+        pending: list[int] = []
         reader = self.reader(handler)
         reader.client.clock.advance(1)
         self.assertEqual(reader.read(), "x")
+        self.assertEqual(pending, [0])
 
     def test_no_coder_is_made_for_a_body_that_is_sent_as_it_is(self) -> None:
         async def handler(ctx: Context) -> None:
