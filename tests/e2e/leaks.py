@@ -23,11 +23,15 @@ from twisted.web.server import Request
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
 from twistream import Context
+from twistream.server.response.coding import Coding, CodingStage
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
 
 AT_ONCE = 50
-COUNTED = (Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop)
+COUNTED = (
+    *(Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop),
+    *(Coding, CodingStage),
+)
 
 
 async def foreign(ctx: Context) -> None:
@@ -57,7 +61,12 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping]
+async def compressed(ctx: Context) -> None:
+    ctx.compress(codings=["gzip"], level=0)  # Which leaves the text as it is.
+    await foreign(ctx)
+
+
+HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping, compressed]
 
 
 def serve(ctx: Context) -> Any:
@@ -72,12 +81,13 @@ async def visit(server: Server, number: int) -> None:
     if server.tls:
         client = await H2Client.connect(server)
         client.reading = False
-        stream = client.request(f"/{number // 3}")
+        stream = client.request(f"/{number // 3}", headers=[("accept-encoding", "gzip")])
         await client.client.until(lambda: b"start" in stream.body)
         (lambda: client.reset(stream), client.client.leave, client.client.reset)[way]()
         client.client.reset()
     else:
-        raw = await server.get(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (number // 3))
+        head = b"GET /%d HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+        raw = await server.get(head % (number // 3))
         await raw.holds(b"start")
         (raw.leave, raw.reset, raw.half_close)[way]()
         await raw.end()
