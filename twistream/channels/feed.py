@@ -62,6 +62,7 @@ class ChannelCore(Generic[F]):
         gaps: The number of gaps that were reported to followers.
         log: Its messages.
         name: The name of the channel.
+        on_unused: Called when the last follower has left.
     """
 
     _log = Logger()
@@ -75,6 +76,7 @@ class ChannelCore(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.followers: dict[F, None] = {}
+        self.on_unused: Callable[[], object] | None = None
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
@@ -106,6 +108,8 @@ class ChannelCore(Generic[F]):
         del self.followers[follower]
         self._presence_changed(follower.turn)
         self._notify_if_drained()
+        if self.on_unused is not None and not self.followers:
+            self.on_unused()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """
