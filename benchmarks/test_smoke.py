@@ -92,7 +92,7 @@ def test_a_server_sends_the_right_bytes_and_has_every_figure(name: str, tmp_path
 
 
 def test_the_tables_of_compression_have_every_coding() -> None:
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.compression", "--quick"],
         cwd=ROOT,
         capture_output=True,

@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `BaseContext`. `Exchange` runs the handler.
+It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -10,15 +10,15 @@ from collections.abc import Collection, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
-from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
 from twistream.server.response.coding import Coding
+from twistream.server.trailers import TrailerContext
 from twistream.wire.compression import Compression, Sizes, default
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(BaseContext):
+class Context(TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

@@ -4,14 +4,16 @@ Bodies that are compressed as they are sent: when a client can decode what, and 
 
 import gc
 import random
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
+from hashlib import sha256
 from typing import Any
 from weakref import ref
 
 from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 
-from tests.decoders import Decoder, decoder
+from tests.decoders import Decoder, decoded, decoder
 from tests.harness import Client, Server, StreamTest
 from tests.server.responses import response_of
 from twistream import (
@@ -457,6 +459,62 @@ class EndTests(CodingTest):
         self.answer(handler, compress=True, headers={"Accept-Encoding": "gzip"})
         self.answer(handler, "HEAD", compress=True, headers={"Accept-Encoding": "gzip"})
         self.assertEqual(coders, [])
+
+
+class TrailerTests(CodingTest):
+    """
+    A digest covers the content as it is sent (RFC 9530 2).
+    """
+
+    def digest(self, body: bytes) -> str:
+        return f"sha-256=:{b64encode(sha256(body).digest()).decode()}:"
+
+    def test_the_digest_of_a_stream(self) -> None:
+        def first(ctx: Context) -> None:
+            ctx.content_digest()
+            ctx.compress()
+
+        def last(ctx: Context) -> None:
+            ctx.compress()
+            ctx.content_digest()
+
+        async def late(ctx: Context) -> None:
+            ctx.compress()
+            ctx.declare_trailers("X-Count")
+            await ctx.flush()
+            ctx.trailer("X-Count", "2")
+
+        async def handler(ctx: Context) -> None:
+            if (result := prepare(ctx)) is not None:
+                await result
+            for _ in range(2):
+                ctx.write(LONG)
+                await ctx.flush()
+                await ctx.sleep(1)
+
+        prepare: Callable[[Context], Any]
+        for prepare in (first, last, late):
+            client = self.connect(handler)
+            client.request(headers={"Accept-Encoding": "gzip", "TE": "trailers"})
+            client.clock.pump([1.0] * 2)
+            response = client.receive()
+            self.assertEqual(decoded("gzip", response.body).decode(), LONG * 2)
+            self.assertLess(len(response.body), 200)
+            name, value = "X-Count", "2"
+            if prepare is not late:
+                name, value = "Content-Digest", self.digest(response.body)
+            self.assertEqual(response.header("Trailer"), name)
+            self.assertEqual([each[1] for each in response.trailers], [value])
+
+    def test_the_digest_of_a_whole_body(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.content_digest()
+            return LONG
+
+        for accepts in ("gzip", "identity"):
+            response = self.answer(handler, compress=True, headers={"Accept-Encoding": accepts})
+            self.assertEqual(response.header("Content-Digest"), self.digest(response.body))
+            self.assertEqual(len(response.body) < len(LONG), accepts == "gzip")
 
 
 class SlowClientTests(CodingTest):

@@ -106,11 +106,11 @@ class Coding:
         """
         Compress a body that is complete before its head is sent, if that makes it shorter.
         """
-        coder = self._complete(head)
-        if coder is None or not writer.buffered:
+        coder, content = self._complete(head), writer.whole()
+        if coder is None or not content:
             return
-        coded = coder.compress(writer.content()) + coder.finish()
-        if len(coded) < writer.buffered or not self._choice.identity:
+        coded = coder.compress(content) + coder.finish()
+        if len(coded) < len(content) or not self._choice.identity:
             self._name_coding(raw_fields(head.request))
             writer.replace(coded)
 

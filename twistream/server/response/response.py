@@ -214,7 +214,7 @@ class Response:
         if phase is _HEAD:
             if self.coding is not None:
                 self.coding.encode_whole(head, self.writer)
-            head.complete(self.writer.buffered)
+            head.complete(self.writer.buffered, self.writer.whole)
             out.start()
         if self.writer.buffered:
             self.writer.put_buffer()
