@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import Any
 from weakref import ref
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 
@@ -334,6 +336,68 @@ class EventTests(CodingTest):
         self.assertEqual(reader.read(), "data: by hand\n")
         reader.client.clock.advance(1)
         self.assertEqual(reader.read(), "\n: postponed\n")
+
+
+class OrderTests(CodingTest):
+    @settings(deadline=None)
+    @given(
+        st.sampled_from(CODINGS),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["write", "flush", "broadcast", "turn", "pause", "resume"]),
+                st.integers(0, 400),
+            ),
+            max_size=40,
+        ),
+        st.booleans(),
+    )
+    def test_whatever_is_sent_in_whatever_order_can_be_decoded_when_a_turn_ends(
+        self, coding: str, steps: list[tuple[str, int]], aborted: bool
+    ) -> None:
+        contexts: list[Context] = []
+        ended: Deferred[None] = Deferred()
+
+        async def handler(ctx: Context) -> None:
+            broadcast.add(response_of(ctx))
+            contexts.append(ctx)
+            await ended
+
+        server = self.serve(handler, compress=True)
+        broadcast = Broadcast(server.clock)
+        client = server.connect()
+        reader = Reader(client, coding)
+        written = sent = later = read = ""
+        for number, (step, size) in enumerate(steps):
+            data = f"{number}: " + "abcde"[number % 5] * size
+            if step == "write":
+                contexts[0].write(data)
+                written += data
+            elif step == "flush":
+                contexts[0].flush()
+                sent, written = sent + written, ""
+            elif step == "broadcast":
+                broadcast.send(Frame(data.encode()))
+                later += data
+            elif step == "turn":
+                read += reader.read()
+                sent, later = sent + later, ""
+                self.assertEqual(read, sent)
+            else:
+                getattr(client, step)()
+        client.resume()
+        read += reader.read()
+        sent += later
+        self.assertEqual(read, sent)
+        self.assertFalse(reader.decoder.complete)
+        if aborted:
+            contexts[0].abort()
+        else:
+            sent += written
+            ended.callback(None)
+        read += reader.read()
+        self.assertEqual(read, sent)
+        self.assertEqual(reader.decoder.complete, not aborted)
+        client.disconnect()
 
 
 class EndTests(CodingTest):
