@@ -89,6 +89,7 @@ def measure(process: ServerProcess, *seconds: float) -> dict[str, float]:
             events, received, chunks = reader.events, reader.received, reader.chunks
             end = clock() + time_to_read
             with using(process) as use:
+                reader.read_chunk()
                 while clock() < end:
                     reader.read_chunk()
             events = reader.events - events
