@@ -88,10 +88,11 @@ class Coding:
         """
         request, fields = head.request, raw_fields(head.request)
         before, etag = dict(fields), request.etag
-        coder = self._complete(head)
+        coding, coder = self._complete(head), None
         try:
-            if coder is not None:
-                self._name_coding(fields)
+            if coding is not None:
+                coder = self._compression.coder(coding)
+                fields[b"Content-Encoding"] = [coding.encode()]
             start()
         except BaseException:
             fields.clear()
@@ -106,12 +107,13 @@ class Coding:
         """
         Compress a body that is complete before its head is sent, if that makes it shorter.
         """
-        coder, content = self._complete(head), writer.whole()
-        if coder is None or not content:
+        coding, content = self._complete(head), writer.whole()
+        if coding is None or not content:
             return
+        coder = self._compression.coder(coding)
         coded = coder.compress(content) + coder.finish()
         if len(coded) < len(content) or not self._choice.identity:
-            self._name_coding(raw_fields(head.request))
+            raw_fields(head.request)[b"Content-Encoding"] = [coding.encode()]
             writer.replace(coded)
 
     def complete_without_body(self, head: Head) -> None:
@@ -140,9 +142,9 @@ class Coding:
 
     # Inside.
 
-    def _complete(self, head: Head) -> Coder | None:
+    def _complete(self, head: Head) -> str | None:
         """
-        Change the headers of a body that may be compressed. Returns its coder, if it can be.
+        Change the headers of a body that may be compressed. Returns its coding, if it can be.
         """
         request, fields = head.request, raw_fields(head.request)
         _vary(fields)
@@ -156,7 +158,7 @@ class Coding:
             fields[b"ETag"] = [_weak(value) for value in values]
         if request.etag:
             request.etag = _weak(request.etag)  # What `setETag` of Twisted keeps for the head.
-        return self._compression.coder(coding)
+        return coding
 
     def _admits(self, status: int, fields: _Fields) -> bool:
         """
@@ -170,10 +172,6 @@ class Coding:
         if any(map(_NO_TRANSFORM.search, fields.get(b"Cache-Control", ()))):
             return False
         return not (self._choice.identity and _COMPACT.match(media_type))
-
-    def _name_coding(self, fields: _Fields) -> None:
-        assert self._choice.coding is not None  # noqa: S101 - a coder was made for it
-        fields[b"Content-Encoding"] = [self._choice.coding.encode()]
 
     def _make_stage(self, coder: Coder, next_sink: Sink) -> "CodingStage":
         self._stage = CodingStage(coder, next_sink)
