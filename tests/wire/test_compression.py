@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from hypothesis import example, given
@@ -331,6 +332,37 @@ class OptionTests(SynchronousTestCase):
             "assert 'brotli' in sys.modules"
         )
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+    def test_zstd_by_the_standard_library_of_python_3_14(self) -> None:
+        calls: list[object] = []
+
+        class Compressor:
+            FLUSH_BLOCK, FLUSH_FRAME = "block", "frame"
+
+            def __init__(self, options: dict[str, int]) -> None:
+                calls.append(options)
+
+            def compress(self, data: bytes) -> bytes:
+                calls.append(data)
+                return b""
+
+            def flush(self, mode: str) -> bytes:
+                calls.append(mode)
+                return mode.encode()
+
+        names = ("compression_level", "window_log", "hash_log", "chain_log")
+        module = SimpleNamespace(
+            ZstdCompressor=Compressor,
+            CompressionParameter=SimpleNamespace(**{name: name for name in names}),
+        )
+        found = {"compression.zstd": module}
+        self.patch(compression, "_found", found.get)
+        coder = Compression(codings=["zstd"], level=5, window=20).coder("zstd")
+        self.assertEqual(
+            (coder.compress(b"a"), coder.flush(), coder.finish()), (b"", b"block", b"frame")
+        )
+        options = dict(zip(names, (5, 20, 16, 16), strict=True))
+        self.assertEqual(calls, [options, b"a", "block", "frame"])
 
     def test_zstd_of_the_standard_library_takes_precedence(self) -> None:
         expected = "_StandardZstd" if sys.version_info >= (3, 14) else "_Zstandard"

@@ -10,7 +10,7 @@ Layer: response, above `writer`.
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from twisted.web.http import NO_CONTENT, PARTIAL_CONTENT, RESET_CONTENT
 from twisted.web.server import Request
@@ -53,6 +53,12 @@ _OF_THE_BYTES: Final = (
 )
 """
 Headers that are true only of the bytes that the handler writes.
+"""
+
+
+_NO_CODER: Final = cast("Coder", None)
+"""
+In place of a coder after the end: nothing may be compressed any more.
 """
 
 
@@ -246,7 +252,7 @@ class CodingStage(Stage):
         """
         Free the memory of the coder. What is not pushed is dropped.
         """
-        self._coder = _ENDED
+        self._coder = _NO_CODER
         self._parts = []
         self._unflushed = 0
 
@@ -257,26 +263,6 @@ class CodingStage(Stage):
         if coded := b"".join(parts):
             self.sent += len(coded)
             self._next.put(coded)
-
-
-class _Ended:
-    """
-    The coder of a body that has ended.
-    """
-
-    __slots__ = ()
-
-    def compress(self, _: bytes) -> bytes:
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def finish(self) -> bytes:
-        return b""
-
-
-_ENDED: Final = _Ended()
 
 
 def _vary(fields: _Fields) -> None:
