@@ -3,13 +3,17 @@ Wrong arguments: each is refused at the call, by an error that names it, and not
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from io import BytesIO, StringIO
 from math import inf, nan
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.protocols.basic import FileSender
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.harness import StreamTest
+from tests.server.upstream import Upstream
 from twistream import (
     Channel,
     Compression,
@@ -35,6 +39,8 @@ NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
+
+RESPONSE = Upstream().response
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
 """
@@ -318,6 +324,37 @@ class ResponseTests(ArgumentTest):
                     NO_SECONDS,
                 ),
                 ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
+                (
+                    "source",
+                    ctx.pipe,
+                    r"pipe\(\) takes",
+                    (None, 5, True, "text", b"text", NOTHING, BytesIO, generator, Deferred()),
+                ),
+                ("source", ctx.pipe, "open it with 'rb'", (StringIO(),)),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe(RESPONSE, copy_headers=v),
+                    "^copy_headers must",
+                    (None, 5, "ETag", [5], [b"ETag"], NOTHING),
+                ),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe([b"a"], copy_headers=v),
+                    "^copy_headers is for responses",
+                    (["ETag"],),
+                ),
+                (
+                    "allow_close_delimited",
+                    lambda v: ctx.pipe([b"a"], allow_close_delimited=v),
+                    "^allow_close_delimited is for responses",
+                    (True,),
+                ),
+                (
+                    "producer",
+                    lambda v: ctx.registerProducer(v, False),
+                    r"^registerProducer\(\) takes",
+                    (None, 5, NOTHING, FileSender),
+                ),
                 ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
                 ("callback", ctx.on_close, "^callback must", NO_CALLBACK),
                 ("callback", ctx.on_connection_close, "^callback must", NO_CALLBACK),

@@ -22,6 +22,7 @@ from twistream.errors import (
     StreamClosed,
     StreamError,
     StreamFinished,
+    StreamTruncated,
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
@@ -60,6 +61,7 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "StreamTruncated",
     "Subscription",
     "__version__",
 )

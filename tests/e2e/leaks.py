@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
@@ -22,15 +23,26 @@ from twisted.web.server import Request
 
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
+from tests.server.producers import ENDLESS, Push
 from twistream import Context
 from twistream.server.response.coding import Coding, CodingStage
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
+from twistream.server.response.producers import Registration
 
 AT_ONCE = 50
 COUNTED = (
-    *(Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop),
-    *(Coding, CodingStage),
+    Coding,
+    CodingStage,
+    Context,
+    Deferred,
+    DelayedCall,
+    Failure,
+    MessageWriter,
+    Push,
+    Registration,
+    Request,
+    StreamLoop,
 )
 
 
@@ -66,7 +78,32 @@ async def compressed(ctx: Context) -> None:
     await foreign(ctx)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping, compressed]
+def piping(ctx: Context) -> Deferred[None]:
+    def start(consumer: IConsumer) -> Deferred[None]:
+        producer = Push(consumer)
+        producer.register()
+        producer.write(b"start")
+        return Deferred()
+
+    return ctx.pipe(start)
+
+
+def registered(ctx: Context) -> Deferred[None]:
+    producer = Push(ctx, size=10_000, total=ENDLESS)
+    ctx.write("start")
+    producer.register()
+    return Deferred()
+
+
+HANDLERS: list[Callable[[Context], Any]] = [
+    foreign,
+    sleeping,
+    sending,
+    looping,
+    piping,
+    registered,
+    compressed,
+]
 
 
 def serve(ctx: Context) -> Any:

@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
+It adds events and subscriptions to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -12,13 +12,14 @@ from twisted.internet.defer import Deferred
 
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.piping import PipingContext
 from twistream.server.response.coding import Coding
 from twistream.server.trailers import TrailerContext
 from twistream.wire.compression import Compression, Sizes, default
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(TrailerContext):
+class Context(PipingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

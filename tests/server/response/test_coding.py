@@ -7,6 +7,7 @@ import random
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from hashlib import sha256
+from io import BytesIO
 from typing import Any
 from weakref import ref
 
@@ -198,6 +199,20 @@ class FlushTests(CodingTest):
             reader = self.reader(handler, coding)
             self.assertEqual(reader.read(), "")
             self.assertTrue(reader.client.response.complete)
+            self.assertTrue(reader.decoder.complete)
+
+    def test_a_file_that_is_piped(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.content_type("text/plain")
+            await ctx.pipe(BytesIO(LONG.encode() * 100))
+
+        for coding in CODINGS:
+            reader = self.reader(handler, coding)
+            read = reader.read()
+            for _ in range(10):
+                reader.client.clock.advance(0.01)
+                read += reader.read()
+            self.assertEqual(read, LONG * 100)
             self.assertTrue(reader.decoder.complete)
 
     def test_a_large_body_without_a_flush(self) -> None:
