@@ -106,6 +106,13 @@ def is_coroutine_function(function: object) -> bool:
     return _is(iscoroutinefunction, function)
 
 
+def is_asynchronous(function: object) -> bool:
+    """
+    Whether a call of this function, or of this object, makes a coroutine or an async generator.
+    """
+    return is_coroutine_function(function) or _is(isasyncgenfunction, function)
+
+
 def _is(predicate: Callable[[object], bool], function: object) -> bool:
     return predicate(function) or predicate(getattr(function, "__call__", None))  # noqa: B004 - an object may define it
 

@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
 from tests.server.producers import ENDLESS, Push
 from twistream import Context
+from twistream.scheduling.iteration import ThreadIteration
 from twistream.server.response.coding import Coding, CodingStage
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
@@ -43,6 +44,7 @@ COUNTED = (
     Registration,
     Request,
     StreamLoop,
+    ThreadIteration,
 )
 
 
@@ -95,6 +97,20 @@ def registered(ctx: Context) -> Deferred[None]:
     return Deferred()
 
 
+def rows() -> Iterator[bytes]:
+    yield b"start"
+    while True:
+        yield b"x" * 30_000
+
+
+def blocking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows)
+
+
+def parking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows, pin=False)
+
+
 HANDLERS: list[Callable[[Context], Any]] = [
     foreign,
     sleeping,
@@ -103,6 +119,8 @@ HANDLERS: list[Callable[[Context], Any]] = [
     piping,
     registered,
     compressed,
+    blocking,
+    parking,
 ]
 
 

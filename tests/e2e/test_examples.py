@@ -42,6 +42,11 @@ RUNS: dict[str, tuple[list[str], str, bytes]] = {
         "/",
         b'{"number":1}\n{"number":2}\n',
     ),
+    "sqlite_rows.py": (
+        served("sqlite_rows:root"),
+        "/",
+        b'{"id": 1, "place": "roof", "celsius": 10.0}\n{"id": 2, ',
+    ),
     "handler_app.py": (
         served("handler_app:hello"),
         "/",
@@ -116,6 +121,14 @@ SESSIONS: dict[str, list[Command]] = {
             "curl -d '' http://127.0.0.1:8080/chat",
             "400 Bad Request\nA prompt must not be empty.",
         ),
+    ],
+    "sqlite_rows.py": [
+        Command(
+            "curl -N http://127.0.0.1:8080/cellar",
+            '{"id": 2, "place": "cellar", "celsius": 11.0}\n'
+            '{"id": 5, "place": "cellar", "celsius": 14.0}\n',
+        ),
+        Command("curl http://127.0.0.1:8080/kitchen", "404 Not Found\nThere is no such place."),
     ],
     "json_lines_channel.py": [
         Command("curl -d 12.5 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-1"}'),

@@ -129,13 +129,13 @@ class BaseContext(Body):
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
             async_items = aiter(items)
-            encode = partial(_encoded_item, async_items)
+            encode = partial(encoded_item, async_items)
             return self._send_async(async_items, encode, call="stream", detached=detached)
         if isinstance(items, Item) or not is_iterable(items):
             msg = f"stream() takes an iterable of items, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
-        encode = partial(_encoded_item, iterator)
+        encode = partial(encoded_item, iterator)
         return self._send_items(iterator, encode, call="stream", detached=detached)
 
     def sleep(self, seconds: float) -> Deferred[None]:
@@ -362,7 +362,7 @@ def _succeed_if_complete(failure: Failure) -> None:
     failure.trap(ResponseComplete)
 
 
-def _encoded_item(source: object, item: Item) -> bytes:
+def encoded_item(source: object, item: Item) -> bytes:
     """
     Encode what an iterator yields.
     """

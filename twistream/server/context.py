@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
+from twistream.server.blocking import BlockingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
 from twistream.server.piping import PipingContext
@@ -19,7 +20,7 @@ from twistream.wire.compression import Compression, Sizes, default
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(PipingContext, TrailerContext):
+class Context(PipingContext, BlockingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
