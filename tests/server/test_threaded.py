@@ -162,7 +162,8 @@ class FunctionTests(InThreadTest):
         for make in (int, dict, object, coroutine, lambda: [1]):
             client = self.serve_in_thread(lambda ctx, make=make: make())
             self.assertEqual(client.receive().status, 500)
-            self.logged(TypeError)
+            (failure,) = self.flushLoggedErrors(TypeError)
+            self.assertRegex(str(failure.value), "must (return None, str, bytes|yield str)")
 
     def test_errors_have_their_pages(self) -> None:
         def handler(ctx: Context) -> None:

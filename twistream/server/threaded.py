@@ -33,6 +33,7 @@ streamed.
 """
 
 _YIELD = "yield what is to be sent"
+_RESULTS = "None, str, bytes or an iterable of them (for JSON, call ctx.json)"
 
 
 class ThreadContext(Context):
@@ -170,7 +171,7 @@ class ThreadContext(Context):
             return iter(())
         if result is None or (isinstance(result, int) and self._parts):
             return iter(())  # An int is what `write` has returned, perhaps to a lambda.
-        return iterator_of(_name(function), result)
+        return iterator_of(result, _name(function), _RESULTS)
 
 
 def check_blocking(handler: object, in_thread: object) -> None:
