@@ -13,7 +13,13 @@ from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
 
 
-def request(path: str, body: bytes | None = None, *, last_event_id: str | None = None) -> bytes:
+def request(
+    path: str,
+    body: bytes | None = None,
+    *,
+    last_event_id: str | None = None,
+    accept_encoding: str | None = None,
+) -> bytes:
     """
     A GET, or a POST if there is a body, on a connection that stays open.
     """
@@ -22,6 +28,8 @@ def request(path: str, body: bytes | None = None, *, last_event_id: str | None =
         head += f"Content-Length: {len(body)}\r\n"
     if last_event_id is not None:
         head += f"Last-Event-ID: {last_event_id}\r\n"
+    if accept_encoding is not None:
+        head += f"Accept-Encoding: {accept_encoding}\r\n"
     return f"{head}\r\n".encode() + (body or b"")
 
 
@@ -68,11 +76,18 @@ class Client:
             self._receive()
         return self._take(self.data.index(end) + len(end))
 
-    def get(self, path: str, last_event_id: str | None = None) -> None:
+    def get(
+        self,
+        path: str,
+        last_event_id: str | None = None,
+        accept_encoding: str | None = None,
+    ) -> None:
         """
         Send a GET and read the head of a 200.
         """
-        self.socket.sendall(request(path, last_event_id=last_event_id))
+        self.socket.sendall(
+            request(path, last_event_id=last_event_id, accept_encoding=accept_encoding)
+        )
         self.head(200)
 
     def post(self, path: str, body: bytes) -> None:
@@ -87,6 +102,12 @@ class Client:
         Read the head of a response.
         """
         check_status(self._take_to(b"\r\n\r\n"), status)
+
+    def take_chunk(self) -> bytes:
+        """
+        Read one chunk, and return what it holds.
+        """
+        return self._take(int(self._take_to(b"\r\n"), 16) + 2)[:-2]
 
     def expect(self, expected: bytes) -> None:
         """

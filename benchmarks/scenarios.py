@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from benchmarks import h2load, longread
+from benchmarks import gzipread, h2load, longread
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
@@ -99,6 +99,10 @@ def _twelve(process: ServerProcess, settings: Settings, _: str) -> Figures:
     size, connections = 12 * len(MESSAGE), settings.connections
     values = h2load.measure(process, "/twelve", size, settings.duration, connections=connections)
     yield "twelve", values
+
+
+def _gzip(process: ServerProcess, settings: Settings, _: str) -> Figures:
+    yield "gzip", gzipread.measure(process, settings.warm_up, settings.duration)
 
 
 def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
@@ -193,6 +197,7 @@ class Scenario(NamedTuple):
 SCENARIOS: Final = {
     "twelve": Scenario("responses of 12 messages, on 64 connections", _twelve),
     "many": Scenario("one response of 200,000 messages", _many),
+    "gzip": Scenario("one long stream of events, compressed with gzip", _gzip),
     "fanout": Scenario(
         "deliveries to 100, 1,000 and 10,000 subscribers", _fan_out, lambda s: map(str, s.sizes)
     ),

@@ -91,6 +91,20 @@ def test_a_server_sends_the_right_bytes_and_has_every_figure(name: str, tmp_path
     assert results.errors == []
 
 
+def test_the_tables_of_compression_have_every_coding() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compression", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for coding in ("identity", "gzip", "zstd", "br", "deflate"):
+        assert done.stdout.count(f'"{coding}", "') == 2, done.stdout
+
+
 @pytest.mark.parametrize(("name", "scenario"), ROBUST)
 def test_a_subscriber_that_does_not_read_is_harmless(name: str, scenario: str) -> None:
     server = ready(SERVERS[name])

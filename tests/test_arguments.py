@@ -18,6 +18,7 @@ from tests.harness import StreamTest
 from tests.server.upstream import Upstream
 from twistream import (
     Channel,
+    Compression,
     Context,
     EventDecoder,
     EventStream,
@@ -100,6 +101,33 @@ class ArgumentTest(StreamTest):
                     self.fail(f"{shown} is accepted")
 
 
+def compressions(call: Callable[..., object]) -> Rows:
+    """
+    The arguments of `Compression` and ``Context.compress``.
+    """
+    no_size = ("1", b"1", 1.5, nan, True, NOTHING, [1], -1, 0.0, 99, HUGE, -HUGE)
+    no_sizes = ({"gzip": None}, {"gzip": "1"}, {"gzip": 99}, {"a": 1}, {b"gzip": 1}, {5: 9})
+    return [
+        ("codings", lambda v: call(codings=v), "^codings", (5, True, "gzip", b"gzip", NOTHING)),
+        ("codings", lambda v: call(codings=v), "^codings", ([5], [None], ["a"], ["GZIP"], [[]])),
+        ("codings", lambda v: call(codings=v), "^codings", (["identity"], ["*"], [b"gzip"])),
+        ("level", lambda v: call(level=v), "^level (must be|is for)", (*no_size, *no_sizes)),
+        ("window", lambda v: call(window=v), "^window (must be|is for)", (*no_size, *no_sizes)),
+        (
+            "level",
+            lambda v: call(codings=["br"], level=v),
+            "^level (must be from 0 to 11 for br|is for br, and not for 'gzip')",
+            (-1, 12, {"gzip": 1}),
+        ),
+        (
+            "window",
+            lambda v: call(codings=["zstd"], window=v),
+            "^window must be from 10 to 23 for zstd",
+            (9, 24, {"zstd": 24}),
+        ),
+    ]
+
+
 class ProgramTests(ArgumentTest, SynchronousTestCase):
     """
     What a program makes when it starts.
@@ -140,6 +168,13 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     (None, 5, True, "never", b"always", [], NOTHING),
                 ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
+                (
+                    "compress",
+                    lambda v: make(compress=v),
+                    "^compress must be",
+                    (None, 0, 1, "gzip", ("gzip",), {}, NOTHING, Compression),
+                ),
+                *compressions(Compression),
                 ("in_thread", lambda v: make(in_thread=v), "^in_thread must be", NO_POOL),
                 (
                     "handler",
@@ -307,6 +342,7 @@ class ResponseTests(ArgumentTest):
                         ("extensions", (5, "text", ["a"], NOTHING, {5: 1}, {"status": 1})),
                     )
                 ),
+                *compressions(ctx.compress),
             ]
 
         self.inside(rows)

@@ -30,6 +30,7 @@ from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
 from twistream.server.threaded import BlockingHandler
 from twistream.server.values import PartStream, ValueStream
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
@@ -39,6 +40,7 @@ __all__ = (
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",

@@ -5,12 +5,12 @@ twistream: every way to write a response, a fan-out of raw bytes, and a channel.
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from itertools import repeat
+from itertools import cycle, islice, repeat
 from typing import Any
 
 from twisted.web.resource import Resource
 
-from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, VALUE
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, TRADES, VALUE
 from benchmarks.servers import TICK
 from benchmarks.servers.twisted_ import Publish, count, reactor, serve
 from twistream import Context, Hub, StopStream, StreamResource
@@ -83,6 +83,19 @@ async def _sse_send(ctx: Context) -> None:
         await events.send(TEXT)
 
 
+async def _gzip(ctx: Context) -> None:
+    ctx.compress()
+    ctx.content_type(MEDIA_TYPE)
+    for trade in islice(cycle(TRADES), count(ctx.request)):
+        ctx.write(trade)
+        await ctx.flush()
+
+
+async def _open(ctx: Context) -> None:
+    await _gzip(ctx)
+    await ctx.done()
+
+
 async def _ticks(ctx: Context) -> None:
     def write(ctx: Context) -> None:
         ctx.write(MESSAGE)
@@ -100,6 +113,10 @@ def _channel(hub: Hub) -> Resource:
     async def subscribe(ctx: Context) -> None:
         await ctx.sse(ping=None).subscribe(events)
 
+    async def subscribe_compressed(ctx: Context) -> None:
+        ctx.compress()
+        await subscribe(ctx)
+
     def publish(name: str, value: Any) -> StreamResource:
         unheard = hub.channel(name, history=HISTORY)
 
@@ -113,6 +130,7 @@ def _channel(hub: Hub) -> Resource:
 
     root = Resource()
     root.putChild(b"subscribe", StreamResource(subscribe))
+    root.putChild(b"compressed", StreamResource(subscribe_compressed))
     root.putChild(b"publish", Publish(lambda text: events.publish(text.decode())))
     root.putChild(b"text", publish("text", PUBLISHED.decode()))
     root.putChild(b"json", publish("json", VALUE))
@@ -144,7 +162,7 @@ if __name__ == "__main__":
     _root = Resource()
     for _form in (
         *(_generator, _async_generator, _stream, _pipe, _flush),
-        *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks),
+        *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks, _gzip, _open),
     ):
         _root.putChild(_form.__name__.strip("_").encode(), StreamResource(_form))
     _root.putChild(b"twelve", StreamResource(_generator))

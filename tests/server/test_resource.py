@@ -291,6 +291,7 @@ class KindTests(StreamTest):
             self.assertIsNone(response.header("Content-Encoding"))
         warnings = [e for e in events if e["log_level"].name == "warn"]
         self.assertEqual(len(warnings), 1)
+        self.assertIn("compress=True", warnings[0]["log_format"])
 
     def test_it_uses_the_clock_of_its_site_or_its_own(self) -> None:
         clocks = []

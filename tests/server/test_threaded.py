@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from threading import Event, current_thread
 from typing import Any
 
+from tests.decoders import decoded
 from tests.harness import Client, SteppedPool, ThreadTest, end
 from tests.server.producers import Push
 from twistream import (
@@ -59,7 +60,7 @@ ANY_TIME = {
 }
 BEFORE_AN_ITEM = {
     *("add_header", "content_type", "cookie", "header", "status_code"),
-    *("content_digest", "declare_trailers", "problem"),
+    *("compress", "content_digest", "declare_trailers", "problem"),
 }
 NEVER = {
     *("abort", "done", "flush", "json_line", "on_close", "on_connection_close", "sleep", "sse"),
@@ -140,6 +141,16 @@ class FunctionTests(InThreadTest):
         self.assertEqual(response.header("Content-Type"), "application/problem+json")
         page = b'{"title":"Not Found","status":404,"detail":"gone"}'
         self.assert_complete(response, page, 404)
+
+    def test_it_may_ask_for_compression(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.compress()
+            return "again and again, " * 20
+
+        client = self.serve_in_thread(handler, headers={"Accept-Encoding": "gzip"})
+        response = client.receive()
+        self.assertEqual(response.header("Content-Encoding"), "gzip")
+        self.assertEqual(decoded("gzip", response.body).decode(), "again and again, " * 20)
 
     def test_its_trailers_are_sent(self) -> None:
         def handler(ctx: Context) -> str:
@@ -307,6 +318,7 @@ class GeneratorTests(InThreadTest):
                 lambda: ctx.status_code(404),
                 lambda: ctx.content_type("text/html"),
                 lambda: ctx.cookie("a", "b"),
+                ctx.compress,
                 ctx.content_digest,
                 lambda: ctx.declare_trailers("A"),
                 lambda: ctx.problem(404),

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from twistream.scheduling.threads import check_thread
 from twistream.server.blocking import BlockingContext
+from twistream.server.compressing import CompressingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
 from twistream.server.piping import PipingContext
@@ -24,7 +25,7 @@ from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
 
-class Context(PipingContext, BlockingContext, TrailerContext):
+class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

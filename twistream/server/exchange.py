@@ -23,10 +23,12 @@ from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, Strea
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
 from twistream.server.context import Context
+from twistream.server.response.coding import Coding
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire import fields, problem, render
 from twistream.wire.accept import preferred
+from twistream.wire.compression import Compression
 
 Handler: TypeAlias = Callable[
     [Context],
@@ -79,11 +81,13 @@ class Exchange:
         self._context = Context(response)
         self.pending: Deferred[Any] | None = None
 
-    def start(self) -> None:
+    def start(self, compression: Compression | None = None) -> None:
         """
-        Call the handler.
+        Call the handler, unless the client refuses all codings of `compression`.
         """
         context, life = self._context, self._response.life
+        if compression is not None and not self._negotiate(compression):
+            return
         self._response.observers.handler = self
         try:
             result: Any = life.run(self._handler, context)
@@ -110,6 +114,15 @@ class Exchange:
         methods = ", ".join(allowed)
         self._context.header("Allow", methods)
         self._ended(Failure(HTTPError(405, f"Only {methods} can be used here.")))
+
+    def _negotiate(self, compression: Compression) -> bool:
+        response = self._response
+        try:
+            response.coding = Coding(response.request, compression)
+        except HTTPError:
+            self._ended(Failure())
+            return False
+        return True
 
     def watch_client(self) -> None:
         """
@@ -217,7 +230,7 @@ class Exchange:
         try:
             if not (response.life.ended or response.life.head_sent):
                 response.head.discard()
-                response.replace(500, "text/plain", b"500 Internal Server Error\n")
+                self._replace(500, "text/plain", b"500 Internal Server Error\n")
         except Exception:  # noqa: BLE001 - the next line ends it all the same
             _log.failure("the error page of {context} failed", context=repr(self._context))
         response.abort(StreamAborted(type(error).__name__))
@@ -256,7 +269,19 @@ class Exchange:
         else:
             media_type, body = render.error_page(error, as_html=wanted == "text/html")
         self._context.add_header("Vary", "Accept")
-        self._response.replace(error.status, fields.with_charset(media_type), body)
+        self._replace(error.status, fields.with_charset(media_type), body)
+
+    def _replace(self, status: int, content_type: str, body: bytes) -> None:
+        """
+        End with `body` instead of what was written. The head must not have been sent.
+        """
+        response = self._response
+        head = response.open_head
+        head.clear_for_page(status)
+        head.header("Content-Type", content_type)
+        head.header("X-Content-Type-Options", "nosniff")
+        response.writer.replace(body)
+        response.end()
 
     def _drop_traceback(self) -> None:
         """

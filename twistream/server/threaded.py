@@ -96,6 +96,10 @@ class ThreadContext(Context):
         self._check_head()
         super().cookie(name, value, **attributes)
 
+    def compress(self, **options: Any) -> None:
+        self._check_head()
+        super().compress(**options)
+
     def declare_trailers(self, *names: str | bytes) -> bool:
         self._check_head()
         return super().declare_trailers(*names)
