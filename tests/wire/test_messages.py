@@ -244,9 +244,11 @@ class Counted(Events):
     def __init__(self) -> None:
         self.count = 0
 
-    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+    def message(
+        self, id: str, payload: Payload, event: str | None, topic: str | None = None
+    ) -> bytes:
         self.count += 1
-        return super().message(id, payload, event)
+        return super().message(id, payload, event, topic)
 
 
 class MessageTests(SynchronousTestCase):

@@ -4,9 +4,10 @@ Hub: the channels of a program, by name.
 Layer: channels, at the top.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -54,6 +55,7 @@ class Hub:
         # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
         self._draining: list[Channel] = []
+        self._identified: dict[str, Subscription] = {}
 
     def channel(
         self,
@@ -93,7 +95,7 @@ class Hub:
             channel = self._channels.get(name)
             if channel is None:
                 core: ChannelCore[Subscription] = ChannelCore(
-                    name, bounds or Bounds(), self._engine, self._get_clock
+                    name, bounds or Bounds(), self._engine, self._get_clock, self._identified
                 )
                 channel = self._channels[name] = Channel(core, self._forget)
         if bounds not in (None, channel.bounds):
@@ -125,6 +127,16 @@ class Hub:
         All open channels.
         """
         return tuple(self._channels.values())
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """
+        The open subscriptions that have an id, by this id.
+
+        A subscription has one if it was started with ``announce=True``, or if its ``id`` was
+        read. The mapping is read-only, and shows later changes.
+        """
+        return MappingProxyType(self._identified)
 
     def close(self) -> None:
         """
