@@ -57,3 +57,20 @@ def pieces(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
     stream = draw(streams)
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+_SEGMENTS = st.sampled_from(["a", "b", "aa", "é"])
+
+TOPICS = st.lists(_SEGMENTS, min_size=1, max_size=4).map("/".join)
+"""
+Topics of few segments, so that patterns often match them.
+"""
+
+PATTERNS = st.builds(
+    lambda segments, rest: "/".join([*segments, *rest]),
+    st.lists(_SEGMENTS | st.just("*"), min_size=1, max_size=4),
+    st.sampled_from([[], [], ["#"]]),
+) | st.just("#")
+"""
+Patterns of few segments.
+"""
