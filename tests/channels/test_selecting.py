@@ -313,6 +313,8 @@ class ChangeTests(TopicTest):
         self.assertEqual(reader.read().numbers, [2, 3, 4])
         self.assertEqual(other.read().numbers, [1, 2, 3, 4])
         self.assertEqual(stays.read().numbers, [2, 4])
+        # The feed that it has left is not kept alive.
+        self.assertIs(subscription._queue.feed, subscription._feed)
 
     def test_queued_messages_are_sent_whatever_the_selection_is_by_then(self) -> None:
         reader, subscription = self.changing("a")
@@ -350,6 +352,37 @@ class ChangeTests(TopicTest):
         self.assertLess(rest[0], 400)
         self.publish_to("a", "b")
         self.assertEqual(reader.read().numbers[-1], 802)
+
+    def test_what_comes_while_the_rest_waits_for_its_turn_comes_after_it(self) -> None:
+        reader, subscription = self.changing("a")
+        reader.read().client.pause()
+        for _ in range(8):
+            self.publish_to("a", size=30_000)
+            self.clock.advance(0)
+        self.clock.each_look = 0.02  # So that there is time for one page in a turn.
+        reader.client.resume()
+        self.assertEqual(subscription.statistics().lag, 6)
+        assert subscription.topics is not None
+        subscription.topics.add("b")
+        self.publish_to("b", "a")
+        for _ in range(20):
+            self.clock.advance(0.1)
+        self.assertEqual(reader.read().numbers, list(range(1, 11)))
+
+    def test_a_filter_changes_its_topics_in_the_middle_of_a_page(self) -> None:
+        def passes(message: Any) -> bool:
+            if message.data[0] == 3:
+                [subscription] = self.news.subscriptions
+                assert subscription.topics is not None
+                subscription.topics.add("b")
+            return True
+
+        self.publish_to("a", "b", "a", "b", "a")
+        reader = self.follow_any(topics=["a"], filter=passes, after=self.news.oldest)
+        reader.client.pause()  # So that it is subscribed when the filter is called.
+        reader.client.resume()
+        self.settle()
+        self.assertEqual(reader.read().numbers, [1, 3, 4, 5])
 
     def test_what_was_published_before_does_not_overtake_what_a_small_queue_holds(self) -> None:
         for policy in ("catchup", "disconnect", "latest", "drop"):

@@ -291,8 +291,8 @@ class Message:
         """
         The size of the payload, the name of the event and the topic, in bytes.
         """
-        names = (self.event or "") + (self.topic or "")
-        return _size(self.payload) + (_size(names) if names else 0)
+        size = _size(self.payload) + (_size(self.event) if self.event else 0)
+        return size + _size(self.topic) if self.topic else size
 
     def encoded(self, format: Format, id: str) -> bytes:
         """
