@@ -116,6 +116,12 @@ class ReceiveTests(TopicTest):
         ]
         self.assertEqual(ids, expected)
 
+    def test_the_hub_publishes_to_a_topic_too(self) -> None:
+        reader = self.select("a")
+        self.topics[1] = "a"
+        self.hub.publish("news", [1, "", epoch(self.news)], topic="a")
+        self.assertEqual(reader.read().numbers, [1])
+
     def test_a_filter_is_called_with_selected_messages_and_their_topics_only(self) -> None:
         seen: list[Any] = []
 

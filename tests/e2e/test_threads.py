@@ -9,7 +9,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
 
-from tests.e2e.net import serving
+from tests.e2e.net import pause, serving
 from twistream import ChannelClosed, Context, EventDecoder, Hub
 
 THREADS, MESSAGES = 6, 1000
@@ -38,6 +38,25 @@ async def test_all_messages_arrive_once_and_in_the_order_of_each_thread() -> Non
         mine = [event for event in events if str(event.data).startswith(f"{thread} ")]
         assert [event.data for event in mine] == [f"{thread} {n}" for n in range(MESSAGES)]
         assert [event.id for event in mine] == ids[thread]
+
+
+@ensureDeferred
+async def test_a_thread_makes_a_channel_that_lingers_and_publishes_by_its_name() -> None:
+    hub = Hub()
+
+    def work() -> tuple[str | None, str | None]:
+        nobody = hub.publish_from_thread("user-5", "x")
+        hub.channel("user-5", history=1, linger=0.1)
+        return nobody, hub.publish_from_thread("user-5", "y")
+
+    nobody, id_ = await deferToThread(work)
+    assert nobody is None
+    channel = hub.get("user-5")
+    assert channel is not None
+    assert channel.last == id_
+    while not channel.closed:
+        await pause(0.02)
+    assert "user-5" not in hub
 
 
 @ensureDeferred

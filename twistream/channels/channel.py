@@ -7,20 +7,28 @@ Layer: channels, below `hub`.
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
 from twistream.channels.engine import Bounds
 from twistream.channels.feed import ChannelCore, OnDrained
+from twistream.channels.linger import Linger
 from twistream.channels.statistics import ChannelStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_callback, kind
 from twistream.errors import ChannelClosed
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import call
-from twistream.scheduling.threads import READ, call_in_reactor, check_thread, refuse_thread
+from twistream.scheduling.threads import (
+    READ,
+    call_in_reactor,
+    check_thread,
+    refuse_thread,
+    start_in_reactor,
+)
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.topics import check_topic
@@ -41,6 +49,7 @@ class Channel:
     ) -> None:
         self._core = core
         self._on_close = on_close
+        self._linger: Linger | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r}>"
@@ -58,6 +67,21 @@ class Channel:
         The limits of the history.
         """
         return self._core.bounds
+
+    @property
+    def linger(self) -> float | None:
+        """
+        The seconds after which the channel closes if nobody uses it; None for never.
+        """
+        return None if self._linger is None else self._linger.seconds
+
+    def close_after(self, linger: float, clock: IReactorTime) -> None:
+        """
+        Close when nobody has used the channel for `linger` seconds. ``Hub.channel`` calls it.
+        """
+        self._linger = Linger(linger, self._core, clock, self.close)
+        self._core.on_unused = self._linger.start
+        start_in_reactor(clock, self._linger.start)
 
     @property
     def closed(self) -> bool:
@@ -129,7 +153,7 @@ class Channel:
             ValueError: See `publish`.
         """
         publish = partial(self.publish, topic=topic)
-        return call_in_reactor("publish_from_thread()", publish, data, event)
+        return cast("str", call_in_reactor("publish_from_thread()", publish, data, event))
 
     @property
     def last(self) -> str:
@@ -218,6 +242,9 @@ class Channel:
         """
         check_thread("close()")
         if not self._core.closed:
+            if self._linger is not None:
+                self._core.on_unused = None
+                self._linger.stop()
             # The hub forgets it before the engine is called, which may fail.
             self._core.close(self._on_close(self))
 

@@ -64,6 +64,7 @@ class ChannelCore(Generic[F]):
         gaps: The number of gaps that were reported to followers.
         log: Its messages.
         name: The name of the channel.
+        on_unused: Called when the last follower has left.
         topics: The feeds of streams that selected topics, by their patterns.
     """
 
@@ -85,6 +86,7 @@ class ChannelCore(Generic[F]):
         self.topics: TopicIndex[Feed[F]] = TopicIndex()
         self.followers: dict[F, None] = {}
         self.identified = identified
+        self.on_unused: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
@@ -139,6 +141,8 @@ class ChannelCore(Generic[F]):
         del self.followers[follower]
         self._presence_changed(follower.turn)
         self._notify_if_drained()
+        if self.on_unused is not None and not self.followers:
+            self.on_unused()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """

@@ -9,6 +9,7 @@ from functools import partial
 from threading import Lock
 from types import MappingProxyType
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twistream.channels.channel import Channel, queued
@@ -23,8 +24,10 @@ from twistream.channels.feed import ChannelCore, OnDrained
 from twistream.channels.memory import MemoryEngine
 from twistream.channels.statistics import HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_clock, has_methods, kind
-from twistream.scheduling.threads import READ, check_thread
+from twistream.checks import check_clock, check_timer, has_methods, kind
+from twistream.scheduling.threads import READ, call_in_reactor, check_thread
+from twistream.wire.messages import check_message
+from twistream.wire.topics import check_topic
 
 _COUNTERS = ("published", "dropped", "gaps", "cut")
 
@@ -64,12 +67,14 @@ class Hub:
         history: int | None = None,
         history_ttl: float | None = None,
         history_bytes: int | None = None,
+        linger: float | None = None,
     ) -> Channel:
         """
         Return the channel of this name, and create it if necessary.
 
-        The first caller sets the history limits; others omit them, or pass the same ones. A
-        channel exists until it is closed, so close channels if their number is not bounded.
+        The first caller sets the history limits and `linger`; others omit them, or pass the same
+        ones. A channel exists until it is closed, so pass `linger` if the number of names is not
+        bounded, as in ``user-5``.
 
         Args:
             history: The number of messages that are kept for clients that reconnect, or
@@ -81,16 +86,22 @@ class Hub:
                 not limited. The size is that of the published data; in memory each message
                 takes half a kilobyte more, and its size again for each format that it is
                 sent in.
+            linger: The channel closes when for so many seconds nobody was subscribed and nothing
+                was published, up to a quarter of that time late. A channel that is closed
+                accepts no messages, so ask the hub for it whenever you need it, or call
+                `publish`. By default it stays open.
 
         Raises:
             EncodeError: UTF-8 cannot encode the name.
             TypeError: An argument has the wrong type.
-            ValueError: The name is empty. A limit is negative, NaN or infinite.
-                `history_ttl` is less than a millisecond. Another limit is given without
-                `history`. The channel exists and has other limits.
+            ValueError: The name is empty. A limit is negative, NaN or infinite. `history_ttl` or
+                `linger` is less than a millisecond. Another limit is given without `history`. The
+                channel exists with other limits, or another `linger`.
         """
         check_channel_name(name)
         bounds = checked_bounds(history, history_ttl, history_bytes)
+        if linger is not None:
+            check_timer("linger", linger)
         with self._creating:
             channel = self._channels.get(name)
             if channel is None:
@@ -98,13 +109,71 @@ class Hub:
                     name, bounds or Bounds(), self._engine, self._get_clock, self._identified
                 )
                 channel = self._channels[name] = Channel(core, self._forget)
-        if bounds not in (None, channel.bounds):
+                if linger is not None:
+                    channel.close_after(linger, self._get_clock())
+        if bounds not in (None, channel.bounds) or linger not in (None, channel.linger):
+            lingers = "" if channel.linger is None else f", linger={channel.linger:g}"
             msg = (
-                f"the channel {name!r} exists with {channel.bounds}; "
+                f"the channel {name!r} exists with {channel.bounds}{lingers}; "
                 "pass the same limits, or only the name"
             )
             raise ValueError(msg)
         return channel
+
+    def publish(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> Deferred[str] | None:
+        """
+        Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
+
+        Args:
+            data: See ``Channel.publish``.
+            event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
+
+        Returns:
+            The Deferred of ``Channel.publish``; None if there is no channel of this name, so nobody
+            is subscribed and nothing is kept.
+
+        Raises:
+            EncodeError: See ``Channel.publish``.
+            RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
+        """
+        check_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
+        channel = self.get(name)
+        if channel is not None:
+            return channel.publish(data, event, topic=topic)
+        # A mistake does not depend on who is subscribed.
+        check_message(data, event)
+        if topic is not None:
+            check_topic(topic)
+        return None
+
+    def publish_from_thread(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> str | None:
+        """
+        Do what `publish` does from another thread, and wait until the message is kept.
+
+        Args:
+            data: See ``Channel.publish``.
+            event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
+
+        Returns:
+            The id of the message; None if there is no channel of this name.
+
+        Raises:
+            EncodeError: See ``Channel.publish``.
+            RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
+                reactor runs, or it stops meanwhile.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
+        """
+        publish = partial(self.publish, topic=topic)
+        return call_in_reactor("publish_from_thread()", publish, name, data, event)
 
     def get(self, name: str) -> Channel | None:
         """

@@ -63,7 +63,20 @@ def refuse_thread(call: str, remedy: str = CALL) -> NoReturn:
     raise RuntimeError(msg)
 
 
-def call_in_reactor(call: str, function: Callable[..., Deferred[T]], *args: Any) -> T:
+def start_in_reactor(reactor: object, function: Callable[[], object]) -> None:
+    """
+    Call a function: at once in the reactor's thread, and soon from another one.
+
+    Args:
+        reactor: The reactor, or a clock, which has no threads.
+    """
+    if get_ident() != threadable.ioThread is not None and IReactorFromThreads.providedBy(reactor):
+        cast("IReactorFromThreads", reactor).callFromThread(function)
+    else:
+        function()
+
+
+def call_in_reactor(call: str, function: Callable[..., Deferred[T] | None], *args: Any) -> T | None:
     """
     Call a function in the reactor's thread, and wait for its result.
 
@@ -86,7 +99,7 @@ def call_in_reactor(call: str, function: Callable[..., Deferred[T]], *args: Any)
         raise RuntimeError(msg)
     from twisted.internet import reactor  # noqa: PLC0415 - one runs, so this installs none
 
-    outcome: Future[T] = Future()
+    outcome: Future[T | None] = Future()
 
     def run() -> None:
         if outcome.set_running_or_notify_cancel():

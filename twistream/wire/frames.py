@@ -70,17 +70,18 @@ class Batch:
     Messages that are sent together, joined once for each framing in use.
 
     Attributes:
+        chunks: What `as_chunks` has returned; None before. Reading it needs no call.
         frames: The messages.
         size: Their total size in bytes, without framing.
     """
 
-    __slots__ = ("_bytes", "_chunks", "_parts", "frames", "size")
+    __slots__ = ("_bytes", "_parts", "chunks", "frames", "size")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self.size = sum(len(frame.data) for frame in frames)
         self._bytes: bytes | None = None
-        self._chunks: bytes | None = None
+        self.chunks: bytes | None = None
         self._parts: list[Batch] | None = None
 
     @property
@@ -97,9 +98,9 @@ class Batch:
         """
         The messages, each as a chunk of HTTP/1.1.
         """
-        if self._chunks is None:
-            self._chunks = b"".join([frame.as_chunk for frame in self.frames])
-        return self._chunks
+        if self.chunks is None:
+            self.chunks = b"".join([frame.as_chunk for frame in self.frames])
+        return self.chunks
 
     @property
     def as_bytes(self) -> bytes:

@@ -368,6 +368,20 @@ def check_event(name: str) -> str:
     return _plain(name)
 
 
+def check_message(data: object, event: str | None) -> None:
+    """
+    Check a message that is not published, as if it were.
+
+    Raises:
+        EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+        TypeError: The data is bytes-like, or the event is not a str.
+        ValueError: The event contains CR, LF or NUL, or is reserved for gaps.
+    """
+    if event is not None:
+        check_event(event)
+    encoded(data)
+
+
 def _plain(text: str) -> str:
     # msgspec encodes no subclass of str, such as the markup of a template.
     return str.__str__(text)

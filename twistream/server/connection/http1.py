@@ -73,7 +73,18 @@ class HTTP1Outbound(Outbound):
         self._send(data)
 
     def send_batch(self, batch: Batch) -> None:
-        self._send(batch.as_chunks if self._chunked else batch.as_bytes)
+        data = (batch.chunks or batch.as_chunks) if self._chunked else batch.as_bytes
+        if self.may_send():
+            # What `_send` does: a broadcast does this for each of its members, so a call counts.
+            try:
+                sent = self._transport.socket.send(data)
+            except OSError:
+                sent = 0  # `_send` deals with that.
+            self.handed += sent
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._send(data)
 
     def may_send(self) -> bool:
         """
