@@ -76,7 +76,7 @@ class ChannelCore(Generic[F]):
         bounds: Bounds,
         engine: Engine,
         clock: Callable[[], IReactorTime],
-        identified: dict[str, F],
+        identified: dict[str, F] | None = None,
     ) -> None:
         self.name = name
         self.bounds = bounds
@@ -85,7 +85,7 @@ class ChannelCore(Generic[F]):
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.topics: TopicIndex[Feed[F]] = TopicIndex()
         self.followers: dict[F, None] = {}
-        self.identified = identified
+        self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None
