@@ -58,9 +58,10 @@ class Context(TrailerContext):
     @property
     def subscription(self) -> Subscription | None:
         """
-        The subscription of this response, from the call of `subscribe` to its end; otherwise None.
+        The subscription of this response, from the call of `subscribe` to its end.
 
-        It has the ``id`` of the subscription and its ``topics``, which can be changed.
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
         """
         return cast("Subscription | None", self._response.subscription)
 

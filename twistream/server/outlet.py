@@ -103,7 +103,7 @@ class SubscribeOptions:
         max_queued: Bytes that may wait for the client.
         topics: The patterns of the topics to receive; None for every message.
         may_see: Decides whether the client may see a topic.
-        announce: The client is told the id of the subscription.
+        announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
 
