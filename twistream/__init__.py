@@ -22,15 +22,18 @@ from twistream.errors import (
     StreamClosed,
     StreamError,
     StreamFinished,
+    StreamTruncated,
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
@@ -58,6 +61,7 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "StreamTruncated",
     "Subscription",
     "__version__",
 )

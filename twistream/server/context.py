@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
+It adds events and subscriptions to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -11,6 +11,7 @@ from typing import cast
 
 from twisted.internet.defer import Deferred
 
+from twistream.server.blocking import BlockingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -22,11 +23,12 @@ from twistream.server.outlet import (
     Subscription,
     last_event_id,
 )
+from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(TrailerContext):
+class Context(PipingContext, BlockingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
