@@ -31,6 +31,7 @@ from twistream.scheduling.threads import (
 )
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
+from twistream.wire.topics import check_topic
 
 OnPresence: TypeAlias = Callable[["Channel", int], object]
 """
@@ -89,7 +90,9 @@ class Channel:
         """
         return self._core.closed
 
-    def publish(self, data: object, event: str | None = None) -> Deferred[str]:
+    def publish(
+        self, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> Deferred[str]:
         """
         Send a message to all subscribers, and keep it in the history.
 
@@ -101,45 +104,59 @@ class Channel:
                 other value is sent as compact JSON, except bytes: decode them first.
             event: The name of the event. A browser handles an event without a name as
                 ``message``.
+            topic: A path such as ``builds/12/steps/3``, for subscriptions with ``topics``. Its
+                segments are not empty, and contain neither ``*`` nor ``#``. Events do not
+                contain it, lines of JSON do.
 
         Returns:
             Fires with the id of the message when the message is kept.
 
         Raises:
             ChannelClosed: The channel is closed.
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event or topic.
             RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
-            TypeError: The data is bytes-like. The event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The data is bytes-like. The event or topic is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``. The topic is not such a
+                path, contains a control character, or has more than 255 characters or 32
+                segments.
         """
         if get_ident() != threadable.ioThread is not None:
             refuse_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
-        if self._core.closed:
-            raise ChannelClosed(self.name)
+        core = self._core
+        if core.closed:
+            raise ChannelClosed(core.name)
         if event is not None:
             event = check_event(event)
-        return self._core.log.append(event, encoded(data))
+        if topic is not None:
+            topic = check_topic(topic)
+        # The most common data is its own payload, which saves a call.
+        payload = data if type(data) is str and data.isascii() else encoded(data)
+        return core.log.append(event, payload, topic)
 
-    def publish_from_thread(self, data: object, event: str | None = None) -> str:
+    def publish_from_thread(
+        self, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> str:
         """
         Publish a message from another thread, and wait until it is kept.
 
         Args:
             data: See `publish`.
             event: See `publish`.
+            topic: See `publish`.
 
         Returns:
             The id of the message.
 
         Raises:
             ChannelClosed: The channel is closed.
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See `publish`.
             RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
                 reactor runs, or it stops meanwhile.
-            TypeError: The data is bytes-like. The event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: See `publish`.
+            ValueError: See `publish`.
         """
-        return cast("str", call_in_reactor("publish_from_thread()", self.publish, data, event))
+        publish = partial(self.publish, topic=topic)
+        return cast("str", call_in_reactor("publish_from_thread()", publish, data, event))
 
     @property
     def last(self) -> str:

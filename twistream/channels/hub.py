@@ -4,9 +4,10 @@ Hub: the channels of a program, by name.
 Layer: channels, at the top.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -26,6 +27,7 @@ from twistream.channels.subscription import Subscription
 from twistream.checks import check_clock, check_timer, has_methods, kind
 from twistream.scheduling.threads import READ, call_in_reactor, check_thread
 from twistream.wire.messages import check_message
+from twistream.wire.topics import check_topic
 
 _COUNTERS = ("published", "dropped", "gaps", "cut")
 
@@ -56,6 +58,7 @@ class Hub:
         # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
         self._draining: list[Channel] = []
+        self._identified: dict[str, Subscription] = {}
 
     def channel(
         self,
@@ -103,7 +106,7 @@ class Hub:
             channel = self._channels.get(name)
             if channel is None:
                 core: ChannelCore[Subscription] = ChannelCore(
-                    name, bounds or Bounds(), self._engine, self._get_clock
+                    name, bounds or Bounds(), self._engine, self._get_clock, self._identified
                 )
                 channel = self._channels[name] = Channel(core, self._forget)
                 if linger is not None:
@@ -117,50 +120,60 @@ class Hub:
             raise ValueError(msg)
         return channel
 
-    def publish(self, name: str, data: object, event: str | None = None) -> Deferred[str] | None:
+    def publish(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> Deferred[str] | None:
         """
         Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
 
         Args:
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
 
         Returns:
             The Deferred of ``Channel.publish``; None if there is no channel of this name, so nobody
             is subscribed and nothing is kept.
 
         Raises:
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See ``Channel.publish``.
             RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
-            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
         """
         check_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
         channel = self.get(name)
         if channel is not None:
-            return channel.publish(data, event)
-        check_message(data, event)  # A mistake does not depend on who is subscribed.
+            return channel.publish(data, event, topic=topic)
+        # A mistake does not depend on who is subscribed.
+        check_message(data, event)
+        if topic is not None:
+            check_topic(topic)
         return None
 
-    def publish_from_thread(self, name: str, data: object, event: str | None = None) -> str | None:
+    def publish_from_thread(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> str | None:
         """
         Do what `publish` does from another thread, and wait until the message is kept.
 
         Args:
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
 
         Returns:
             The id of the message; None if there is no channel of this name.
 
         Raises:
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See ``Channel.publish``.
             RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
                 reactor runs, or it stops meanwhile.
-            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
         """
-        return call_in_reactor("publish_from_thread()", self.publish, name, data, event)
+        publish = partial(self.publish, topic=topic)
+        return call_in_reactor("publish_from_thread()", publish, name, data, event)
 
     def get(self, name: str) -> Channel | None:
         """
@@ -183,6 +196,16 @@ class Hub:
         All open channels.
         """
         return tuple(self._channels.values())
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """
+        The open subscriptions that have an id, by this id.
+
+        A subscription has one if it was started with ``announce=True``, or if its ``id`` was
+        read. The mapping is read-only, and shows later changes.
+        """
+        return MappingProxyType(self._identified)
 
     def close(self) -> None:
         """
