@@ -331,7 +331,9 @@ class WindowTests(SynchronousTestCase):
         client.exchange()
         self.assertEqual(len(client.received[stream]), 115)
 
-    def test_one_that_settings_shrink_while_that_of_the_connection_is_used_up_opens_again(self) -> None:
+    def test_one_that_settings_shrink_while_that_of_the_connection_is_used_up_opens_again(
+        self,
+    ) -> None:
         size = 100_000
 
         async def handler(ctx: Context) -> None:
