@@ -264,6 +264,8 @@ class ResponseTests(ArgumentTest):
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
                 ),
+                ("name", ctx.query, "name of a query parameter must", (*NO_TEXT, None)),
+                ("name", ctx.queries, "name of a query parameter must", (*NO_TEXT, None)),
                 ("name", lambda v: ctx.trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
                 ("value", lambda v: ctx.trailer("A", v), "header value", no_field),
                 ("name", lambda v: ctx.add_trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
@@ -287,6 +289,24 @@ class ResponseTests(ArgumentTest):
                 ("binary", ctx.binary, r"binary\(\) takes", (*no_item, "text")),
                 ("json", ctx.json, "JSON", (NOTHING, nan, [inf], "\ud800")),
                 ("json_line", ctx.json_line, "JSON|message", (NOTHING, nan, b"a")),
+                ("xml", ctx.xml, "XML", (NOTHING, "\0", [NOTHING], {"a b": 1}, HUGE)),
+                ("root", lambda v: ctx.xml(1, root=v), "^root must", (*NO_TEXT, "", "a b", "1")),
+                ("yaml", ctx.yaml, "YAML", (NOTHING, "\ud800", [NOTHING], HUGE)),
+                ("msgpack", ctx.msgpack, "MessagePack", (NOTHING, "\ud800", [NOTHING], 2**64)),
+                ("callback", lambda v: ctx.jsonp(v, 1), "^callback must", NO_TEXT),
+                ("value", lambda v: ctx.jsonp("f", v), "JSON", (NOTHING, nan, "\ud800")),
+                ("markdown", ctx.markdown, "^text must", (*NO_TEXT, None)),
+                ("status", ctx.problem, "^status must", (*NO_COUNT, None, 399, 600)),
+                *(
+                    (name, lambda v, name=name: ctx.problem(404, **{name: v}), f"^{name} must", bad)
+                    for name, bad in (
+                        ("detail", NO_TEXT),
+                        ("title", NO_TEXT),
+                        ("type", (*NO_TEXT, "a b")),
+                        ("instance", (*NO_TEXT, "a b")),
+                        ("extensions", (5, "text", ["a"], NOTHING, {5: 1}, {"status": 1})),
+                    )
+                ),
             ]
 
         self.inside(rows)
@@ -375,6 +395,78 @@ class ResponseTests(ArgumentTest):
             ]
 
         self.inside(rows)
+
+    def test_streams_of_values(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            return [
+                ("header", ctx.csv, "^header must", (5, True, "text", NOTHING, [], {"a": 1})),
+                ("header", ctx.csv, "decode it", ([b"a"],)),
+                ("delimiter", lambda v: ctx.csv(delimiter=v), "delimiter", (5, "", "ab", NOTHING)),
+                ("dialect", lambda v: ctx.csv(dialect=v), "dialect", ("unheard-of",)),
+                ("options", lambda v: ctx.csv(None, **{v: 1}), "colour", ("colour",)),
+                (
+                    "content_type",
+                    ctx.multipart,
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "text", "a/b;\r"),
+                ),
+                (
+                    "subtype",
+                    lambda v: ctx.multipart(subtype=v),
+                    "subtype must",
+                    (*NO_TEXT, None, "", "a b", "a/b"),
+                ),
+            ]
+
+        self.inside(rows)
+
+    def test_values_of_streams(self) -> None:
+        def answer(open_: Callable[[Context], Any], rows: Callable[[Any], Rows]) -> bytes:
+            def handler(ctx: Context) -> None:
+                stream = open_(ctx)
+                self.check(rows(stream), lambda: (repr(ctx), ctx.err))
+
+            return self.answer(handler).body
+
+        no_items = (None, 5, "text", b"text", NOTHING)
+        no_json = (NOTHING, nan, b"a", "\ud800")
+        no_row = (None, 5, "text", b"text", NOTHING, {"a": 1}, [b"a"], ["\ud800"])
+        no_msgpack = (NOTHING, 2**64, "\ud800")
+        for open_, says, wrong, body in (
+            (lambda ctx: ctx.json_array(), "JSON|message", no_json, b"[]"),
+            (lambda ctx: ctx.json_seq(), "JSON|message", no_json, b""),
+            (lambda ctx: ctx.msgpack_stream(), "MessagePack", no_msgpack, b""),
+            (lambda ctx: ctx.csv(), "a row|a field", no_row, b""),
+        ):
+
+            def rows(stream: Any, says: str = says, wrong: Any = wrong) -> Rows:
+                return [
+                    ("value", stream.send, says, wrong),
+                    ("values", stream.send_all, r"send_all\(\) takes", no_items),
+                ]
+
+            self.assertEqual(answer(open_, rows), body)
+
+        def parts(stream: Any) -> Rows:
+            no_header = ({"a b": "c"}, {"a": "b\n"}, {"a": 5}, {"Content-Type": "a/b"})
+            return [
+                ("data", stream.send, "^data", (None, 5, True, ["a"], NOTHING, "\ud800")),
+                (
+                    "content_type",
+                    lambda v: stream.send("a", content_type=v),
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "a/b;\r"),
+                ),
+                (
+                    "headers",
+                    lambda v: stream.send("a", headers=v),
+                    "header",
+                    (5, "text", ["a"], NOTHING, *no_header),
+                ),
+                ("parts", stream.send_all, r"send_all\(\) takes", no_items),
+            ]
+
+        self.assertEqual(answer(lambda ctx: ctx.multipart(), parts)[-4:], b"--\r\n")
 
     def test_events_and_their_subscriptions(self) -> None:
         def answer(ctx: Context) -> None:

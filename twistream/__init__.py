@@ -28,10 +28,13 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
+from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
@@ -49,6 +52,7 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
     "SendTimeout",
     "ServerSentEvent",
@@ -61,5 +65,6 @@ __all__ = (
     "StreamResource",
     "StreamTruncated",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

@@ -72,6 +72,14 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
+async def valuing(ctx: Context) -> None:
+    async def values() -> AsyncIterator[str]:
+        yield "start"
+        await Deferred()
+
+    await ctx.json_array().send_all(values())
+
+
 def piping(ctx: Context) -> Deferred[None]:
     def start(consumer: IConsumer) -> Deferred[None]:
         producer = Push(consumer)
@@ -110,6 +118,7 @@ HANDLERS: list[Callable[[Context], Any]] = [
     looping,
     piping,
     registered,
+    valuing,
     blocking,
     parking,
 ]

@@ -23,7 +23,8 @@ from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.incoming import last_event_id
+from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame

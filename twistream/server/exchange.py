@@ -25,7 +25,8 @@ from twistream.server.body import Item
 from twistream.server.context import Context
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
-from twistream.wire import fields, render
+from twistream.wire import fields, problem, render
+from twistream.wire.accept import preferred
 
 Handler: TypeAlias = Callable[
     [Context],
@@ -44,7 +45,13 @@ _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 Results that are streamed. `GeneratorType` is first because its check is fast.
 """
 
-_AWAIT = "write `await ctx.{call}(...)`, or pass detached=True if this is meant"
+_JSON_TYPES = (problem.MEDIA_TYPE, "application/json")
+_PAGE_TYPES = (*_JSON_TYPES, "text/html", "text/plain")
+"""
+The media types in which a client may ask for an error page. Without one, it is plain text.
+"""
+
+_AWAIT = "await it, or pass detached=True if this is meant"
 
 _ADVICE = {
     "registerProducer": "wait until the producer has ended, or write `await ctx.pipe(source)`",
@@ -168,11 +175,13 @@ class Exchange:
                 "{handler} returned while its {call}() was still running, which ends it: {advice}",
                 handler=self._name,
                 call=call,
-                advice=_ADVICE.get(call, _AWAIT).format(call=call),
+                advice=_ADVICE.get(call, _AWAIT),
             )
         try:
             if result is not None:
                 self._write_result(result)
+            if response.sequence is not None:
+                response.writer.write(response.sequence.end(response.room.written))
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
         else:
@@ -240,8 +249,12 @@ class Exchange:
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        accepts = self._response.request.getHeader(b"Accept") or b""
-        media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
+        accepts: bytes = self._response.request.getHeader(b"Accept") or b""
+        wanted = preferred(accepts.decode("latin-1"), _PAGE_TYPES)
+        if wanted in _JSON_TYPES:
+            media_type, body = problem.error_problem(error)
+        else:
+            media_type, body = render.error_page(error, as_html=wanted == "text/html")
         self._context.add_header("Vary", "Accept")
         self._response.replace(error.status, fields.with_charset(media_type), body)
 

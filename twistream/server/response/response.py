@@ -32,6 +32,7 @@ from twistream.server.response.head import Head
 from twistream.server.response.observers import Observers
 from twistream.server.response.phase import Cause, Life, Phase
 from twistream.server.response.room import Room
+from twistream.wire.sequences import SequenceEncoder
 
 _HEAD, _BODY, _FINISHING, _ABORTING, _OVER = Phase
 
@@ -52,6 +53,8 @@ class Response:
         is_event_stream: Whether ``sse()`` has made it a stream of events.
         observers: What is cancelled, stopped or notified at its end.
         room: Its limits.
+        sequence: The values of its body, if it is a sequence of them. Its end is written only when
+            the handler returns.
         subscribed: Whether it is, or has been, subscribed to channels.
         turn: The turn of its clock.
         writer: The buffer and the sending of its body.
@@ -67,6 +70,7 @@ class Response:
         "life",
         "observers",
         "room",
+        "sequence",
         "subscribed",
         "turn",
         "writer",
@@ -95,6 +99,7 @@ class Response:
         self.observers = Observers(self.life, turn, keep_running=keep_running)
         self.is_event_stream = False
         self.subscribed = False
+        self.sequence: SequenceEncoder | None = None
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self.writer = MessageWriter(
