@@ -125,6 +125,12 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^max_buffered must be",
                     (*NO_COUNT, None, "1M", 0),
                 ),
+                (
+                    "trailers",
+                    lambda v: make(trailers=v),
+                    "^trailers must be",
+                    (None, 5, True, "never", b"always", [], NOTHING),
+                ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
             ]
         )
@@ -221,6 +227,7 @@ class ResponseTests(ArgumentTest):
         def rows(ctx: Context) -> Rows:
             no_item = (None, 5, 1.5, True, [b"a"], NOTHING)
             no_field = (None, 5, True, ["a"], bytearray(b"a"), NOTHING, "\ud800", "a\nb")
+            no_trailer = (*no_field, "", "Set-Cookie")
             no_cookie = (5, True, b"a", ["a"], NOTHING, "a;b")
             return [
                 ("name", lambda v: ctx.header(v, "a"), "header name", (*no_field, "")),
@@ -245,6 +252,22 @@ class ResponseTests(ArgumentTest):
                     lambda v: ctx.cookie("a", "b", same_site=v),
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
+                ),
+                ("name", lambda v: ctx.trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.trailer("A", v), "header value", no_field),
+                ("name", lambda v: ctx.add_trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.add_trailer("A", v), "header value", no_field),
+                (
+                    "names",
+                    lambda v: ctx.declare_trailers("A", v),
+                    "trailer name|Set-Cookie",
+                    no_trailer,
+                ),
+                (
+                    "algorithm",
+                    ctx.content_digest,
+                    "^algorithm must be",
+                    ("md5", "SHA-256", "", 5, True, b"sha-256", [], NOTHING),
                 ),
                 ("write", ctx.write, r"write\(\) takes", no_item),
                 ("writef", ctx.writef, r"write\(\) takes", no_item),

@@ -84,7 +84,7 @@ class DrainingSubscription(ABC, Generic[F]):
         self._feed = Feed.join(key, follower)
         self._queue = DeliveryQueue(options.max_queued, self._feed)
         for core in cores:
-            core.add(follower)
+            core.add(follower, options.presence)
 
     @property
     @abstractmethod

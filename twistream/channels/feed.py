@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
+from twistream.channels.presence import Presence
 from twistream.channels.topics import Selection, TopicIndex
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
@@ -65,6 +66,7 @@ class ChannelCore(Generic[F]):
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
+        presence: Who follows it, by the metadata of the followers; None as long as none has any.
         topics: The feeds of streams that selected topics, by their patterns.
     """
 
@@ -84,7 +86,8 @@ class ChannelCore(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.topics: TopicIndex[Feed[F]] = TopicIndex()
-        self.followers: dict[F, None] = {}
+        self.followers: dict[F, bytes | None] = {}  # With their metadata.
+        self.presence: Presence | None = None
         self.identified = identified
         self.on_unused: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
@@ -127,19 +130,26 @@ class ChannelCore(Generic[F]):
         for pattern in feed.selection.patterns:
             self.topics.discard(pattern, feed)
 
-    def add(self, follower: F) -> None:
+    def add(self, follower: F, metadata: bytes | None) -> None:
         """
         Add a follower.
+
+        Args:
+            metadata: What `presence` shows of it.
         """
-        self.followers[follower] = None
+        self.followers[follower] = metadata
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.join(metadata, follower.turn)
 
     def remove(self, follower: F) -> None:
         """
         Remove a follower.
         """
-        del self.followers[follower]
+        metadata = self.followers.pop(follower)
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.leave(metadata, follower.turn)
         self._notify_if_drained()
         if self.on_unused is not None and not self.followers:
             self.on_unused()

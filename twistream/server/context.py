@@ -1,17 +1,16 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `BaseContext`. `Exchange` runs the handler.
+It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import cast
 
 from twisted.internet.defer import Deferred
 
-from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -23,10 +22,12 @@ from twistream.server.outlet import (
     Subscription,
     last_event_id,
 )
+from twistream.server.trailers import TrailerContext
 from twistream.wire.messages import JSON_LINES
+from twistream.wire.metadata import encode_metadata
 
 
-class Context(BaseContext):
+class Context(TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
@@ -113,6 +114,7 @@ class Context(BaseContext):
         max_queued: int = 2**20,
         topics: Iterable[str] | None = None,
         may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
         announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
@@ -147,6 +149,9 @@ class Context(BaseContext):
                 client receives it; a false result skips the message. An exception ends the
                 subscription. The answer for a topic is kept, until the topics of the
                 subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is no member.
             announce: Send the id of the `subscription` first, as ``{"subscription": {"id": ...}}``.
                 With this id, another request can change the topics, see ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
@@ -161,12 +166,12 @@ class Context(BaseContext):
             response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` or a pattern cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; ``"catchup"`` is used without a history; or a channel is given
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
                 twice.
         """
         if self._response.is_event_stream:
@@ -180,6 +185,7 @@ class Context(BaseContext):
             max_queued=max_queued,
             topics=topics,
             may_see=may_see,
+            presence=encode_metadata("presence", presence),
             announce=announce,
             detached=detached,
         )
