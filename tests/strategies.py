@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from twistream import ServerSentEvent
 from twistream.wire.sse import MAX_RETRY_MS
+from twistream.wire.trailers import REFUSED
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\0\v\x85\u2028 :"))
 """
@@ -27,6 +28,26 @@ EVENTS = st.builds(
 )
 """
 Events that a reader shows.
+"""
+
+
+TRAILERS = st.lists(
+    st.tuples(
+        st.text(
+            "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            min_size=1,
+            max_size=20,
+        ).filter(lambda name: name.lower().encode() not in REFUSED),
+        st.lists(
+            st.sampled_from(
+                [b"\t", b" ", b":", *(bytes([c]) for c in (*range(33, 127), *range(128, 256)))]
+            )
+        ).map(lambda parts: b"".join(parts).strip(b" \t")),
+    ),
+    max_size=8,
+)
+"""
+Names and values of fields that may follow a body, with every character that HTTP allows (RFC 9110 5).
 """
 
 
@@ -57,3 +78,20 @@ def pieces(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
     stream = draw(streams)
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+_SEGMENTS = st.sampled_from(["a", "b", "aa", "é"])
+
+TOPICS = st.lists(_SEGMENTS, min_size=1, max_size=4).map("/".join)
+"""
+Topics of few segments, so that patterns often match them.
+"""
+
+PATTERNS = st.builds(
+    lambda segments, rest: "/".join([*segments, *rest]),
+    st.lists(_SEGMENTS | st.just("*"), min_size=1, max_size=4),
+    st.sampled_from([[], [], ["#"]]),
+) | st.just("#")
+"""
+Patterns of few segments.
+"""

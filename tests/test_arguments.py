@@ -32,6 +32,7 @@ NO_TEXT = (5, 1.5, True, b"text", ["text"], NOTHING)
 NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
+NO_PATHS = ("", "/", "a/", "/a", "a//b", "a\nb", "\0", "\x85", "a" * 256, "/".join("a" * 33))
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
@@ -51,6 +52,10 @@ def generator(*_: object) -> Iterator[None]:
 
 async def async_generator(*_: object) -> AsyncIterator[None]:
     yield
+
+
+async def coroutine(*_: object) -> bool:
+    return True
 
 
 class Generator:
@@ -120,6 +125,12 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^max_buffered must be",
                     (*NO_COUNT, None, "1M", 0),
                 ),
+                (
+                    "trailers",
+                    lambda v: make(trailers=v),
+                    "^trailers must be",
+                    (None, 5, True, "never", b"always", [], NOTHING),
+                ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
             ]
         )
@@ -163,6 +174,10 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                 ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", (*NO_TEXT, "\ud800")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", NO_PATHS),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", ("*", "a/#")),
+                ("topic", lambda v: hub.publish("none", "a", topic=v), "^topic", (5, "*")),
                 ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
@@ -212,6 +227,7 @@ class ResponseTests(ArgumentTest):
         def rows(ctx: Context) -> Rows:
             no_item = (None, 5, 1.5, True, [b"a"], NOTHING)
             no_field = (None, 5, True, ["a"], bytearray(b"a"), NOTHING, "\ud800", "a\nb")
+            no_trailer = (*no_field, "", "Set-Cookie")
             no_cookie = (5, True, b"a", ["a"], NOTHING, "a;b")
             return [
                 ("name", lambda v: ctx.header(v, "a"), "header name", (*no_field, "")),
@@ -236,6 +252,22 @@ class ResponseTests(ArgumentTest):
                     lambda v: ctx.cookie("a", "b", same_site=v),
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
+                ),
+                ("name", lambda v: ctx.trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.trailer("A", v), "header value", no_field),
+                ("name", lambda v: ctx.add_trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.add_trailer("A", v), "header value", no_field),
+                (
+                    "names",
+                    lambda v: ctx.declare_trailers("A", v),
+                    "trailer name|Set-Cookie",
+                    no_trailer,
+                ),
+                (
+                    "algorithm",
+                    ctx.content_digest,
+                    "^algorithm must be",
+                    ("md5", "SHA-256", "", 5, True, b"sha-256", [], NOTHING),
                 ),
                 ("write", ctx.write, r"write\(\) takes", no_item),
                 ("writef", ctx.writef, r"write\(\) takes", no_item),
@@ -329,6 +361,21 @@ class ResponseTests(ArgumentTest):
                 (5, True, b"a", {"a"}, [5], "\ud800"),
             ),
             ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
+            (
+                "topics",
+                lambda v: subscribe(topics=v),
+                "^topics",
+                (5, True, "a", b"a", NOTHING, *([each] for each in (*NO_TEXT, "\ud800"))),
+            ),
+            (
+                "topics",
+                lambda v: subscribe(topics=[v]),
+                "^topics",
+                (*NO_PATHS, "a*", "#/a", "a#", "**"),
+            ),
+            ("topics", lambda v: subscribe(topics=v), "1,000", ([str(n) for n in range(1_001)],)),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", NO_CALLBACK[1:]),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", (coroutine,)),
             ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
             (
                 "max_queued",

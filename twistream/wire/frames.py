@@ -5,6 +5,12 @@ Pure. The server layer decides which framing a response uses.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""
+The names and values of header or trailer fields.
+"""
 
 LAST_CHUNK = b"0\r\n\r\n"
 """
@@ -28,6 +34,17 @@ def chunk(data: bytes) -> bytes:
         msg = "data must not be empty: a chunk of size zero would end the body"
         raise ValueError(msg)
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Fields) -> bytes:
+    """
+    Frame the end of a body with a trailer section (RFC 9112 7.1.2).
+
+    Args:
+        trailers: Names and values, which the caller has checked.
+    """
+    lines = b"".join([b"%b: %b\r\n" % field for field in trailers])
+    return b"0\r\n%b\r\n" % lines
 
 
 class Frame:

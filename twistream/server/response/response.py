@@ -53,6 +53,7 @@ class Response:
         observers: What is cancelled, stopped or notified at its end.
         room: Its limits.
         subscribed: Whether it is, or has been, subscribed to channels.
+        subscription: Its subscription to channels, until this ends.
         turn: The turn of its clock.
         writer: The buffer and the sending of its body.
     """
@@ -68,6 +69,7 @@ class Response:
         "observers",
         "room",
         "subscribed",
+        "subscription",
         "turn",
         "writer",
     )
@@ -95,6 +97,7 @@ class Response:
         self.observers = Observers(self.life, turn, keep_running=keep_running)
         self.is_event_stream = False
         self.subscribed = False
+        self.subscription: object | None = None
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self.writer = MessageWriter(
@@ -211,7 +214,7 @@ class Response:
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
         if phase is _HEAD:
-            head.complete(self.writer.buffered)
+            head.complete(self.writer.buffered, self.writer.whole)
             out.start()
         if self.writer.buffered:
             self.writer.put_buffer()
