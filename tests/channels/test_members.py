@@ -147,7 +147,9 @@ class PresenceTests(MembersTest):
         self.assertTrue(companion.closed)
         self.assertEqual(list(self.room.presence()), [])
         self.assertRaises(ChannelClosed, lambda: self.room.presence_channel)
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if 5 < call.getTime() < 20], [])
+        self.assertEqual(
+            [call for call in self.clock.getDelayedCalls() if 5 < call.getTime() < 20], []
+        )
 
     def test_head_makes_no_member(self) -> None:
         async def feed(ctx: Context) -> None:

@@ -17,8 +17,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
+from twistream.channels.pages import PageCache
 from twistream.channels.presence import Presence
 from twistream.channels.topics import Selection, TopicIndex
+from twistream.scheduling.pacing import Pacer
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
@@ -207,16 +209,30 @@ class Feed(Generic[F]):
         broadcast: The streams that receive each message when it is published.
         format: The format of the messages.
         cores: The channels.
+        pacer: The budget for replays of all feeds.
+        pages: The pages of replays of all feeds.
         selection: The topics; None for every message.
     """
 
-    __slots__ = ("_followers", "_key", "_turn", "broadcast", "cores", "format", "selection")
+    __slots__ = (
+        "_followers",
+        "_key",
+        "_turn",
+        "broadcast",
+        "cores",
+        "format",
+        "pacer",
+        "pages",
+        "selection",
+    )
 
     def __init__(self, key: FeedKey[F]) -> None:
         self._key = key
         self.cores, self.format, self._turn, patterns = key
         self.selection = None if patterns is None else Selection(patterns)
         self.broadcast = Broadcast(self._turn.clock)
+        self.pacer = Pacer.of(self._turn)
+        self.pages = PageCache.of(self._turn)
         self._followers: dict[F, None] = {}
 
     @classmethod
