@@ -95,3 +95,14 @@ PATTERNS = st.builds(
 """
 Patterns of few segments.
 """
+
+PRODUCER_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sampled_from([0, 1, 100, 16_384, 16_385, 70_000])),
+        st.sampled_from([("pause", 0), ("resume", 0), ("turn", 0), ("follow", 0)]),
+    ),
+    max_size=40,
+)
+"""
+What a producer, its client and the reactor do, in turns.
+"""

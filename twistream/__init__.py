@@ -22,19 +22,25 @@ from twistream.errors import (
     StreamClosed,
     StreamError,
     StreamFinished,
+    StreamTruncated,
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
+from twistream.server.values import PartStream, ValueStream
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",
@@ -48,6 +54,7 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
     "SendTimeout",
     "ServerSentEvent",
@@ -58,6 +65,8 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "StreamTruncated",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

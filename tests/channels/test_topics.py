@@ -59,7 +59,7 @@ class MatchTests(SynchronousTestCase):
 
 class Indexing(RuleBasedStateMachine):
     """
-    An index beside a set of pairs: it finds the same values, and keeps nothing else.
+    An index and a set of pairs that get the same changes: the index finds the same values, and keeps nothing else.
     """
 
     def __init__(self) -> None:

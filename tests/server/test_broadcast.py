@@ -5,7 +5,7 @@ The same messages to many responses: in order, once, and independently of slow m
 import gc
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -156,7 +156,6 @@ class DeliveryTests(BroadcastTest):
         client.disconnect()
         self.assertEqual(sizes, [8])
 
-    @settings(deadline=None)
     @given(
         steps=st.lists(
             st.tuples(

@@ -84,7 +84,7 @@ class DrainingSubscription(ABC, Generic[F]):
         # What `_drain` awaits.
         self._wait: Deferred[Any] | None = None
         self._id: str | None = None
-        # The client receives the id of the subscription before anything else.
+        # The id of the subscription is still to be sent, before anything else.
         self._announce = options.announce
         follower = cast("F", self)
         key = (cores, outlet.format, outlet.turn, options.topics)
@@ -162,7 +162,7 @@ class DrainingSubscription(ABC, Generic[F]):
 
     def _send_announcement(self) -> None:
         """
-        Send the id of the subscription if the client is to be told it, and was not yet.
+        With ``announce``, send the id of the subscription. Later calls do nothing.
         """
         if self._announce:
             self._announce = False

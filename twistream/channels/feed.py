@@ -80,7 +80,7 @@ class ChannelCore(Generic[F]):
         bounds: Bounds,
         engine: Engine,
         clock: Callable[[], IReactorTime],
-        identified: dict[str, F],
+        identified: dict[str, F] | None = None,
     ) -> None:
         self.name = name
         self.bounds = bounds
@@ -90,7 +90,7 @@ class ChannelCore(Generic[F]):
         self.topics: TopicIndex[Feed[F]] = TopicIndex()
         self.followers: dict[F, bytes | None] = {}  # With their metadata.
         self.presence: Presence | None = None
-        self.identified = identified
+        self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None

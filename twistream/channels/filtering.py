@@ -1,5 +1,5 @@
 """
-MessageFilter: what one subscription may see and wants to see, and the position that this moves.
+MessageFilter: the filter and `may_see` of one subscription, and the position past skipped messages.
 
 Layer: channels, below `subscription`.
 """
@@ -93,7 +93,7 @@ class MessageFilter:
         """
         Ask `may_see` again for each topic.
         """
-        # A new dict, because an answer that is being given now is old.
+        # A new dict: an answer that `may_see` is about to give must not be kept.
         self._answers = {}
 
     def skip(self, position: str) -> None:

@@ -164,8 +164,8 @@ class Subscription(DrainingSubscription["Subscription"]):
 
     def _position_update_of_selection(self) -> str | None:
         if self._cursor is None and self._feed.broadcast.has_unsent:
-            return None  # The message that comes next has an id.
-        # Nobody counts the messages that were not selected: the newest id is past them.
+            return None  # Those messages have ids themselves.
+        # Nothing is queued, so the client has received everything for it up to this id.
         position = (self._cursor or Cursor.at_end(self._cores)).id
         if self._filter is not None:
             self._filter.position_known()
@@ -188,14 +188,14 @@ class Subscription(DrainingSubscription["Subscription"]):
         response = self._outlet.response
         if self._state is _ENDED or response.life.ended or patterns == self._patterns():
             return
-        # These were selected before: the other feed sends nothing of them.
+        # The client still receives what the old feed has not sent.
         unsent = self._feed.broadcast.withdraw(response)
         self._feed = self._queue.feed = self._feed.reselected(patterns, self)
         if self._filter is not None:
             self._filter.forget_answers()
         if self._state in _IN_BROADCAST:
             self._join_broadcast()
-        self._feed.finish_if_closed()  # The other feed was going to.
+        self._feed.finish_if_closed()  # The old feed can no longer do it.
         if unsent:
             self._take(unsent)
 

@@ -119,7 +119,7 @@ class Broadcast:
         if self._frames:
             self._late[writer] = len(self._frames)
         if self._round is not None:
-            # It may have been a member before, which the round has not reached yet.
+            # The round may still come to it, if it was a member when the round began.
             batch, late, _ = self._round
             late[writer] = len(batch.frames)
         response.observers.attach(member)

@@ -1,16 +1,20 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
+It adds events, subscriptions and streams of values to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import cast
+from secrets import token_hex
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
+from twistream.scheduling.threads import check_thread
+from twistream.server.blocking import BlockingContext
+from twistream.server.compressing import CompressingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -20,14 +24,17 @@ from twistream.server.outlet import (
     Source,
     SubscribeOptions,
     Subscription,
-    last_event_id,
 )
+from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
+from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
 from twistream.wire.metadata import encode_metadata
+from twistream.wire.multipart import multipart
+from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
 
-class Context(TrailerContext):
+class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 
@@ -46,22 +53,12 @@ class Context(TrailerContext):
     __slots__ = ()
 
     @property
-    def last_event_id(self) -> str | None:
-        """
-        The id of the last event, or message of a channel, that the client has received.
-
-        From the header ``Last-Event-ID`` (WHATWG HTML 9.2.4), or else from the query,
-        ``?last_event_id=``: a browser cannot set a header on its first request. The parameters
-        of polyfills, such as ``lastEventId``, are accepted, too. None if the client sends none. Bytes that are not UTF-8 are replaced.
-        """
-        return last_event_id(self.request)
-
-    @property
     def subscription(self) -> Subscription | None:
         """
-        The subscription of this response, from the call of `subscribe` to its end; otherwise None.
+        The subscription of this response, from the call of `subscribe` to its end.
 
-        It has the ``id`` of the subscription and its ``topics``, which can be changed.
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
         """
         return cast("Subscription | None", self._response.subscription)
 
@@ -98,9 +95,7 @@ class Context(TrailerContext):
                 a millisecond and not 0; or an origin has the wrong form.
         """
         response = self._response
-        if response.is_event_stream or response.subscribed:
-            msg = "sse() can be called once for each response, and not after subscribe()"
-            raise RuntimeError(msg)
+        self._check_unused("sse")
         events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
         response.is_event_stream = True
         return events
@@ -177,6 +172,8 @@ class Context(TrailerContext):
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
             raise RuntimeError(msg)
+        if self._response.sequence is not None:
+            self._check_unused("subscribe")
         outlet = Outlet(self, self._response, JSON_LINES)
         options = SubscribeOptions(
             after=after,
@@ -190,3 +187,115 @@ class Context(TrailerContext):
             detached=detached,
         )
         return outlet.subscribe(channels, options)
+
+    def json_array(self) -> ValueStream:
+        """
+        Make this response one JSON array, and send its values one by one. Call it once.
+
+        The type is ``application/json`` if none is set. Values are what `json` accepts, except
+        bytes. Clients that read the whole body parse it like any JSON. If the response is aborted,
+        the array has no end, and is no JSON. The head is sent with the first value: until then, an
+        error is answered with an error page.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            RuntimeError: The response is a stream of events or of values already.
+            StreamClosed: The response ended early, before its head was sent.
+        """
+        return self._value_stream("json_array", JSON_ARRAY)
+
+    def json_seq(self) -> ValueStream:
+        """
+        Make this response a JSON text sequence (RFC 7464). Call it once.
+
+        The type is ``application/json-seq`` if none is set. Values are what `json` accepts, except
+        bytes.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            RuntimeError: The response is a stream of events or of values already.
+            StreamClosed: The response ended early, before its head was sent.
+        """
+        return self._value_stream("json_seq", JSON_SEQ)
+
+    def msgpack_stream(self) -> ValueStream:
+        """
+        Make this response a sequence of values in MessagePack. Call it once.
+
+        The type is ``application/msgpack`` if none is set. Values are what `msgpack` accepts.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            RuntimeError: The response is a stream of events or of values already.
+            StreamClosed: The response ended early, before its head was sent.
+        """
+        return self._value_stream("msgpack_stream", MSGPACK)
+
+    def csv(self, header: Iterable[object] | None = None, **dialect: Any) -> ValueStream:
+        """
+        Make this response CSV, and send its rows one by one. Call it once.
+
+        The type is ``text/csv; charset=utf-8`` if none is set, with ``header=present`` if there is
+        a header. A row is a sequence of fields, or a mapping if there is a header; a field that it
+        lacks is empty.
+
+        Args:
+            header: The names of the columns, sent as the first row.
+            dialect: Options of `csv.writer`, such as ``delimiter=";"``.
+
+        Raises:
+            EncodeError: The header is no row.
+            HeadersSent: The head has been sent.
+            RuntimeError: The response is a stream of events or of values already.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: The header is not a sequence, or an option has the wrong type or name.
+            ValueError: The header is empty, or an option has a wrong value.
+        """
+        return self._value_stream("csv", csv_format(header, dialect))
+
+    def multipart(
+        self, content_type: str | None = None, *, subtype: str = "x-mixed-replace"
+    ) -> PartStream:
+        """
+        Make this response a sequence of parts. Call it once.
+
+        The type becomes ``multipart/x-mixed-replace``: a browser replaces each part by the next, so
+        images become a film in ``<img>``.
+
+        Args:
+            content_type: The media type of all parts, such as ``image/jpeg``. Then the headers of
+                the next part are sent with each part: without them, Chromium shows a part only when
+                it receives the next. The body ends with an empty part. None if `PartStream.send` gives
+                each part a type of its own.
+            subtype: What follows ``multipart/``. Programs know ``mixed``.
+
+        Raises:
+            HeadersSent: The head has been sent.
+            RuntimeError: The response is a stream of events or of values already.
+            StreamClosed: The response ended early, before its head was sent.
+            TypeError: `content_type` or `subtype` is not a str.
+            ValueError: `content_type` does not have the form ``type/subtype``, or `subtype` is not
+                a token.
+        """
+        # The boundary is random, so that no part contains it.
+        format = multipart(subtype, token_hex(16), content_type)
+        check_thread("multipart()")
+        self._check_unused("multipart")
+        self.content_type(format.media_type)
+        return PartStream(self, self._response, format, self._send_values)
+
+    # Inside.
+
+    def _value_stream(self, call: str, format: SequenceFormat) -> ValueStream:
+        check_thread(f"{call}()")
+        self._check_unused(call)
+        return ValueStream(self, self._response, format, self._send_values)
+
+    def _check_unused(self, call: str) -> None:
+        response = self._response
+        if response.is_event_stream or response.subscribed or response.sequence is not None:
+            msg = (
+                f"{call}() can be called once for each response, and not after sse(), subscribe() "
+                "or another method that makes the response a stream of values"
+            )
+            raise RuntimeError(msg)

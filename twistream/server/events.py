@@ -23,6 +23,7 @@ from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
+from twistream.server.incoming import last_event_id
 from twistream.server.outlet import (
     Filter,
     MaySee,
@@ -31,7 +32,6 @@ from twistream.server.outlet import (
     Source,
     SubscribeOptions,
     Subscription,
-    last_event_id,
 )
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
@@ -296,9 +296,10 @@ class EventStream:
     @property
     def subscription(self) -> Subscription | None:
         """
-        The subscription of this stream, from the call of `subscribe` to its end; otherwise None.
+        The subscription of this stream, from the call of `subscribe` to its end.
 
-        It has the ``id`` of the subscription and its ``topics``, which can be changed.
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
         """
         return cast("Subscription | None", self._response.subscription)
 

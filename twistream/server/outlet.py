@@ -6,21 +6,19 @@ Channels are in a higher layer. The Protocols `Source` and `Subscription` define
 Layer: server, above `base`.
 """
 
-import re
 from collections.abc import Callable, Iterable, MutableSet, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
-from urllib.parse import parse_qsl
 
 from attrs import Attribute, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
-from twisted.web.server import Request
 
 from twistream.checks import check_callback, check_count, has_methods, is_coroutine_function, kind
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
+from twistream.server.incoming import last_event_id
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
@@ -33,13 +31,6 @@ OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
-
-_ID_PARAMETER = "last_event_id"
-_POLYFILL_PARAMETER = re.compile(r"(evs_)?last[-_]?event[-_]?id", re.IGNORECASE)
-"""
-Matches the parameters of polyfills for `EventSource`, which cannot set the header, either:
-``lastEventId``, ``Last-Event-ID`` and ``evs_last_event_id``.
-"""
 
 Filter: TypeAlias = Callable[[Message], object]
 """
@@ -104,7 +95,7 @@ class SubscribeOptions:
         topics: The patterns of the topics to receive; None for every message.
         may_see: Decides whether the client may see a topic.
         presence: The metadata with which the stream is a member of its channels, as JSON.
-        announce: The client is told the id of the subscription.
+        announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
 
@@ -312,24 +303,6 @@ class Outlet(Attachment):
         self._before = None  # No reference cycle remains.
         if subscription is not None:
             subscription.detach()
-
-
-def last_event_id(request: Request) -> str | None:
-    """
-    See ``Context.last_event_id``.
-    """
-    header: bytes | None = request.getHeader(b"Last-Event-ID")
-    if header:
-        return header.decode("utf-8", "replace")
-    query: str = request.uri.decode("latin-1").partition("?")[2]
-    if not query:
-        return None
-    parameters = parse_qsl(query, errors="replace")
-    # A polyfill adds its own parameter when it reconnects, so the last one has the newest id.
-    for name, value in reversed(parameters):
-        if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
-            return value
-    return next((value for name, value in parameters if name == _ID_PARAMETER), None)
 
 
 def _check_sources(sources: Sequence[object]) -> None:
