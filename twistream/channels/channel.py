@@ -7,7 +7,7 @@ Layer: channels, below `hub`.
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,6 +16,7 @@ from twisted.python import threadable
 from twistream.channels.engine import Bounds
 from twistream.channels.feed import ChannelCore, OnDrained
 from twistream.channels.linger import Linger
+from twistream.channels.presence import GRACE, Presence
 from twistream.channels.statistics import ChannelStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_callback, kind
@@ -33,6 +34,8 @@ from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
 from twistream.wire.topics import check_topic
 
+PRESENCE_SUFFIX = "#presence"
+
 OnPresence: TypeAlias = Callable[["Channel", int], object]
 """
 Called with a channel and the number of its subscribers.
@@ -45,11 +48,24 @@ class Channel:
     """
 
     def __init__(
-        self, core: ChannelCore[Subscription], on_close: Callable[["Channel"], OnDrained]
+        self,
+        core: ChannelCore[Subscription],
+        on_close: Callable[["Channel"], OnDrained],
+        companion: Callable[[str], "Channel"],
+        presence_grace: float,
     ) -> None:
+        """
+        Args:
+            core: What it shares with its subscriptions.
+            on_close: Called when it is closed.
+            companion: Returns the channel of a name, for `presence_channel`.
+            presence_grace: Seconds for which a member may be away.
+        """
         self._core = core
         self._on_close = on_close
+        self._companion = companion
         self._linger: Linger | None = None
+        self.presence_grace = presence_grace
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r}>"
@@ -82,6 +98,15 @@ class Channel:
         self._linger = Linger(linger, self._core, clock, self.close)
         self._core.on_unused = self._linger.start
         start_in_reactor(clock, self._linger.start)
+
+    @property
+    def settings(self) -> str:
+        """
+        Its limits, for people.
+        """
+        lingers = "" if self.linger is None else f", linger={self.linger:g}"
+        grace = "" if self.presence_grace == GRACE else f", presence_grace={self.presence_grace:g}"
+        return f"{self.bounds}{lingers}{grace}"
 
     @property
     def closed(self) -> bool:
@@ -212,6 +237,36 @@ class Channel:
         check_callback("callback", callback)
         self._core.on_presence(partial(ExecutionContext().run, call, callback, self))
 
+    def presence(self) -> Sequence[Any]:
+        """
+        Who is subscribed: the objects that streams passed to ``subscribe(presence=...)``.
+
+        Equal objects are there once. Somebody is listed from the moment when `presence_channel`
+        has the message ``joined``, until it has the message ``left``.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        check_thread("presence()", READ)
+        presence = self._core.presence
+        return () if presence is None else presence.members
+
+    @property
+    def presence_channel(self) -> "Channel":
+        """
+        The channel with the changes of `presence`: messages named ``joined`` and ``left``, each with
+        the object of the member as its data.
+
+        It is made when it is first needed, with a history of 100 messages, and is in the hub under
+        the name of this channel followed by ``#presence``. It is closed with this channel.
+
+        Raises:
+            ChannelClosed: The channel is closed.
+        """
+        if self.closed:
+            raise ChannelClosed(self.name)
+        return self._companion(f"{self.name}{PRESENCE_SUFFIX}")
+
     def statistics(self) -> ChannelStatistics:
         """
         The current figures. The cost grows with the number of subscribers.
@@ -248,6 +303,10 @@ class Channel:
             if self._linger is not None:
                 self._core.on_unused = None
                 self._linger.stop()
+            presence, self._core.presence = self._core.presence, None
+            if presence is not None:
+                presence.close()
+                self.presence_channel.close()
             # The hub forgets it before the engine is called, which may fail.
             self._core.close(self._on_close(self))
 
@@ -268,7 +327,19 @@ class Channel:
         if len(set(cores)) < len(cores):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
+        if options.presence is not None:
+            for source in sources:
+                cast("Channel", source).open_presence()
         return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
+
+    def open_presence(self) -> None:
+        """
+        Prepare for members. `attach` calls it for the first of them.
+        """
+        # The companion has no members: it would need a companion of its own.
+        if self._core.presence is None and not (self.closed or self.name.endswith(PRESENCE_SUFFIX)):
+            changes = self.presence_channel
+            self._core.presence = Presence(self.presence_grace, changes.publish)
 
 
 def queued(subscriptions: Iterable[Subscription]) -> int:

@@ -31,6 +31,13 @@ F = TypeVar("F", bound=Follower)
 _ENDED = State.ENDED  # It is compared for each message. A member of an enum is slow to look up.
 
 
+_MESSAGE_COST = 256
+"""
+Bytes that a message of a replay counts for in addition to its size: sending many small ones takes
+as long as that.
+"""
+
+
 class DrainingSubscription(ABC, Generic[F]):
     """
     The base of `Subscription`.
@@ -84,7 +91,7 @@ class DrainingSubscription(ABC, Generic[F]):
         self._feed = Feed.join(key, follower)
         self._queue = DeliveryQueue(options.max_queued, self._feed)
         for core in cores:
-            core.add(follower)
+            core.add(follower, options.presence)
 
     @property
     @abstractmethod
@@ -227,6 +234,9 @@ class DrainingSubscription(ABC, Generic[F]):
         """
         Send the next page of each channel with unread messages.
         """
+        # All clients that replay share a budget, so that live messages do not wait for them.
+        if (wait := self._feed.pacer.wait()) is not None:
+            await self._result(wait)
         pages: dict[int, Page] = {}
         for index in unread:
             pages[index] = await self._result(self._cores[index].log.read(cursor.ids[index]))
@@ -244,8 +254,24 @@ class DrainingSubscription(ABC, Generic[F]):
                 self._send_page(cursor, index, page)
 
     def _send_page(self, cursor: Cursor, index: int, page: Page) -> None:
+        batch = self._batch(cursor, index, page)
+        self._feed.pacer.spend(_MESSAGE_COST * len(page.messages) + (batch.size if batch else 0))
+        if batch is not None and self._state is not _ENDED:
+            self._send_announcement()
+            self._outlet.deliver(batch)
+
+    def _batch(self, cursor: Cursor, index: int, page: Page) -> Batch | None:
+        """
+        What the client receives of a page, if anything. Moves the cursor past it.
+        """
+        feed = self._feed
+        if not page.messages:
+            return None
+        if self._filter is None and feed.selection is None and len(self._cores) == 1:
+            # All clients receive the same.
+            self._last_event_id = cursor.ids[0] = page.messages[-1].id
+            return feed.pages.batch(page.messages, feed.format)
         frames: list[Frame] = []
-        last_event_id, format = self._last_event_id, self._feed.format
         for message in page.messages:
             cursor.ids[index] = message.id
             # The filter may change the selection.
@@ -256,12 +282,9 @@ class DrainingSubscription(ABC, Generic[F]):
             if self._filter is not None:
                 passes = self._passes(self._filter, message, position)
                 if self._state is _ENDED:
-                    return
+                    return None
                 if not passes:
                     continue
-            frames.append(Frame(message.encoded(format, position)))
-            last_event_id = position
-        if frames:
-            self._send_announcement()
-            self._outlet.deliver(Batch(frames))
-            self._last_event_id = last_event_id
+            frames.append(Frame(message.encoded(self._feed.format, position)))
+            self._last_event_id = position
+        return Batch(frames) if frames else None

@@ -17,7 +17,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
+from twistream.channels.pages import PageCache
+from twistream.channels.presence import Presence
 from twistream.channels.topics import Selection, TopicIndex
+from twistream.scheduling.pacing import Pacer
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
@@ -65,6 +68,7 @@ class ChannelCore(Generic[F]):
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
+        presence: Who follows it, by the metadata of the followers; None as long as none has any.
         topics: The feeds of streams that selected topics, by their patterns.
     """
 
@@ -84,7 +88,8 @@ class ChannelCore(Generic[F]):
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.topics: TopicIndex[Feed[F]] = TopicIndex()
-        self.followers: dict[F, None] = {}
+        self.followers: dict[F, bytes | None] = {}  # With their metadata.
+        self.presence: Presence | None = None
         self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
@@ -127,19 +132,26 @@ class ChannelCore(Generic[F]):
         for pattern in feed.selection.patterns:
             self.topics.discard(pattern, feed)
 
-    def add(self, follower: F) -> None:
+    def add(self, follower: F, metadata: bytes | None) -> None:
         """
         Add a follower.
+
+        Args:
+            metadata: What `presence` shows of it.
         """
-        self.followers[follower] = None
+        self.followers[follower] = metadata
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.join(metadata, follower.turn)
 
     def remove(self, follower: F) -> None:
         """
         Remove a follower.
         """
-        del self.followers[follower]
+        metadata = self.followers.pop(follower)
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.leave(metadata, follower.turn)
         self._notify_if_drained()
         if self.on_unused is not None and not self.followers:
             self.on_unused()
@@ -197,16 +209,30 @@ class Feed(Generic[F]):
         broadcast: The streams that receive each message when it is published.
         format: The format of the messages.
         cores: The channels.
+        pacer: The budget for replays of all feeds.
+        pages: The pages of replays of all feeds.
         selection: The topics; None for every message.
     """
 
-    __slots__ = ("_followers", "_key", "_turn", "broadcast", "cores", "format", "selection")
+    __slots__ = (
+        "_followers",
+        "_key",
+        "_turn",
+        "broadcast",
+        "cores",
+        "format",
+        "pacer",
+        "pages",
+        "selection",
+    )
 
     def __init__(self, key: FeedKey[F]) -> None:
         self._key = key
         self.cores, self.format, self._turn, patterns = key
         self.selection = None if patterns is None else Selection(patterns)
         self.broadcast = Broadcast(self._turn.clock)
+        self.pacer = Pacer.of(self._turn)
+        self.pages = PageCache.of(self._turn)
         self._followers: dict[F, None] = {}
 
     @classmethod

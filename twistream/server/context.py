@@ -6,7 +6,7 @@ It adds events, subscriptions and streams of values to its base classes. `Exchan
 Layer: server, above the other objects that share a response.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
+from twistream.wire.metadata import encode_metadata
 from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
@@ -108,6 +109,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         max_queued: int = 2**20,
         topics: Iterable[str] | None = None,
         may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
         announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
@@ -142,6 +144,9 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
                 client receives it; a false result skips the message. An exception ends the
                 subscription. The answer for a topic is kept, until the topics of the
                 subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is no member.
             announce: Send the id of the `subscription` first, as ``{"subscription": {"id": ...}}``.
                 With this id, another request can change the topics, see ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
@@ -156,12 +161,12 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` or a pattern cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; ``"catchup"`` is used without a history; or a channel is given
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
                 twice.
         """
         if self._response.is_event_stream:
@@ -177,6 +182,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             max_queued=max_queued,
             topics=topics,
             may_see=may_see,
+            presence=encode_metadata("presence", presence),
             announce=announce,
             detached=detached,
         )

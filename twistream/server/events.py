@@ -8,7 +8,7 @@ Layer: server, above `base`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import cast
 
@@ -37,6 +37,7 @@ from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
+from twistream.wire.metadata import encode_metadata
 from twistream.wire.sse import ServerSentEvent, data_event
 
 _NOW = Urgency.NOW
@@ -212,6 +213,7 @@ class EventStream:
         max_queued: int = 2**20,
         topics: Iterable[str] | None = None,
         may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
         announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
@@ -247,6 +249,9 @@ class EventStream:
                 client receives it; a false result skips the message. An exception ends the
                 subscription. The answer for a topic is kept, until the topics of the
                 subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is no member.
             announce: Send the id of the `subscription` first, in an event named ``subscription`` with
                 the data ``{"id"}``. With this id, another request can change the topics, see
                 ``Hub.subscriptions``.
@@ -262,12 +267,12 @@ class EventStream:
             allowed, it succeeds at once, and the response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` or a pattern cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; ``"catchup"`` is used without a history; or a channel is given
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
                 twice.
         """
         outlet = Outlet(
@@ -280,6 +285,7 @@ class EventStream:
             max_queued=max_queued,
             topics=topics,
             may_see=may_see,
+            presence=encode_metadata("presence", presence),
             announce=announce,
             detached=detached,
         )

@@ -94,6 +94,7 @@ class SubscribeOptions:
         max_queued: Bytes that may wait for the client.
         topics: The patterns of the topics to receive; None for every message.
         may_see: Decides whether the client may see a topic.
+        presence: The metadata with which the stream is a member of its channels, as JSON.
         announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
@@ -104,6 +105,7 @@ class SubscribeOptions:
     max_queued: int = field(validator=_check_size)
     topics: frozenset[str] | None = field(default=None, converter=_patterns)
     may_see: MaySee | None = field(default=None, validator=_check_decision)
+    presence: bytes | None = None
     announce: bool = False
     detached: bool = False
 
