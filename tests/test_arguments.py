@@ -33,6 +33,7 @@ NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
+NO_OPEN = (None, 5, True, "first", b"at_once", [])
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
@@ -268,11 +269,14 @@ class ResponseTests(ArgumentTest):
 
     def test_streams_of_events(self) -> None:
         def rows(ctx: Context) -> Rows:
+            news = Hub(clock=Clock()).channel("news")
             no_origin = (5, 0, True, b"*", [5], ["example.org"], "example.org", NOTHING)
             return [
                 ("ping", ctx.sse, "^ping must", (*NO_SECONDS, 1e-9)),
                 ("retry", lambda v: ctx.sse(retry=v), "^retry must", NO_SECONDS),
                 ("allow_origin", lambda v: ctx.sse(allow_origin=v), "origin", no_origin),
+                ("open", lambda v: ctx.sse(open=v), "^open must", NO_OPEN),
+                ("open", lambda v: ctx.subscribe(news, open=v), "^open must", NO_OPEN),
                 *self.subscriptions(ctx),
             ]
 

@@ -34,6 +34,12 @@ class Follower(Protocol):
         The turn of its clock.
         """
 
+    @property
+    def unread(self) -> int:
+        """
+        The number of messages that it still has to read from the histories.
+        """
+
     def finish(self) -> None:
         """
         End the stream: its channels are closed, and all messages were sent to the broadcast.
@@ -63,6 +69,7 @@ class ChannelCore(Generic[F]):
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
+        on_progress: Called when a follower has joined, has read from the history, or has left.
     """
 
     _log = Logger()
@@ -77,6 +84,7 @@ class ChannelCore(Generic[F]):
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
         self.followers: dict[F, None] = {}
         self.on_unused: Callable[[], object] | None = None
+        self.on_progress: Callable[[], object] | None = None
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
@@ -99,6 +107,7 @@ class ChannelCore(Generic[F]):
         Add a follower.
         """
         self.followers[follower] = None
+        self.progressed()
         self._presence_changed(follower.turn)
 
     def remove(self, follower: F) -> None:
@@ -106,10 +115,25 @@ class ChannelCore(Generic[F]):
         Remove a follower.
         """
         del self.followers[follower]
+        self.progressed()
         self._presence_changed(follower.turn)
         self._notify_if_drained()
         if self.on_unused is not None and not self.followers:
             self.on_unused()
+
+    def progressed(self) -> None:
+        """
+        A follower has joined, has read from the history, or has left.
+        """
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def flush(self) -> None:
+        """
+        Send the messages that wait for the end of the turn to the followers now.
+        """
+        for feed in list(self.feeds.values()):
+            feed.broadcast.flush()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """

@@ -71,13 +71,11 @@ class Subscription:
         self._filter = None if options.filter is None else MessageFilter(options.filter, cores)
         # The id from which the client resumes, as this subscription knows it.
         self._last_event_id = options.after
-        # The position in the histories. None unless it is replaying.
-        self._cursor: Cursor | None = None
+        self._cursor: Cursor | None = None  # None unless it is replaying.
         self._not_live_since = 0.0
         # The id with which a new client resumes, until a ping or an event has told it.
         self._unsent_position: str | None = None
-        # What `_drain` awaits.
-        self._wait: Deferred[Any] | None = None
+        self._wait: Deferred[Any] | None = None  # What `_drain` awaits.
         self._feed = Feed.join((cores, outlet.format, outlet.turn), self)
         self._queue = DeliveryQueue(options.max_queued, self._feed)
         for core in cores:
@@ -141,6 +139,13 @@ class Subscription:
         if self._state is not _ENDED:
             self._end(Cause.DETACH)
 
+    @property
+    def unread(self) -> int:
+        """
+        The number of messages that it still has to read from the histories.
+        """
+        return 0 if self._cursor is None else self._cursor.lag
+
     def position_update(self) -> str | None:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
@@ -154,7 +159,7 @@ class Subscription:
         position = None if self._filter is None else self._filter.position
         if self._filter is not None:
             self._filter.position_known()
-        # If nothing was published meanwhile, the first is as new as that of the filter.
+        # If nothing was published since, the first is as new as that of the filter.
         return unsent if unsent == Cursor.at_end(self._cores).id else position
 
     # The life.
@@ -178,9 +183,10 @@ class Subscription:
                 self._unsent_position = position
             else:
                 self._send_position(position)
-        self._feed.broadcast.add(self._outlet.response, self._take)
+        response, broadcast = self._outlet.response, self._feed.broadcast
+        broadcast.add(response, self._take, hold=self._outlet.holds_head)
         if self._filter is not None:
-            self._feed.broadcast.pause(self._outlet.response)
+            broadcast.pause(response)
 
     def _finish(self) -> None:
         """
@@ -373,6 +379,7 @@ class Subscription:
         for index, page in pages.items():
             if await self._may_send():
                 self._send_page(cursor, index, page)
+                self._cores[index].progressed()
 
     def _send_page(self, cursor: Cursor, index: int, page: Page) -> None:
         frames: list[Frame] = []

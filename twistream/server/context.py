@@ -12,7 +12,16 @@ from twisted.internet.defer import Deferred
 
 from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.outlet import (
+    Filter,
+    OnSlow,
+    Open,
+    Outlet,
+    Source,
+    SubscribeOptions,
+    checked_hold,
+    last_event_id,
+)
 from twistream.wire.messages import JSON_LINES
 
 
@@ -51,13 +60,14 @@ class Context(BaseContext):
         *,
         retry: float | None = None,
         allow_origin: str | Collection[str] | None = None,
+        open: Open = "at_once",
     ) -> EventStream:
         """
         Make this response a stream of Server-Sent Events. Call it once.
 
         The type becomes ``text/event-stream``, and headers stop proxies from buffering it.
         Headers that are already set are kept. The handler can change headers until the head
-        is sent, at the latest at the end of this turn of the reactor.
+        is sent, by default at the latest at the end of this turn of the reactor.
 
         Args:
             ping: Seconds without an event after which a comment is sent, up to an eighth late.
@@ -68,6 +78,9 @@ class Context(BaseContext):
             allow_origin: The origins whose pages may read the stream: one such as
                 ``https://example.org``, several, or ``"*"``. By default, only pages of the
                 server's own origin may read it.
+            open: When the head is sent. ``"first_event"`` holds it back until the first event
+                or ping, so that an error before it is answered with an error page. Until
+                then, a browser cannot tell that the stream is open.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -75,17 +88,20 @@ class Context(BaseContext):
             StreamClosed: The response ended early, before its head was sent.
             TypeError: An argument has the wrong type.
             ValueError: A time is negative, NaN, infinite or over thirty years; ping is under
-                a millisecond and not 0; or an origin has the wrong form.
+                a millisecond and not 0; an origin has the wrong form; or `open` is not
+                allowed.
         """
         response = self._response
         if response.is_event_stream or response.subscribed:
             msg = "sse() can be called once for each response, and not after subscribe()"
             raise RuntimeError(msg)
-        events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
+        events = EventStream(
+            self, response, ping=ping, retry=retry, allow_origin=allow_origin, open=open
+        )
         response.is_event_stream = True
         return events
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 - options, by keyword
         self,
         *channels: Source,
         after: str | Sequence[str] | None = None,
@@ -93,6 +109,7 @@ class Context(BaseContext):
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
         detached: bool = False,
+        open: Open = "at_once",
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as lines of JSON: those that the client missed, then
@@ -120,6 +137,8 @@ class Context(BaseContext):
             detached: The handler does not wait for the end of the subscription, and ends it when
                 it returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
+            open: When the head is sent. ``"first_event"`` holds it back until the first
+                message, so that an error before it is answered with an error page.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
@@ -133,13 +152,13 @@ class Context(BaseContext):
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
                 coroutine function or a generator function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
-                a history; or a channel is given twice.
+            ValueError: `on_slow`, `max_queued` or `open` is not allowed; ``"catchup"`` is used
+                without a history; or a channel is given twice.
         """
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
             raise RuntimeError(msg)
-        outlet = Outlet(self, self._response, JSON_LINES)
+        outlet = Outlet(self, self._response, JSON_LINES, hold=checked_hold(open))
         options = SubscribeOptions(
             after=after,
             filter=filter,

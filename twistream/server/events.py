@@ -23,7 +23,16 @@ from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions, last_event_id
+from twistream.server.outlet import (
+    Filter,
+    OnSlow,
+    Open,
+    Outlet,
+    Source,
+    SubscribeOptions,
+    checked_hold,
+    last_event_id,
+)
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame
@@ -65,6 +74,7 @@ class EventStream:
     """
 
     __slots__ = (
+        "_hold",
         "_opening",
         "_outlet",
         "_ping",
@@ -75,7 +85,7 @@ class EventStream:
         "last_event_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         context: BaseContext,
         response: Response,
@@ -83,10 +93,12 @@ class EventStream:
         ping: float | None,
         retry: float | None,
         allow_origin: str | Collection[str] | None,
+        open: Open,
     ) -> None:
         check_thread("sse()")
+        self._hold = checked_hold(open)
         self._ping = _checked_ping(ping)
-        # The retry field, sent with the first event of this turn, or with the head at its end.
+        # The retry field, sent with the first event of this turn, or with the head.
         self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
         origins = _checked_origins(allow_origin)
         self.context = context
@@ -101,7 +113,7 @@ class EventStream:
             head.default(name, value)
         if origins:
             _allow(context.request, origins)
-        if not self._opening:
+        if not (self._opening or self._hold):
             response.open_soon()
         response.turn.at_end(self._begin)
 
@@ -247,7 +259,12 @@ class EventStream:
                 a history; or a channel is given twice.
         """
         outlet = Outlet(
-            self.context, self._response, EVENTS, before=self._open, pings=bool(self._ping)
+            self.context,
+            self._response,
+            EVENTS,
+            before=self._open,
+            pings=bool(self._ping),
+            hold=self._hold,
         )
         options = SubscribeOptions(
             after=after,
@@ -275,7 +292,8 @@ class EventStream:
             raise  # The turn or the timer that called this logs it.
 
     def _begin(self) -> None:
-        self._open()
+        if not self._hold:
+            self._open()
         if self._ping and not self._response.life.ended:
             self._response.observers.on_close(self._stop)
             self._check_in(self._ping)
@@ -292,6 +310,7 @@ class EventStream:
         self._check_in(self._ping)
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
+            self._open()
             position = None if self._outlet is None else self._outlet.position_update()
             self._deliver(_PING if position is None else _ping_at(position))
 
