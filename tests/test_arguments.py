@@ -33,7 +33,7 @@ NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
-NO_OPEN = (None, 5, True, "first", b"at_once", [])
+NO_OPEN: tuple[object, ...] = (None, 5, True, "first", b"at_once", [])
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]

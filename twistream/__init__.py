@@ -3,7 +3,7 @@ Stream HTTP responses from Twisted programs.
 """
 
 from twistream._version import __version__
-from twistream.channels import Channel, Hub, MemoryEngine, Subscription
+from twistream.channels import Channel, Hub, MemoryEngine, Run, RunState, Subscription
 from twistream.errors import (
     BufferOverflow,
     ChannelClosed,
@@ -51,8 +51,10 @@ __all__ = (
     "MemoryEngine",
     "Message",
     "ResponseComplete",
+    "Run",
     "RunEnded",
     "RunOverflow",
+    "RunState",
     "SendTimeout",
     "ServerSentEvent",
     "SlowConsumer",

@@ -253,7 +253,7 @@ class Message:
         """
         The size of the payload and the name of the event, in bytes.
         """
-        return _size(self.payload) + (_size(self.event) if self.event else 0)
+        return text_size(self.payload) + (text_size(self.event) if self.event else 0)
 
     def encoded(self, format: Format, id: str) -> bytes:
         """
@@ -348,5 +348,8 @@ def _plain(text: str) -> str:
     return str.__str__(text)
 
 
-def _size(text: Payload) -> int:
+def text_size(text: Payload) -> int:
+    """
+    The size of text in bytes of UTF-8.
+    """
     return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
