@@ -5,7 +5,7 @@ Layer: channels, below `run_core`.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
@@ -116,15 +116,16 @@ class PublishGate:
         """
         Whether a message of this size has to wait until followers have read more.
         """
-        drops = 0 if self._options.on_full == "trim" else self._run_log.drops(2, size + END_ROOM)
+        options = self._options
+        if options.on_full == "trim":
+            return False
+        if options.history_bytes is not None and size > options.history_bytes:
+            self._overflow()
+        drops = self._run_log.drops(2, size + END_ROOM)
         if not drops:
             return False
-        most = self._options.history_bytes
-        if self._options.on_full == "error" or (most is not None and size > most):
-            raise RunOverflow(
-                self._core.name,
-                f"the limits are {self._options.bounds}; pass larger ones, or another on_full",
-            )
+        if options.on_full == "error":
+            self._overflow()
         kept = self._run_log.history - drops
         if self._run_log.behind(self._flushed) > kept:
             # Those that it does not reach read the history from here.
@@ -141,6 +142,10 @@ class PublishGate:
                 bounds=str(self._options.bounds),
             )
         return False
+
+    def _overflow(self) -> NoReturn:
+        why = f"the limits are {self._options.bounds}; pass larger ones, or another on_full"
+        raise RunOverflow(self._core.name, why)
 
     def _look_soon(self) -> None:
         # Not at once, because the producer must not run within the code of a follower.

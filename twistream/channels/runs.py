@@ -56,7 +56,7 @@ class Runs:
             msg = f"producer must be callable, not {kind(producer)}"
             raise TypeError(msg)
         if not has_methods(self._engine, "open_run"):
-            msg = f"the engine of this hub, a {kind(self._engine)}, cannot hold runs"
+            msg = f"the engine of this hub ({kind(self._engine)}) cannot hold runs"
             raise TypeError(msg)
         core = self._cores.get(name)
         if core is not None:
