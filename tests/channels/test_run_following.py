@@ -7,7 +7,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.channels.runs import Follower, RunTest
-from twistream import ClientDisconnected, Context, HTTPError, Hub, Message, Run, RunState, StreamResource
+from twistream import (
+    ClientDisconnected,
+    Context,
+    HTTPError,
+    Hub,
+    Message,
+    Run,
+    RunState,
+    StreamResource,
+)
 
 
 class FollowTests(RunTest):
@@ -112,7 +121,7 @@ class FollowTests(RunTest):
 
         def passes(message: Message) -> bool:
             seen.append(message.data)
-            return message.data == "b"
+            return bool(message.data == "b")
 
         live = self.follow_run(run, filter=passes)
         self.work.publish("a", "b")
@@ -173,6 +182,7 @@ class FollowTests(RunTest):
             ((run, other), "one run and nothing else"),
             ((run, run), "one run and nothing else"),
         ):
+
             async def feed(ctx: Context, sources: Any = sources, words: str = words) -> str:
                 with self.assertRaisesRegex(TypeError, words):
                     await ctx.sse(ping=None).subscribe(*sources)

@@ -51,14 +51,15 @@ class RunFollowers:
         Add a follower. See `twistream.server.outlet.Source.attach`.
 
         Raises:
-            HTTPError: The run failed without output, and the head of the follower is held back.
+            HTTPError: The run failed without output, and the head of the follower is held back. Or
+                the engine failed, so there is not even an end.
         """
-        after = self._log.beginning if options.after is None else options.after
+        if self.error is not None and not self._is_told(outlet, options.after):
+            raise HTTPError(self.error.status, self.error.message)
         if outlet.holds_head:
-            if self.error is not None and after != self._log.last:
-                raise HTTPError(self.error.status, self.error.message)
             self._held = [each for each in self._held if not each.ended]
             self._held.append(outlet)
+        after = self._log.beginning if options.after is None else options.after
         filter = None if options.filter is None else _except_end(options.filter)
         options = evolve(options, after=after, filter=filter)
         return Subscription(outlet, (self._channel,), options, options.on_slow or "catchup")
@@ -88,6 +89,14 @@ class RunFollowers:
             for outlet in held:
                 if outlet.holds_head:
                     outlet.stop(HTTPError(self.error.status, self.error.message))
+
+    def _is_told(self, outlet: Outlet, after: str | None) -> bool:
+        """
+        Whether a follower of a failed run receives its end, or has received it.
+        """
+        if not self._log.published:
+            return False
+        return not outlet.holds_head or after == self._log.last
 
     def _progressed(self) -> None:
         count = len(self._channel.followers)
