@@ -162,15 +162,22 @@ class RunCore:
 
     def lose(self) -> Deferred[Any]:
         """
-        The process shuts down. Returns a Deferred that fires when the producer has cleaned up.
+        The process shuts down.
+
+        Returns:
+            Fires when the producer has cleaned up, at the latest after its grace.
         """
-        ended: Deferred[Any] = succeed(None)
-        if not self.state.is_final and self._owner.token is not None:
-            if self._production is not None:
-                ended = self._production.done()
-            self._finish(RunCause.LOSE)
+        production = self._production
+        if self.state.is_final or self._owner.token is None:
+            return succeed(None)
+        self._finish(RunCause.LOSE)
+        if production is None or not self._options.grace:
             self._cancel_production()
-        return ended
+            return succeed(None)
+        cleaned_up = production.done()
+        cleaned_up.addTimeout(self._options.grace, self._turn.clock, lambda *_: None)
+        production.cancel()
+        return cleaned_up
 
     def expire(self) -> None:
         """

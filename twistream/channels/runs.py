@@ -18,6 +18,7 @@ from twistream.channels.run import Run
 from twistream.channels.run_core import RunCore
 from twistream.channels.run_options import RunOptions
 from twistream.checks import has_methods, kind
+from twistream.scheduling.turn import Turn
 
 Producer: TypeAlias = Callable[[Run], Any]
 """
@@ -117,4 +118,14 @@ class Runs:
         The reactor stops: end all runs as lost, and give their producers time to clean up.
         """
         self._trigger = None  # It is removed by now.
-        return gatherResults([core.lose() for core in list(self._running)])
+        lost = gatherResults([core.lose() for core in list(self._running)])
+        return lost.addCallback(lambda _: self._sent())
+
+    def _sent(self) -> Deferred[None]:
+        """
+        A Deferred that fires when the ends are on their way: streams end at the end of a turn.
+        """
+        sent: Deferred[None] = Deferred()
+        turn = Turn.of(self._get_clock())
+        turn.at_end(lambda: turn.soon(lambda: turn.soon(partial(sent.callback, None))))
+        return sent
