@@ -2,10 +2,15 @@
 The states of a run: the table, and every way through it.
 """
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorCore
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
 
 from tests.channels.runs import Follower, RunTest, Work
 from twistream import Hub, Run, RunEnded, RunState
@@ -176,8 +181,86 @@ class LossTests(RunTest):
         self.work.finish()
         self.successResultOf(wait)
 
+    def test_a_producer_that_never_ends_is_waited_for_during_its_grace(self) -> None:
+        self.work.stubborn = True
+        run = self.run_work(grace=4.0)
+        wait = run._core.lose()
+        self.clock.advance(3.9)
+        self.assertNoResult(wait)
+        self.clock.advance(0.1)
+        self.successResultOf(wait)
+        self.work.finish()
+
+    def test_without_grace_nothing_is_waited_for(self) -> None:
+        self.work.stubborn = True
+        run = self.run_work(grace=0)
+        self.successResultOf(run._core.lose())
+        self.assertEqual(len(self.work.errors), 1)
+
     def test_a_run_that_has_ended_is_not_lost(self) -> None:
         run = self.run_work()
         self.work.finish()
         self.successResultOf(run._core.lose())
         self.assertIs(run.state, RunState.DONE)
+
+
+class Reactor(Clock):
+    """
+    A clock that has the triggers of a reactor.
+
+    Attributes:
+        triggers: Those that are set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        alsoProvides(self, IReactorCore)
+        self.triggers: list[tuple[Any, ...]] = []
+
+    def addSystemEventTrigger(self, *trigger: Any) -> object:
+        self.triggers.append(trigger)
+        return trigger
+
+    def removeSystemEventTrigger(self, trigger: Any) -> None:
+        self.triggers.remove(trigger)
+
+
+class ShutdownTests(RunTest):
+    """
+    The reactor stops while runs run.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = Reactor()
+        self.hub = Hub(clock=self.reactor)
+
+    def test_there_is_a_trigger_exactly_while_there_are_runs(self) -> None:
+        self.assertEqual(self.reactor.triggers, [])
+        works = [Work() for _ in range(3)]
+        for work in works:
+            self.hub.run(str(id(work)), work)
+        self.assertEqual(
+            [trigger[:2] for trigger in self.reactor.triggers], [("before", "shutdown")]
+        )
+        for work in works:
+            self.assertEqual(len(self.reactor.triggers), 1)
+            work.finish()
+        self.assertEqual(self.reactor.triggers, [])
+        self.run_work()
+        self.assertEqual(len(self.reactor.triggers), 1)
+
+    def test_the_reactor_waits_for_producers_and_until_the_end_is_sent(self) -> None:
+        self.work.stubborn = True
+        run, other = self.run_work(), self.hub.run("other", Work())
+        [(_, _, lose)] = self.reactor.triggers
+        self.reactor.triggers.clear()  # A reactor removes a trigger before it calls it.
+        wait = lose()
+        self.assertEqual((run.state, other.state), (RunState.LOST, RunState.LOST))
+        self.reactor.advance(1)
+        self.assertNoResult(wait)
+        self.work.finish()
+        self.assertNoResult(wait)
+        self.reactor.pump([0.001] * 5)
+        self.successResultOf(wait)
+        self.assertEqual(self.reactor.triggers, [])
