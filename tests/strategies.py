@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from twistream import ServerSentEvent
 from twistream.wire.sse import MAX_RETRY_MS
+from twistream.wire.trailers import REFUSED
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\0\v\x85\u2028 :"))
 """
@@ -27,6 +28,26 @@ EVENTS = st.builds(
 )
 """
 Events that a reader shows.
+"""
+
+
+TRAILERS = st.lists(
+    st.tuples(
+        st.text(
+            "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            min_size=1,
+            max_size=20,
+        ).filter(lambda name: name.lower().encode() not in REFUSED),
+        st.lists(
+            st.sampled_from(
+                [b"\t", b" ", b":", *(bytes([c]) for c in (*range(33, 127), *range(128, 256)))]
+            )
+        ).map(lambda parts: b"".join(parts).strip(b" \t")),
+    ),
+    max_size=8,
+)
+"""
+Names and values of fields that may follow a body, with every character that HTTP allows (RFC 9110 5).
 """
 
 

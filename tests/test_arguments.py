@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from math import inf, nan
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -121,6 +122,12 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     "^max_buffered must be",
                     (*NO_COUNT, None, "1M", 0),
                 ),
+                (
+                    "trailers",
+                    lambda v: make(trailers=v),
+                    "^trailers must be",
+                    (None, 5, True, "never", b"always", [], NOTHING),
+                ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
             ]
         )
@@ -169,6 +176,51 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
             lambda: (hub.channels, news.published, news.statistics()),
         )
 
+    def test_hubs_and_runs(self) -> None:
+        hub = Hub(clock=Clock())
+        run = hub.run("work", lambda run: Deferred())
+        wrong_names = (None, *NO_TEXT)
+
+        def start(**options: Any) -> object:
+            return hub.run("other", repr, **options)
+
+        self.check(
+            [
+                ("name", lambda v: hub.run(v, repr), "^name", (*wrong_names, "", "\ud800")),
+                ("name", hub.get_run, "^name must", wrong_names),
+                ("producer", lambda v: hub.run("a", v), "^producer must", NO_CALLABLE),
+                # It is refused even if there is a run, which would be joined.
+                ("producer", lambda v: hub.run("work", v), "^producer must", NO_CALLABLE),
+                ("ttl", lambda v: start(ttl=v), "^ttl must", (*NO_SECONDS, None)),
+                ("history", lambda v: start(history=v), "^history must", (*NO_COUNT, None, 0)),
+                (
+                    "history_bytes",
+                    lambda v: start(history_bytes=v),
+                    "^history_bytes must",
+                    (*NO_COUNT, 0),
+                ),
+                (
+                    "history_ttl",
+                    lambda v: start(history_ttl=v),
+                    "^history_ttl must",
+                    (*NO_SECONDS, 0),
+                ),
+                (
+                    "idle_timeout",
+                    lambda v: start(idle_timeout=v),
+                    "^idle_timeout must",
+                    (*NO_SECONDS, 0),
+                ),
+                ("on_full", lambda v: start(on_full=v), "^on_full must", (None, 5, "drop", [])),
+                ("grace", lambda v: start(grace=v), "^grace must", (*NO_SECONDS, None)),
+                ("data", run.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "event", ("a\nb", "gap", "end")),
+                ("reason", run.stop, "^reason", (None, *NO_TEXT, "\ud800")),
+            ],
+            lambda: (dict(hub.runs), run.state, run.published),
+        )
+
     def test_events_and_decoders(self) -> None:
         decoder = EventDecoder()
         retries = ("1", 1.5, nan, True, NOTHING, -1, HUGE, -HUGE)
@@ -213,6 +265,7 @@ class ResponseTests(ArgumentTest):
         def rows(ctx: Context) -> Rows:
             no_item = (None, 5, 1.5, True, [b"a"], NOTHING)
             no_field = (None, 5, True, ["a"], bytearray(b"a"), NOTHING, "\ud800", "a\nb")
+            no_trailer = (*no_field, "", "Set-Cookie")
             no_cookie = (5, True, b"a", ["a"], NOTHING, "a;b")
             return [
                 ("name", lambda v: ctx.header(v, "a"), "header name", (*no_field, "")),
@@ -237,6 +290,22 @@ class ResponseTests(ArgumentTest):
                     lambda v: ctx.cookie("a", "b", same_site=v),
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
+                ),
+                ("name", lambda v: ctx.trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.trailer("A", v), "header value", no_field),
+                ("name", lambda v: ctx.add_trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
+                ("value", lambda v: ctx.add_trailer("A", v), "header value", no_field),
+                (
+                    "names",
+                    lambda v: ctx.declare_trailers("A", v),
+                    "trailer name|Set-Cookie",
+                    no_trailer,
+                ),
+                (
+                    "algorithm",
+                    ctx.content_digest,
+                    "^algorithm must be",
+                    ("md5", "SHA-256", "", 5, True, b"sha-256", [], NOTHING),
                 ),
                 ("write", ctx.write, r"write\(\) takes", no_item),
                 ("writef", ctx.writef, r"write\(\) takes", no_item),

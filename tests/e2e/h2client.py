@@ -14,6 +14,7 @@ from h2.events import (
     ResponseReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
 )
 from h2.settings import SettingCodes, Settings
 
@@ -28,12 +29,14 @@ class Stream:
     Attributes:
         head: Names and values, with ``:status``.
         frames: The DATA frames, empty ones left out.
+        trailers: Names and values after the body.
         ended: END_STREAM came.
         reset: The code of RST_STREAM, or None.
     """
 
     head: dict[str, str] = field(default_factory=dict)
     frames: list[bytes] = field(default_factory=list)
+    trailers: list[tuple[str, str]] = field(default_factory=list)
     ended: bool = False
     reset: int | None = None
 
@@ -126,6 +129,8 @@ class H2Client:
                 self.connection.acknowledge_received_data(
                     event.flow_controlled_length, event.stream_id
                 )
+        elif isinstance(event, TrailersReceived):
+            self.streams[event.stream_id].trailers += event.headers  # type: ignore[arg-type]  # header_encoding makes them str
         elif isinstance(event, StreamEnded):
             self.streams[event.stream_id].ended = True
         elif isinstance(event, StreamReset):

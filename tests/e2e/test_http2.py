@@ -2,6 +2,8 @@
 HTTP/2: the same handlers, as DATA frames.
 """
 
+from base64 import b64encode
+from hashlib import sha256
 from inspect import isawaitable
 from io import BytesIO
 from typing import Any
@@ -351,6 +353,29 @@ async def test_large_bodies_arrive_whole_on_many_streams() -> None:
         streams = [client.request() for _ in range(8)]
         await client.over(*streams)
         assert all(stream.ended and stream.body == expected for stream in streams)
+
+
+@ensureDeferred
+async def test_trailers_follow_all_data_on_every_stream() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.content_digest()
+        for number in range(10):
+            ctx.write(b"%05d" % number * 4000)
+            await ctx.flush()
+        ctx.trailer("Path", ctx.path)
+
+    expected = b"".join(b"%05d" % number * 4000 for number in range(10))
+    digest = b64encode(sha256(expected).digest()).decode()
+    async with serving(handler, tls=True) as server:
+        client = await H2Client.connect(server, window=7000)
+        streams = {f"/{number}": client.request(f"/{number}") for number in range(8)}
+        await client.over(*streams.values())
+        for path, stream in streams.items():
+            assert stream.ended
+            assert stream.body == expected
+            assert stream.head["trailer"] == "Content-Digest"
+            assert stream.trailers == [("path", path), ("content-digest", f"sha-256=:{digest}:")]
+        assert not client.gone
 
 
 @ensureDeferred

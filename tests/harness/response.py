@@ -60,6 +60,7 @@ class Response:
         body: The body, without the framing.
         chunks: The chunks of a chunked body that were read to their end.
         ending: Whether and how it has ended.
+        trailers: Pairs of a name and a value that came after the body, as they were sent.
         last_event_id: What an EventSource would send to reconnect, after `new_events`.
     """
 
@@ -73,6 +74,7 @@ class Response:
         self.reason = ""
         self.version = ""
         self.headers: list[tuple[str, str]] = []
+        self.trailers: list[tuple[str, str]] = []
         self.informational: list[int] = []
         self.body = b""
         self.chunks: list[bytes] = []
@@ -202,6 +204,7 @@ class Response:
                 self._take_data(event)
             elif isinstance(event, h11.EndOfMessage):
                 self.ending = Ending.COMPLETE
+                self.trailers = _decoded(event.headers)
             elif isinstance(event, h11.InformationalResponse):
                 self.informational.append(event.status_code)
             elif isinstance(event, h11.Response):
@@ -214,10 +217,7 @@ class Response:
     def _take_head(self, event: h11.Response) -> None:
         self.reason = event.reason.decode("latin-1")
         self.version = event.http_version.decode()
-        self.headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in event.headers.raw_items()
-        ]
+        self.headers = _decoded(event.headers)
         self.status = event.status_code
         self._chunked = bool(self.values("Transfer-Encoding"))
 
@@ -229,6 +229,12 @@ class Response:
         if event.chunk_end:
             self.chunks.append(self._chunk)
             self._chunk = b""
+
+
+def _decoded(headers: Any) -> list[tuple[str, str]]:
+    # `Headers` of h11; without fields, a list.
+    fields = headers.raw_items() if headers else ()
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
 
 
 class Responses:

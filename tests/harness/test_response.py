@@ -15,7 +15,7 @@ from tests.strategies import pieces
 CHUNKED = (
     b"HTTP/1.1 103 Early Hints\r\n\r\n"
     b"HTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\nx-One: 1\r\nX-one: 2\r\n\r\n"
-    b"2\r\na\n\r\n1\r\n \r\n0\r\n\r\n"
+    b"2\r\na\n\r\n1\r\n \r\n0\r\nx-Two: 1\r\nX-two: 2\r\n\r\n"
 )
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 UNSIZED = b"HTTP/1.0 200 OK\r\n\r\nabc"
@@ -40,6 +40,7 @@ def facts(response: Response) -> tuple[Any, ...]:
         response.body,
         response.chunks,
         response.ending,
+        response.trailers,
     )
 
 
@@ -56,6 +57,7 @@ class ParsingTests(SynchronousTestCase):
         self.assertEqual((response.body, response.chunks), (b"a\n ", [b"a\n", b" "]))
         self.assertEqual(response.informational, [103])
         self.assertIn(("x-One", "1"), response.headers)
+        self.assertEqual(response.trailers, [("x-Two", "1"), ("X-two", "2")])
         self.assertEqual(response.values("X-ONE"), ["1", "2"])
         self.assertRaises(AssertionError, response.header, "X-One")
         self.assertEqual(response.header("transfer-encoding"), "chunked")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.wire.frames import LAST_CHUNK, SEND_SIZE, Batch, Frame, chunk
+from twistream.wire.frames import LAST_CHUNK, SEND_SIZE, Batch, Frame, chunk, last_chunk
 
 SIZES = st.integers(1, SEND_SIZE + 5) | st.sampled_from([SEND_SIZE // 2, SEND_SIZE])
 """
@@ -45,6 +45,12 @@ class ChunkTests(SynchronousTestCase):
 
     def test_an_empty_chunk_would_end_the_body(self) -> None:
         self.assertRaises(ValueError, chunk, b"")
+
+    def test_fields_follow_the_last_chunk(self) -> None:
+        self.assertEqual(
+            last_chunk([(b"A", b"1"), (b"b", b"2; x")]), b"0\r\nA: 1\r\nb: 2; x\r\n\r\n"
+        )
+        self.assertEqual(last_chunk([]), LAST_CHUNK)
 
 
 class FrameTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twistream.errors import BufferOverflow, SlowConsumer, StreamAborted
 from twistream.scheduling.turn import Turn
@@ -163,30 +164,40 @@ class Broadcast:
         batch = Batch(self._frames)
         late, self._frames, self._late = self._late, [], {}
         parts = {start: Batch(batch.frames[start:]) for start in set(late.values())}
-        members = self._members
+        members, paused = self._members, self._paused
+        fits = batch.size <= SEND_SIZE
         # A copy, because a member that is cut is discarded.
         for writer in list(members):
             if writer not in members:
                 continue  # Discarded by a member that was served before.
-            part = parts[late[writer]] if writer in late else batch
-            if part.frames:
-                self._serve(writer, part)
+            part = batch
+            if late and writer in late:
+                part = parts[late[writer]]
+                if not part.frames:
+                    continue
+            try:
+                if writer in paused or not fits or not writer.send_at_once(part):
+                    self._serve_slowly(writer, part)
+            except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
+                self._failed(writer, err)
         if len(batch.frames) > 1:
             self._round_ended = self._turn.clock.seconds()
             self._coalesce_for = (self._round_ended - began) * _COALESCE_SHARE
 
-    def _serve(self, writer: MessageWriter, batch: Batch) -> None:
-        try:
-            if writer in self._paused or batch.size > SEND_SIZE or not writer.send_at_once(batch):
-                self._serve_slowly(writer, batch)
-        except BufferOverflow as err:
-            if (member := self._members.get(writer)) is not None:
-                member.response.cut(SlowConsumer(err.buffered, err.limit))
-        except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
-            self._log.failure("sending a broadcast to a member failed")
-            # It is no member any more if `on_full` discarded it, or ended its response.
-            if (member := self._members.get(writer)) is not None:
-                member.response.abort(StreamAborted(type(err).__name__))
+    def _failed(self, writer: MessageWriter, err: BaseException) -> None:
+        """
+        End the response of a member to which the messages could not be sent.
+        """
+        member = self._members.get(writer)
+        if not isinstance(err, BufferOverflow):
+            self._log.failure("sending a broadcast to a member failed", Failure(err))
+        # It is no member any more if `on_full` discarded it, or ended its response.
+        if member is None:
+            return
+        if isinstance(err, BufferOverflow):
+            member.response.cut(SlowConsumer(err.buffered, err.limit))
+        else:
+            member.response.abort(StreamAborted(type(err).__name__))
 
     def _serve_slowly(self, writer: MessageWriter, batch: Batch) -> None:
         """

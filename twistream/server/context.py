@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `BaseContext`. `Exchange` runs the handler.
+It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 
 from twisted.internet.defer import Deferred
 
-from twistream.server.base import BaseContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -22,10 +21,11 @@ from twistream.server.outlet import (
     checked_hold,
     last_event_id,
 )
+from twistream.server.trailers import TrailerContext
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(BaseContext):
+class Context(TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

@@ -19,6 +19,7 @@ from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
 from twistream.server.response.response import Response
+from twistream.server.response.trailers import Trailers
 from twistream.wire import fields
 
 _log = Logger()
@@ -45,6 +46,7 @@ class StreamResource(Resource):
         on_disconnect: Literal["cancel", "continue"] = "cancel",
         send_timeout: float = 60.0,
         max_buffered: int = 16 * 2**20,
+        trailers: Literal["asked", "always"] = "asked",
         clock: IReactorTime | None = None,
     ) -> None:
         """
@@ -61,6 +63,10 @@ class StreamResource(Resource):
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
+            trailers: Whether a response on HTTP/1.1 has the trailers of its handler: ``"asked"`` if
+                the request has ``TE: trailers``, ``"always"`` also without it. A client that
+                does not know trailers ignores them, but a response with trailers has no
+                ``Content-Length``. See `Context.trailer`.
             clock: The clock of the responses. None for the reactor of the site.
 
         Raises:
@@ -74,6 +80,9 @@ class StreamResource(Resource):
         if on_disconnect not in ("cancel", "continue"):
             msg = f'on_disconnect must be "cancel" or "continue", not {on_disconnect!r}'
             raise ValueError(msg)
+        if trailers not in ("asked", "always"):
+            msg = f'trailers must be "asked" or "always", not {trailers!r}'
+            raise ValueError(msg)
         check_timer("send_timeout", send_timeout)
         check_count("max_buffered", max_buffered, 1)
         check_clock("clock", clock)
@@ -83,6 +92,7 @@ class StreamResource(Resource):
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
+        self._always_trailers = trailers == "always"
         self._clock = clock
         self._turn: Turn | None = None  # Until the clock is known.
         self._warned = False
@@ -114,6 +124,8 @@ class StreamResource(Resource):
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
+        if self._always_trailers:
+            response.head.trailers = Trailers(request, always=True)
         exchange = Exchange(response, self._handler)
         if request.method.decode("latin-1") in self._methods or (
             self._follows_router and _is_routed(request)

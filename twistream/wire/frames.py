@@ -5,6 +5,12 @@ Pure. The server layer decides which framing a response uses.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""
+The names and values of header or trailer fields.
+"""
 
 LAST_CHUNK = b"0\r\n\r\n"
 """
@@ -28,6 +34,17 @@ def chunk(data: bytes) -> bytes:
         msg = "data must not be empty: a chunk of size zero would end the body"
         raise ValueError(msg)
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Fields) -> bytes:
+    """
+    Frame the end of a body with a trailer section (RFC 9112 7.1.2).
+
+    Args:
+        trailers: Names and values, which the caller has checked.
+    """
+    lines = b"".join([b"%b: %b\r\n" % field for field in trailers])
+    return b"0\r\n%b\r\n" % lines
 
 
 class Frame:
@@ -70,17 +87,18 @@ class Batch:
     Messages that are sent together, joined once for each framing in use.
 
     Attributes:
+        chunks: What `as_chunks` has returned; None before. Reading it needs no call.
         frames: The messages.
         size: Their total size in bytes, without framing.
     """
 
-    __slots__ = ("_bytes", "_chunks", "_parts", "frames", "size")
+    __slots__ = ("_bytes", "_parts", "chunks", "frames", "size")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self.size = sum(len(frame.data) for frame in frames)
         self._bytes: bytes | None = None
-        self._chunks: bytes | None = None
+        self.chunks: bytes | None = None
         self._parts: list[Batch] | None = None
 
     @property
@@ -97,9 +115,9 @@ class Batch:
         """
         The messages, each as a chunk of HTTP/1.1.
         """
-        if self._chunks is None:
-            self._chunks = b"".join([frame.as_chunk for frame in self.frames])
-        return self._chunks
+        if self.chunks is None:
+            self.chunks = b"".join([frame.as_chunk for frame in self.frames])
+        return self.chunks
 
     @property
     def as_bytes(self) -> bytes:

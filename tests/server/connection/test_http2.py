@@ -1,15 +1,19 @@
 """
-HTTP/2 in memory: windows that open, however a client opens them.
+HTTP/2 in memory: windows that open, however a client opens them, ends and trailers.
 """
 
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, StreamEnded
+from h2.events import DataReceived, ResponseReceived, StreamEnded, TrailersReceived
 from h2.settings import SettingCodes, Settings
+from hypothesis import given
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -21,7 +25,8 @@ from twisted.web._http2 import H2Connection as ServerConnection
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from twistream import Context, StreamResource
+from tests.strategies import TRAILERS
+from twistream import Context, HTTPError, StreamResource
 
 
 class H2Transport(StringTransport):
@@ -46,23 +51,31 @@ class Client:
         self.transport = H2Transport()
         self.protocol.makeConnection(self.transport)
         self.received: dict[int, bytes] = {}
+        self.heads: dict[int, dict[Any, Any]] = {}
+        self.trailers: dict[int, list[Any]] = {}
         self.ended: set[int] = set()
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.h2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.h2.initiate_connection()
         self.exchange()
 
-    def request(self) -> int:
-        number = self.send_request()
+    def request(self, *fields: tuple[str, str], method: str = "GET") -> int:
+        number = self.send_request(*fields, method=method)
         self.exchange()
         return number
 
-    def send_request(self) -> int:
+    def send_request(self, *fields: tuple[str, str], method: str = "GET") -> int:
         number = self.h2.get_next_available_stream_id()
         self.received[number] = b""
         self.h2.send_headers(
             number,
-            [(":method", "GET"), (":path", "/"), (":scheme", "https"), (":authority", "a")],
+            [
+                (":method", method),
+                (":path", "/"),
+                (":scheme", "https"),
+                (":authority", "a"),
+                *fields,
+            ],
             end_stream=True,
         )
         return number
@@ -84,6 +97,10 @@ class Client:
         for event in self.h2.receive_data(answer):
             if isinstance(event, DataReceived):
                 self.received[event.stream_id] += event.data
+            elif isinstance(event, ResponseReceived):
+                self.heads[event.stream_id] = dict(event.headers)
+            elif isinstance(event, TrailersReceived):
+                self.trailers[event.stream_id] = list(event.headers)
             elif isinstance(event, StreamEnded):
                 self.ended.add(event.stream_id)
 
@@ -154,6 +171,131 @@ class EndTests(SynchronousTestCase):
         streams.append(client.request())
         self.assertEqual(client.ended, {streams[0], *streams[2:]})
         self.assertEqual(client.protocol._channel.streams, {})
+
+
+class TrailerTests(SynchronousTestCase):
+    """
+    A last HEADERS frame, after all DATA.
+    """
+
+    def answered(self, handler: Any, **options: Any) -> tuple[Client, int]:
+        client = connected(self, handler)
+        return client, client.request(**options)
+
+    def test_they_end_the_stream_without_being_asked_for(self) -> None:
+        async def handler(ctx: Context) -> None:
+            self.assertTrue(ctx.declare_trailers("X-First"))
+            await ctx.stream(["a", "b"])
+            self.assertTrue(ctx.trailer("X-First", "1"))
+            self.assertTrue(ctx.add_trailer("x-first", "2"))
+
+        client, stream = self.answered(handler)
+        self.assertEqual(client.received[stream], b"ab")
+        self.assertEqual(client.heads[stream]["trailer"], "X-First")
+        self.assertEqual(client.trailers[stream], [("x-first", "1"), ("x-first", "2")])
+        self.assertEqual(client.ended, {stream})
+        self.assertEqual(client.protocol._channel.streams, {})
+
+    def test_a_whole_response_keeps_its_length(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.trailer("X-A", "1")
+            return "whole"
+
+        client, stream = self.answered(handler)
+        self.assertEqual(client.heads[stream]["content-length"], "5")
+        self.assertEqual(client.heads[stream]["trailer"], "X-A")
+        self.assertEqual(client.trailers[stream], [("x-a", "1")])
+
+    def test_they_follow_a_body_of_a_declared_length_and_an_empty_one(self) -> None:
+        for body in ("abc", ""):
+
+            async def handler(ctx: Context, body: str = body) -> None:
+                ctx.header("Content-Length", str(len(body)))
+                self.assertTrue(ctx.trailer("X-A", "1"))
+                ctx.write(body)
+                await ctx.flush()
+                self.assertTrue(ctx.trailer("X-B", "2"))
+
+            client, stream = self.answered(handler)
+            self.assertEqual(client.heads[stream]["content-length"], str(len(body)))
+            self.assertEqual(client.received[stream], body.encode())
+            self.assertEqual(client.trailers[stream], [("x-a", "1"), ("x-b", "2")])
+            self.assertEqual(client.ended, {stream})
+
+    def test_an_error_page_has_none(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.trailer("X-A", "1")
+            raise HTTPError(404)
+
+        client, stream = self.answered(handler)
+        self.assertNotIn("trailer", client.heads[stream])
+        self.assertEqual((client.trailers, client.ended), ({}, {stream}))
+
+    def test_they_wait_until_the_window_has_let_all_data_through(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.content_digest()
+            ctx.write(b"x" * 1000)
+            await ctx.flush()
+
+        client = connected(self, handler, 300)
+        stream = client.request()
+        self.assertEqual((len(client.received[stream]), client.trailers), (300, {}))
+        client.set_window(999)
+        self.assertEqual((len(client.received[stream]), client.trailers), (999, {}))
+        client.set_window(1000)
+        digest = b64encode(sha256(b"x" * 1000).digest()).decode()
+        self.assertEqual(client.trailers[stream], [("content-digest", f"sha-256=:{digest}:")])
+        self.assertEqual(client.ended, {stream})
+
+    def test_head_has_none(self) -> None:
+        def handler(ctx: Context) -> str:
+            self.assertFalse(ctx.trailer("X-A", "1"))
+            self.assertFalse(ctx.content_digest())
+            return "whole"
+
+        client, stream = self.answered(handler, method="HEAD")
+        self.assertNotIn("trailer", client.heads[stream])
+        self.assertNotIn("content-digest", client.heads[stream])
+        self.assertEqual((client.trailers, client.ended), ({}, {stream}))
+
+    def test_an_aborted_response_has_none(self) -> None:
+        async def handler(ctx: Context) -> None:
+            ctx.content_digest()
+            ctx.trailer("X-A", "1")
+            ctx.write("a")
+            await ctx.flush()
+            ctx.abort()
+
+        client, stream = self.answered(handler)
+        self.assertEqual((client.received[stream], client.trailers), (b"a", {}))
+        self.assertEqual(client.ended, set())
+
+    def test_long_ones_need_several_frames(self) -> None:
+        values = [f"{number}" * 9000 for number in range(5)]
+
+        def handler(ctx: Context) -> str:
+            for value in values:
+                ctx.add_trailer("X-Long", value)
+            return "whole"
+
+        client, stream = self.answered(handler)
+        self.assertEqual(client.trailers[stream], [("x-long", value) for value in values])
+
+    @given(TRAILERS)
+    def test_any_fields_arrive(self, fields: list[tuple[str, bytes]]) -> None:
+        def handler(ctx: Context) -> str:
+            for name, value in fields:
+                ctx.add_trailer(name, value)
+            return "whole"
+
+        client = connected(self, handler)
+        client.h2.config.header_encoding = None
+        stream = client.request()
+        expected = [(name.lower().encode(), value) for name, value in fields]
+        by_name = itemgetter(0)
+        got = client.trailers.get(stream, [])
+        self.assertEqual(sorted(got, key=by_name), sorted(expected, key=by_name))
+        self.assertEqual(client.ended, {stream})
 
 
 class WindowTests(SynchronousTestCase):

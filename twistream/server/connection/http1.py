@@ -12,7 +12,7 @@ from twisted.web.server import Request
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.outbound import Outbound, Owner
 from twistream.server.connection.sockets import got_close_notify, in_kernel, queued
-from twistream.wire.frames import LAST_CHUNK, Batch, chunk
+from twistream.wire.frames import LAST_CHUNK, Batch, Fields, chunk, last_chunk
 
 _EMPTY: list[bytes] = []  # Shared by all responses without pending frames, and never changed.
 
@@ -58,12 +58,15 @@ class HTTP1Outbound(Outbound):
             self._frames = [frame]
         self.pending += len(frame)
 
-    def put_end(self) -> None:
+    def put_end(self, last: bytes = LAST_CHUNK) -> None:
         if self._chunked:
             # A new list, because this may be the shared empty one.
-            self._frames = [*self._frames, LAST_CHUNK]
-            self.pending += len(LAST_CHUNK)
+            self._frames = [*self._frames, last]
+            self.pending += len(last)
             self._borrowed.request.chunked = 0  # `finish` must not send another.
+
+    def put_trailers(self, trailers: Fields) -> None:
+        self.put_end(last_chunk(trailers))
 
     def push(self) -> None:
         frames = self._frames
@@ -73,7 +76,18 @@ class HTTP1Outbound(Outbound):
         self._send(data)
 
     def send_batch(self, batch: Batch) -> None:
-        self._send(batch.as_chunks if self._chunked else batch.as_bytes)
+        data = (batch.chunks or batch.as_chunks) if self._chunked else batch.as_bytes
+        if self.may_send():
+            # What `_send` does: a broadcast does this for each of its members, so a call counts.
+            try:
+                sent = self._transport.socket.send(data)
+            except OSError:
+                sent = 0  # `_send` deals with that.
+            self.handed += sent
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._send(data)
 
     def may_send(self) -> bool:
         """

@@ -27,7 +27,7 @@ from twistream.scheduling.turn import Turn
 from twistream.server.connection.multiplexer import Multiplexer
 from twistream.server.connection.outbound import Outbound, Owner
 from twistream.server.connection.sockets import in_kernel, queued
-from twistream.wire.frames import Batch
+from twistream.wire.frames import Batch, Fields
 
 _FRAME_COST = 320
 """
@@ -54,6 +54,7 @@ class HTTP2Outbound(Outbound):
         "_frames",
         "_multiplexer",
         "_queued",
+        "_trailers",
     )
 
     # Twisted's `H2Stream` and `H2Connection` have no annotations.
@@ -68,6 +69,7 @@ class HTTP2Outbound(Outbound):
         self._frames: deque[memoryview] = deque()
         self._queued = 0
         self._aborting = False
+        self._trailers: Fields = ()
 
     def start(self) -> None:
         # Twisted may have read a reset of the client that it has not reported yet.
@@ -83,6 +85,10 @@ class HTTP2Outbound(Outbound):
         self._frames.append(memoryview(data))
         self._queued += len(data)
         self.pending += len(data)
+
+    def put_trailers(self, trailers: Fields) -> None:
+        # `finish` sends them, after all data. h2 makes names lower case (RFC 9113 8.2).
+        self._trailers = trailers
 
     def push(self) -> None:
         self.pending = 0
@@ -133,7 +139,10 @@ class HTTP2Outbound(Outbound):
     def _end_stream(self, _: Request) -> None:
         connection, stream = self._connection, self._channel.streamID
         with suppress(ProtocolError):
-            connection.conn.end_stream(stream)
+            if self._trailers:
+                connection.conn.send_headers(stream, self._trailers, end_stream=True)
+            else:
+                connection.conn.end_stream(stream)
             connection._tryToWriteControlData()  # noqa: SLF001 - no public name
         self._turn.soon(partial(self._forget, connection, stream))
 

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import BorrowedRequest
 from twistream.server.connection.sockets import descriptor
-from twistream.wire.frames import Batch
+from twistream.wire.frames import Batch, Fields
 
 
 class Owner(Protocol):
@@ -93,6 +93,12 @@ class Outbound(ABC):
     def put_end(self) -> None:  # noqa: B027 - END_STREAM of HTTP/2 is sent by `finish`
         """
         Frame the end of the body, for the next push. `finish` follows that push.
+        """
+
+    @abstractmethod
+    def put_trailers(self, trailers: Fields) -> None:
+        """
+        Like `put_end`, with fields that follow the body. Where none can follow, they are dropped.
         """
 
     @abstractmethod

@@ -7,12 +7,15 @@ response decides when the head is sent, the outbound how.
 Layer: response, at the bottom.
 """
 
+from collections.abc import Callable
+
 from twisted.web.http import NO_CONTENT, NOT_MODIFIED, RESET_CONTENT
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from twistream.checks import shown
 from twistream.server.connection.request import raw_fields
+from twistream.server.response.trailers import Trailers
 from twistream.wire.fields import content_length, field_name, field_value, with_charset
 
 _NO_BODY = frozenset({NO_CONTENT, RESET_CONTENT, NOT_MODIFIED})
@@ -33,6 +36,7 @@ the connection then closes after the response.
 
 _BODY_HEADERS = (
     "Cache-Control",
+    "Content-Digest",
     "Content-Disposition",
     "Content-Encoding",
     "Content-Language",
@@ -43,6 +47,8 @@ _BODY_HEADERS = (
     "ETag",
     "Expires",
     "Last-Modified",
+    "Repr-Digest",
+    "Trailer",
     "X-Accel-Buffering",
 )
 """
@@ -66,14 +72,16 @@ class Head:
         declared: The ``Content-Length`` that the body must have, if one is set.
         empty_status: The status to send instead of 200 if the body is empty; None to keep it.
         request: The request.
+        trailers: The fields that follow the body; None if there are none.
     """
 
-    __slots__ = ("_close", "declared", "empty_status", "request")
+    __slots__ = ("_close", "declared", "empty_status", "request", "trailers")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self._close = False
         self.empty_status: int | None = None
+        self.trailers: Trailers | None = None
         self.declared = _declared(raw_fields(request))
 
     def header(self, name: str | bytes, value: str | bytes, *, add: bool = False) -> None:
@@ -153,6 +161,8 @@ class Head:
         for name in _BODY_HEADERS:
             request.responseHeaders.removeHeader(name)
         self.declared = None
+        if self.trailers is not None:
+            self.trailers.clear()
 
     def discard(self) -> None:
         """
@@ -163,14 +173,21 @@ class Head:
         self.clear_for_page(500)
         self.empty_status = None
 
-    def complete(self, length: int | None) -> None:
+    def complete(
+        self, length: int | None, content: Callable[[], bytes | None] | None = None
+    ) -> None:
         """
         Add the headers of a response with a body.
 
         Args:
             length: The length of the body in bytes; None while it is not known.
+            content: Returns the body, or None if it is not known yet.
         """
         fields = raw_fields(self.request)
+        if self.trailers is not None:
+            if content is not None:
+                self.trailers.digest_whole(content())
+            length = self.trailers.announce(length)
         if length is None:
             self.declared = _declared(fields)
             fields.setdefault(b"X-Accel-Buffering", [b"no"])

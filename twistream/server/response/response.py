@@ -211,7 +211,7 @@ class Response:
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
         if phase is _HEAD:
-            head.complete(self.writer.buffered)
+            head.complete(self.writer.buffered, self.writer.whole)
             out.start()
         if self.writer.buffered:
             self.writer.put_buffer()

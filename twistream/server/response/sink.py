@@ -7,9 +7,10 @@ A response without stages does not pay for them: its writer has the outbound its
 Layer: response, at the bottom.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
-from twistream.wire.frames import Batch
+from twistream.wire.frames import Batch, Fields
 
 
 class Sink(Protocol):
@@ -45,6 +46,11 @@ class Sink(Protocol):
         Add the end of the body, for the next push.
         """
 
+    def put_trailers(self, trailers: Fields) -> None:
+        """
+        Add the end of the body and fields that follow it. Where none can follow, they are dropped.
+        """
+
     def push(self) -> None:
         """
         Send what is pending in one piece.
@@ -64,9 +70,14 @@ class Sink(Protocol):
 class Stage:
     """
     A sink that passes everything on. Subclasses change or read the pieces.
+
+    Attributes:
+        changes: Whether it or a stage behind it may change the content.
     """
 
     __slots__ = ("_next",)
+
+    changes = True
 
     def __init__(self, next_sink: Sink) -> None:
         """
@@ -108,6 +119,12 @@ class Stage:
         """
         self._next.put_end()
 
+    def put_trailers(self, trailers: Fields) -> None:
+        """
+        See `Sink`.
+        """
+        self._next.put_trailers(trailers)
+
     def push(self) -> None:
         """
         See `Sink`.
@@ -127,3 +144,18 @@ class Stage:
         See `Sink`.
         """
         return self._next.backlog()
+
+    def insert_last(self, stage: "MakeStage") -> None:
+        """
+        Insert a stage behind all others.
+
+        Args:
+            stage: Makes the stage from the sink that it passes the pieces on to.
+        """
+        if isinstance(self._next, Stage):
+            self._next.insert_last(stage)
+        else:
+            self._next = stage(self._next)
+
+
+MakeStage: TypeAlias = Callable[[Sink], Stage]

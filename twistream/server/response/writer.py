@@ -24,7 +24,7 @@ from twistream.server.response.boundary import Boundary
 from twistream.server.response.head import Head
 from twistream.server.response.phase import Life, Phase
 from twistream.server.response.room import WAIT_COST, Room
-from twistream.server.response.sink import Sink
+from twistream.server.response.sink import MakeStage, Sink, Stage
 from twistream.wire.frames import SEND_SIZE
 from twistream.wire.messages import Format
 
@@ -190,14 +190,24 @@ class ResponseWriter:
         """
         self._out.put_end()
 
-    def insert(self, stage: Callable[[Sink], Sink]) -> None:
+    def insert(self, stage: MakeStage, *, last: bool = False) -> None:
         """
-        Send the body through a stage, before its first piece.
+        Send the body through a stage, from the next piece on.
 
         Args:
             stage: Makes the stage from the sink that it passes the pieces on to.
+            last: Behind all other stages, next to the outbound.
         """
-        self._out = stage(self._out)
+        if last and isinstance(self._out, Stage):
+            self._out.insert_last(stage)
+        else:
+            self._out = stage(self._out)
+
+    def whole(self) -> bytes | None:
+        """
+        The buffer, as the whole body; None if a stage may change it.
+        """
+        return None if isinstance(self._out, Stage) and self._out.changes else b"".join(self._parts)
 
     def keep_whole(self, format: Format) -> None:
         """
