@@ -199,6 +199,33 @@ class ProducerTests(RunTest):
             self.logged(TypeError)
         self.assertEqual(closed, ["plain", "async"])
 
+    def test_a_forgotten_decorator_is_named(self) -> None:
+        def producer(run: Run) -> Iterator[object]:
+            yield run.publish("a")
+
+        run = self.ended(producer)
+        self.logged(TypeError)
+        self.assertRegex(str(run.error), "did you forget @inlineCallbacks")
+
+    def test_the_frames_of_a_failure_are_not_kept(self) -> None:
+        class Local:
+            pass
+
+        found: list[weakref.ref[Local]] = []
+
+        async def producer(run: Run) -> None:
+            local = Local()
+            found.append(weakref.ref(local))
+            try:
+                {}[1]
+            except KeyError as err:
+                raise HTTPError(502) from err  # It is not logged: a log would keep the frames.
+
+        run = self.ended(producer)
+        gc.collect()
+        self.assertIsNone(found[0]())
+        self.assertIsInstance(run.error, HTTPError)
+
     def test_stop_stream_is_a_good_end(self) -> None:
         async def producer(run: Run) -> None:
             raise StopStream
@@ -480,6 +507,21 @@ class LifetimeTests(RunTest):
         self.assertIsNone(self.hub.get_run("work"))
         self.assertEqual(follower.read().data, ["a"])
         self.assertEqual(follower.end, {"state": "done"})
+
+    def test_a_run_that_has_ended_does_not_keep_the_variables_of_its_start(self) -> None:
+        class Value(str):
+            __slots__ = ("__weakref__",)
+
+        token = variable.set(Value("a"))
+        found = weakref.ref(variable.get())
+        run = self.run_work()
+        variable.reset(token)
+        del token
+        self.work.finish()
+        self.work = type(self.work)()
+        gc.collect()
+        self.assertIsNone(found())
+        self.assertIs(run.state, RunState.DONE)
 
     def test_nothing_is_left_of_a_run_that_is_forgotten(self) -> None:
         self.hub = Hub(clock=self.clock)

@@ -145,6 +145,20 @@ class FollowTests(RunTest):
         self.assertEqual(follower.read().data, texts)
         self.assertEqual(follower.end, {"state": "done"})
 
+    def test_a_client_that_wants_only_the_newest_message_gets_the_end(self) -> None:
+        run = self.run_work()
+        follower = self.follow_run(run, on_slow="latest", max_queued=100)
+        follower.client.pause()
+        for number in range(3000):
+            self.work.publish(f"{number:050}")
+            self.clock.advance(0.001)
+        self.work.finish("x" * 60_000)
+        self.settle()
+        follower.client.resume()
+        self.settle()
+        self.assertEqual(follower.read().end, {"state": "done", "result": "x" * 60_000})
+        self.assertLess(len(follower.data), 2000)
+
     def test_json_lines(self) -> None:
         run = self.run_work()
 

@@ -9,7 +9,6 @@ from inspect import isawaitable, iscoroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.python.failure import Failure
 
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import Task, cancel, deferred_of, is_running
@@ -105,8 +104,6 @@ class Production:
 
     def _ended(self, result: object) -> object:
         self._pending = None
-        if isinstance(result, Failure):
-            result.cleanFailure()  # The frames in its traceback would be kept alive.
         for done in self._done_deferreds:
             done.callback(None)
         return result
@@ -117,6 +114,9 @@ async def _publish_each(
 ) -> None:
     try:
         for item in items:
+            if isinstance(item, Deferred):
+                msg = "the items of a producer are published; did you forget @inlineCallbacks?"
+                raise TypeError(msg)
             await publish(item)
     finally:
         if (close := getattr(items, "close", None)) is not None:

@@ -20,7 +20,7 @@ from twistream.channels.feed import ChannelCore
 from twistream.channels.ownership import Lease, RunEngine, RunLog
 from twistream.channels.production import Production, RunScope
 from twistream.channels.publishing import PublishGate
-from twistream.channels.run_end import END, RunEnd, error_page, error_text
+from twistream.channels.run_end import END, RunEnd, error_page, error_text, without_frames
 from twistream.channels.run_followers import RunFollowers
 from twistream.channels.run_options import RunOptions
 from twistream.channels.run_owner import RunOwner
@@ -84,8 +84,8 @@ class RunCore:
         self._on_end = on_end
         self._forget = forget
         self._turn = Turn.of(clock)
-        self._scope = RunScope()
-        self._production: Production | None = None
+        # Not started yet, but the context variables are those of now.
+        self._production: Production | None = Production(RunScope(), self._turn)
         self.closed = False
         self._timers = Timers(self._turn)
         self._followed = False
@@ -248,7 +248,8 @@ class RunCore:
         producer: Callable[[], object],
         publish: Callable[[object], Deferred[str]],
     ) -> None:
-        if self.closed:
+        production, self._production = self._production, None
+        if self.closed or production is None:
             return  # The log has reported the end.
         if lease is None:
             if self.stop_reason is not None:
@@ -262,10 +263,11 @@ class RunCore:
                 self._finish(RunCause.END)
         else:
             self._watch_idle()
-            self._production = Production(self._scope, self._turn)
-            self._production.start(producer, publish).addBoth(self._produced)
+            self._production = production
+            production.start(producer, publish).addBoth(self._produced)
 
     def _acquire_failed(self, failure: Failure) -> None:
+        self._production = None
         self._log_failure(failure, "starting")
         if not self.state.is_final:
             self._finish(RunCause.FAIL, error=failure.value)
@@ -295,7 +297,7 @@ class RunCore:
                 self._log.failure(
                     "the producer of the run {name!r} failed", failure, name=self.name
                 )
-            self._finish(RunCause.FAIL, error=error.with_traceback(None))
+            self._finish(RunCause.FAIL, error=without_frames(error))
 
     def _grace_is_over(self) -> None:
         if self.state is RunState.STOPPING:

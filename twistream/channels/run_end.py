@@ -99,3 +99,18 @@ def error_page(error: BaseException | None) -> HTTPError:
         if isinstance(status, int) and 400 <= status <= 599:
             return HTTPError(status, error.message)
     return HTTPError(500)
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """
+    Drop the tracebacks of an exception and of those that led to it: they keep local variables alive.
+    """
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        each = chain.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            chain += (each.__cause__, each.__context__)
+    return error

@@ -10,10 +10,16 @@ from attrs import evolve
 
 from twistream.channels.feed import ChannelCore
 from twistream.channels.ownership import RunLog, RunObserver
-from twistream.channels.run_end import END
+from twistream.channels.run_end import END, END_ROOM
 from twistream.channels.subscription import Subscription
 from twistream.errors import HTTPError
 from twistream.server.outlet import Filter, Outlet, SubscribeOptions
+
+_END_SIZE = END_ROOM + 1024
+"""
+Bytes of the largest end in any format, so that a queue that keeps only the newest message has room
+for it.
+"""
 
 
 class RunFollowers:
@@ -61,7 +67,10 @@ class RunFollowers:
             self._held.append(outlet)
         after = self._log.beginning if options.after is None else options.after
         filter = None if options.filter is None else _except_end(options.filter)
-        options = evolve(options, after=after, filter=filter)
+        size = options.max_queued
+        if options.on_slow == "latest":
+            size = max(size, _END_SIZE)
+        options = evolve(options, after=after, filter=filter, max_queued=size)
         return Subscription(outlet, (self._channel,), options, options.on_slow or "catchup")
 
     def received(self) -> None:

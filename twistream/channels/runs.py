@@ -47,6 +47,7 @@ class Runs:
         self.by_name: Mapping[str, Run] = MappingProxyType(self._runs)
         self._running: dict[RunCore, None] = {}
         self._trigger: Any = None
+        self._is_shut_down = False
 
     def run(self, name: str, producer: Producer, options: RunOptions, *, restart: bool) -> Run:
         """
@@ -104,8 +105,8 @@ class Runs:
         Be notified when the reactor stops, while there are runs that would be lost.
         """
         clock = self._get_clock()
-        if not IReactorCore.providedBy(clock):
-            return  # The clock of a test.
+        if self._is_shut_down or not IReactorCore.providedBy(clock):
+            return  # Or it is the clock of a test.
         reactor = cast("IReactorCore", clock)
         if self._running and self._trigger is None:
             self._trigger = reactor.addSystemEventTrigger("before", "shutdown", self._lose)
@@ -117,7 +118,7 @@ class Runs:
         """
         The reactor stops: end all runs as lost, and give their producers time to clean up.
         """
-        self._trigger = None  # It is removed by now.
+        self._is_shut_down = True
         lost = gatherResults([core.lose() for core in list(self._running)])
         return lost.addCallback(lambda _: self._sent())
 

@@ -224,6 +224,8 @@ class EventStream:
         ``{"requested", "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
 
         Args:
+            channels: Channels, or one `Run`. A run starts with its first message for a client
+                without an id, and ends with an event named ``end``.
             after: The id after which to start, or one for each of several channels. It takes
                 precedence over `last_event_id`. Without both, the stream starts with the next
                 message that is published. So does a channel that the id does not cover,
@@ -252,6 +254,8 @@ class EventStream:
 
         Raises:
             EncodeError: `after` cannot be encoded as UTF-8.
+            HTTPError: The run has failed before its first message, and the head is held back by
+                ``open="first_event"``. If it fails later, the Deferred fails with the error.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` is a
                 coroutine function or a generator function.
