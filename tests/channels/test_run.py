@@ -65,7 +65,8 @@ class StartTests(RunTest):
         self.assertEqual(self.work.starts, 2)
         self.assertEqual((run.state, again.state), (RunState.DONE, RunState.RUNNING))
         self.assertIs(self.hub.runs["work"], again)
-        # The end of the time of the first forgets nothing of the second.
+        # The end of the time of the first forgets nothing of the second, and it has no timer left.
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(400)
         self.assertIs(self.hub.get_run("work"), again)
 
@@ -89,6 +90,11 @@ class StartTests(RunTest):
         client.disconnect()
         self.work.wait.callback(None)
         self.assertEqual(seen, ["by the handler", "by the handler", "by the producer"])
+
+        def plain(run: Run) -> None:
+            variable.set("by a plain producer")
+
+        self.hub.run("plain", plain)
         self.assertEqual(variable.get(), "unset")
 
 
@@ -217,7 +223,7 @@ class ProducerTests(RunTest):
             local = Local()
             found.append(weakref.ref(local))
             try:
-                {}[1]
+                {"a": 1}["b"]
             except KeyError as err:
                 raise HTTPError(502) from err  # It is not logged: a log would keep the frames.
 
@@ -231,7 +237,7 @@ class ProducerTests(RunTest):
             raise StopStream
 
         run = self.ended(producer)
-        self.assertEqual((run.state, run.error), (RunState.DONE, None))
+        self.assertEqual((run.state, run.result, run.error), (RunState.DONE, None, None))
 
     def test_a_producer_that_raises_fails_and_is_logged(self) -> None:
         async def asynchronous(run: Run) -> None:

@@ -325,6 +325,10 @@ class FirstEventTests(RunTest):
         followers[1].client.disconnect()
         self.follow_held(run)
         self.assertEqual(len(run._core.followers._held), 2)
+        other = self.hub.run("other", type(self.work)())
+        self.follow_held(other)
+        other.publish("a")
+        self.assertEqual(other._core.followers._held, [])
         self.work.fail(HTTPError(502))
         self.assertEqual(followers[2].client.receive().status, 502)
 

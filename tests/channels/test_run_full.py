@@ -49,6 +49,8 @@ class WaitTests(FullTest):
                 self.assertIs(run.state, RunState.RUNNING)
                 self.assertLess(run.published, 100)
                 before = run.published
+                [subscription] = run.subscriptions
+                self.assertEqual(subscription.unread, limits.get("history", 11))
                 self.clock.advance(30)
                 self.assertEqual(run.published, before)
                 follower.client.resume()
@@ -64,6 +66,8 @@ class WaitTests(FullTest):
         follower = self.follow_run(run)
         self.go()
         self.assertIs(run.state, RunState.DONE)
+        # A send for each time that the history is full, and not for each message.
+        self.assertLess(len(follower.client.writes), 700)
         self.assertEqual(self.numbers(follower.read().data), list(range(5000)))
 
     def test_a_burst_that_is_larger_than_the_history_reaches_a_slow_client(self) -> None:
@@ -151,6 +155,46 @@ class WaitTests(FullTest):
         late = [text for text in self.follower.read().data if text.startswith("late")]
         self.assertEqual(late, ["late 0", "late 1", "late 3", "late 4"])
 
+    def test_a_message_that_would_fit_waits_behind_one_that_does_not(self) -> None:
+        run = self.hub.run("work", lambda run: Deferred(), history_bytes=500)
+        follower = self.follow_run(run, max_queued=100)
+        follower.client.pause()
+        for _ in range(12):
+            run.publish("x" * 40)
+            self.settle()
+        waits = [run.publish("x" * 300), run.publish("y")]
+        self.assertNoResult(waits[0])
+        self.assertNoResult(waits[1])
+        follower.client.resume()
+        self.settle()
+        self.assertEqual([len(text) for text in follower.read().data][-2:], [300, 1])
+
+    def test_what_waits_is_published_only_as_far_as_there_is_room(self) -> None:
+        run = self.waiting()
+        results = [run.publish(f"late {number}") for number in range(50)]
+        for _ in range(200):
+            self.follower.client.resume()
+            self.follower.client.pause(after=1)
+            self.settle()
+        self.follower.client.resume()
+        self.settle()
+        self.successResultOf(results[-1])
+        late = [text for text in self.follower.read().data if text.startswith("late")]
+        self.assertEqual(late, [f"late {number}" for number in range(50)])
+
+    def test_many_that_wait_are_published_in_several_turns(self) -> None:
+        run = self.hub.run("work", lambda run: Deferred(), history=900)
+        follower = self.follow_run(run, max_queued=100)
+        follower.client.pause()
+        for _ in range(910):
+            run.publish("a")
+            self.clock.advance(0)
+        results = [run.publish("late") for _ in range(800)]
+        self.assertNoResult(results[0])
+        follower.client.resume()
+        self.settle()
+        self.successResultOf(results[-1])
+
     def test_there_is_a_limit_for_calls_that_are_not_awaited(self) -> None:
         run = self.waiting()
         with self.assertRaisesRegex(RunOverflow, "1000 messages wait for it; await each"):
@@ -187,6 +231,16 @@ class ErrorTests(FullTest):
             follower = self.follow_run(run)
             self.assertEqual(self.numbers(follower.data), list(range(count)))
             self.assertEqual(follower.end, {"state": "failed"})
+
+    def test_what_is_too_old_takes_no_room(self) -> None:
+        run = self.hub.run(
+            "work", lambda run: Deferred(), on_full="error", history=3, history_ttl=9.9
+        )
+        for _ in range(3):
+            run.publish("a")
+        self.clock.advance(9.95)  # Before the timer that frees what is too old.
+        run.publish("b")
+        self.assertEqual(self.follow_run(run).data, ["b"])
 
     def test_a_run_that_just_fits_is_complete(self) -> None:
         run = self.produce(10, on_full="error", history=10, history_bytes=520)
@@ -230,17 +284,24 @@ class DropsTests(FullTest):
     def test_what_would_be_dropped_is_dropped(
         self, history: int, size: int | None, sizes: list[int], new: list[int]
     ) -> None:
-        bounds = Bounds(history=history, history_bytes=size)
-        log = MemoryLog("news", bounds, lambda: self.clock, lambda message: None)
+        limit = 10**6 if size is None else size
+        log = MemoryLog(
+            "news",
+            Bounds(history=history, history_bytes=size),
+            lambda: self.clock,
+            lambda message: None,
+        )
+        kept: list[int] = []
         for each in sizes:
             log.append(None, "x" * each)
-        before = len(log._history)
+            kept.append(each)
+            while len(kept) > history or sum(kept) > limit:
+                del kept[0]
+        before = len(kept)
         drops = log._history.drops(len(new), sum(new))
-        for each in new:
-            log.append(None, "x" * each)
-        kept = len(log._history)
-        # The old ones that are left, unless new ones were dropped, too.
-        assert max(0, kept - len(new)) == before - drops or drops == before
+        while kept and (len(kept) + len(new) > history or sum(kept) + sum(new) > limit):
+            del kept[0]
+        assert drops == before - len(kept)
 
 
 class ManyFollowersTests(FullTest):

@@ -271,6 +271,12 @@ class LeaseTests(SharedTest):
         self.assertEqual(self.engine.log.renewals, renewals)
         self.assertIs(owned.state, RunState.DONE)
 
+    def test_a_run_that_has_ended_has_no_timer(self) -> None:
+        self.run_work(ttl=0)
+        self.work.finish()
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def freeze(self) -> None:
         """
         The owner's process stands still until its lease has expired.
@@ -335,6 +341,7 @@ class LeaseTests(SharedTest):
         self.engine.log.broken = False
         self.clock.pump([1.0] * 60)
         self.assertIs(owned.state, RunState.RUNNING)
+        self.assertFalse(self.engine.log.is_expired)
 
     def test_a_name_whose_owner_is_gone_is_lost_and_not_started_again(self) -> None:
         self.run_work()
@@ -433,6 +440,19 @@ class LaterTests(SharedTest):
         self.answer_all()
         self.assert_ended(owned, RunState.STOPPED)
         self.assert_ended(other, RunState.STOPPED)
+
+    def test_a_renewal_that_is_answered_after_the_end_changes_nothing(self) -> None:
+        run = self.run_work(ttl=0)
+        self.answer_all()
+        self.clock.pump([1.0] * 6)
+        self.assertEqual(len(self.engine.log.pending), 1)
+        self.engine.log.later = False
+        self.work.finish()
+        self.assert_ended(run, RunState.DONE)
+        self.engine.log.answer()
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assert_ended(run, RunState.DONE)
 
     def test_a_run_that_ends_while_it_is_joined(self) -> None:
         self.run_work()

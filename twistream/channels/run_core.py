@@ -153,7 +153,6 @@ class RunCore:
             return
         self.state = next_state(self.state, RunCause.STOP)
         self.stop_reason = reason
-        self._timers.cancel("idle")
         if self._options.grace:
             self._timers.start("grace", self._options.grace, self._grace_is_over)
         self._cancel_production()
@@ -391,7 +390,7 @@ class RunCore:
         seconds = self._options.idle_timeout
         if self._followed or seconds is None or self.state is not RunState.RUNNING:
             self._timers.cancel("idle")
-        elif self._owner.token is not None and "idle" not in self._timers:
+        elif self._owner.token is not None:
             self._timers.start("idle", seconds, partial(self.stop, IDLE))
 
     # Inside.

@@ -86,8 +86,6 @@ class RunFollowers:
         """
         self._channel.on_progress = None
         self._channel.close(_nothing)
-        if self._count:
-            self._log.following(self._observer, 0)
 
     def refuse(self) -> None:
         """

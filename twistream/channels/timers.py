@@ -21,15 +21,9 @@ class Timers:
         self._turn = turn
         self._timers: dict[str, Timer] = {}
 
-    def __contains__(self, name: str) -> bool:
-        """
-        Whether the timer of this name runs.
-        """
-        return name in self._timers
-
     def start(self, name: str, seconds: float, call: Callable[[], object]) -> None:
         """
-        Run `call` after `seconds`, which must be more than 0.
+        Run `call` after `seconds`, which must be more than 0. It replaces a timer of this name.
         """
 
         def run() -> None:
