@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from tests.channels.runs import RunTest
+from tests.channels.runs import Follower, RunTest
+from tests.harness.wires import MemoryWire
 from twistream import Hub, Run, RunEnded, RunOverflow, RunState
 from twistream.channels.engine import Bounds
 from twistream.channels.memory import MemoryLog
@@ -172,15 +173,27 @@ class WaitTests(FullTest):
     def test_what_waits_is_published_only_as_far_as_there_is_room(self) -> None:
         run = self.waiting()
         results = [run.publish(f"late {number}") for number in range(50)]
+        self.take_one(self.follower)
+        self.settle()
+        self.assertLess(sum(result.called for result in results), 10)
         for _ in range(200):
-            self.follower.client.resume()
-            self.follower.client.pause(after=1)
+            self.take_one(self.follower)
             self.settle()
         self.follower.client.resume()
         self.settle()
         self.successResultOf(results[-1])
         late = [text for text in self.follower.read().data if text.startswith("late")]
         self.assertEqual(late, [f"late {number}" for number in range(50)])
+
+    def take_one(self, follower: Follower) -> None:
+        """
+        The connection takes one write, and is full again.
+        """
+        wire = follower.client.wire
+        assert isinstance(wire, MemoryWire)
+        assert wire.producer is not None
+        wire.fill(after=1)
+        wire.producer.resumeProducing()
 
     def test_many_that_wait_are_published_in_several_turns(self) -> None:
         run = self.hub.run("work", lambda run: Deferred(), history=900)

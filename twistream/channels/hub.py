@@ -1,5 +1,5 @@
 """
-Hub: the channels of a program, by name.
+Hub: the channels and runs of a program, by name.
 
 Layer: channels, at the top.
 """
@@ -35,7 +35,7 @@ _COUNTERS = ("published", "dropped", "gaps", "cut")
 
 class Hub:
     """
-    The channels of a program, by name.
+    The channels and runs of a program, by name.
 
     Most programs have one hub, and create it where they create their resources.
     """
