@@ -78,3 +78,15 @@ def pieces(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
     stream = draw(streams)
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+PRODUCER_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sampled_from([0, 1, 100, 16_384, 16_385, 70_000])),
+        st.sampled_from([("pause", 0), ("resume", 0), ("turn", 0), ("follow", 0)]),
+    ),
+    max_size=40,
+)
+"""
+What a producer, its client and the reactor do, in turns.
+"""

@@ -3,14 +3,19 @@ Wrong arguments: each is refused at the call, by an error that names it, and not
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
+from io import BytesIO, StringIO
 from math import inf, nan
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.protocols.basic import FileSender
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.harness import StreamTest
+from tests.server.upstream import Upstream
 from twistream import (
     Channel,
     Context,
@@ -35,7 +40,10 @@ NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
 NO_OPEN: tuple[object, ...] = (None, 5, True, "first", b"at_once", [])
+NO_POOL = (5, "text", NOTHING, ThreadPool)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
+
+RESPONSE = Upstream().response
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
 """
@@ -53,6 +61,10 @@ def generator(*_: object) -> Iterator[None]:
 
 async def async_generator(*_: object) -> AsyncIterator[None]:
     yield
+
+
+async def coroutine(*_: object) -> None:
+    pass
 
 
 class Generator:
@@ -129,6 +141,13 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     (None, 5, True, "never", b"always", [], NOTHING),
                 ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
+                ("in_thread", lambda v: make(in_thread=v), "^in_thread must be", NO_POOL),
+                (
+                    "handler",
+                    lambda v: StreamResource(v, in_thread=True),
+                    "^with in_thread, handler must be",
+                    (coroutine, async_generator, partial(async_generator)),
+                ),
             ]
         )
 
@@ -329,6 +348,61 @@ class ResponseTests(ArgumentTest):
                     NO_SECONDS,
                 ),
                 ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
+                (
+                    "source",
+                    ctx.pipe,
+                    r"pipe\(\) takes",
+                    (None, 5, True, "text", b"text", NOTHING, BytesIO, generator, Deferred()),
+                ),
+                ("source", ctx.pipe, "open it with 'rb'", (StringIO(),)),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe(RESPONSE, copy_headers=v),
+                    "^copy_headers must",
+                    (None, 5, "ETag", [5], [b"ETag"], NOTHING),
+                ),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe([b"a"], copy_headers=v),
+                    "^copy_headers is for responses",
+                    (["ETag"],),
+                ),
+                (
+                    "allow_close_delimited",
+                    lambda v: ctx.pipe([b"a"], allow_close_delimited=v),
+                    "^allow_close_delimited is for responses",
+                    (True,),
+                ),
+                (
+                    "producer",
+                    lambda v: ctx.registerProducer(v, False),
+                    r"^registerProducer\(\) takes",
+                    (None, 5, NOTHING, FileSender),
+                ),
+                (
+                    "items",
+                    ctx.stream_blocking,
+                    r"stream_blocking\(\) takes",
+                    (None, 5, "text", b"text", NOTHING, coroutine, async_generator),
+                ),
+                (
+                    "items",
+                    ctx.stream_blocking,
+                    r"use ctx.stream\(\)",
+                    (coroutine, async_generator, async_generator()),
+                ),
+                (
+                    "ahead",
+                    lambda v: ctx.stream_blocking([], ahead=v),
+                    "^ahead must",
+                    (*NO_COUNT, None),
+                ),
+                (
+                    "pool",
+                    lambda v: ctx.stream_blocking([], pool=v),
+                    "^pool must be",
+                    NO_POOL,
+                ),
                 ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
                 ("callback", ctx.on_close, "^callback must", NO_CALLBACK),
                 ("callback", ctx.on_connection_close, "^callback must", NO_CALLBACK),

@@ -24,6 +24,7 @@ from twistream.errors import (
     StreamClosed,
     StreamError,
     StreamFinished,
+    StreamTruncated,
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
@@ -64,6 +65,7 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "StreamTruncated",
     "Subscription",
     "__version__",
 )

@@ -38,6 +38,7 @@ FORMS: Final = {
     "generator": "generator",
     "async_generator": "async generator",
     "stream": "``stream(iterable)``",
+    "pipe": "``pipe(iterable)``",
     "flush": "``await flush()``",
     "stream_writer": "``stream_writer``, function",
     "stream_writer_async": "``stream_writer``, async function",

@@ -21,6 +21,11 @@ async def _stream(ctx: Context) -> None:
     await ctx.stream(repeat(MESSAGE, count(ctx.request)))
 
 
+async def _pipe(ctx: Context) -> None:
+    ctx.content_type(MEDIA_TYPE)
+    await ctx.pipe(repeat(MESSAGE, count(ctx.request)))
+
+
 async def _flush(ctx: Context) -> None:
     ctx.content_type(MEDIA_TYPE)
     for _ in range(count(ctx.request)):
@@ -138,7 +143,7 @@ def _add_fan_out(root: Resource) -> None:
 if __name__ == "__main__":
     _root = Resource()
     for _form in (
-        *(_generator, _async_generator, _stream, _flush),
+        *(_generator, _async_generator, _stream, _pipe, _flush),
         *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks),
     ):
         _root.putChild(_form.__name__.strip("_").encode(), StreamResource(_form))

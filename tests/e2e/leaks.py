@@ -9,12 +9,13 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
@@ -22,12 +23,26 @@ from twisted.web.server import Request
 
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
+from tests.server.producers import ENDLESS, Push
 from twistream import Context
+from twistream.scheduling.iteration import ThreadIteration
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
+from twistream.server.response.producers import Registration
 
 AT_ONCE = 50
-COUNTED = (Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop)
+COUNTED = (
+    Context,
+    Deferred,
+    DelayedCall,
+    Failure,
+    MessageWriter,
+    Push,
+    Registration,
+    Request,
+    StreamLoop,
+    ThreadIteration,
+)
 
 
 async def foreign(ctx: Context) -> None:
@@ -57,7 +72,47 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping]
+def piping(ctx: Context) -> Deferred[None]:
+    def start(consumer: IConsumer) -> Deferred[None]:
+        producer = Push(consumer)
+        producer.register()
+        producer.write(b"start")
+        return Deferred()
+
+    return ctx.pipe(start)
+
+
+def registered(ctx: Context) -> Deferred[None]:
+    producer = Push(ctx, size=10_000, total=ENDLESS)
+    ctx.write("start")
+    producer.register()
+    return Deferred()
+
+
+def rows() -> Iterator[bytes]:
+    yield b"start"
+    while True:
+        yield b"x" * 30_000
+
+
+def blocking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows)
+
+
+def parking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows, pin=False)
+
+
+HANDLERS: list[Callable[[Context], Any]] = [
+    foreign,
+    sleeping,
+    sending,
+    looping,
+    piping,
+    registered,
+    blocking,
+    parking,
+]
 
 
 def serve(ctx: Context) -> Any:

@@ -43,6 +43,11 @@ RUNS: dict[str, tuple[list[str], str, bytes]] = {
         "/",
         b'{"number":1}\n{"number":2}\n',
     ),
+    "sqlite_rows.py": (
+        served("sqlite_rows:root"),
+        "/",
+        b'{"id": 1, "place": "roof", "celsius": 10.0}\n{"id": 2, ',
+    ),
     "handler_app.py": (
         served("handler_app:hello"),
         "/",
@@ -135,6 +140,27 @@ SESSIONS: dict[str, list[Command]] = {
             "curl http://127.0.0.1:8080/countdown/11",
             "404 Not Found\nThe countdown starts at ten.",
         ),
+    ],
+    "relay.py": [
+        Command("curl -N http://127.0.0.1:8080/relay", "data: 1\n\ndata: 2\n\n"),
+    ],
+    "llm_proxy.py": [
+        Command(
+            "curl -N -d 'Once upon' http://127.0.0.1:8080/chat",
+            'data: {"token":"Once"}\n\ndata: {"token":"upon"}\n\ndata: {"token":"Once"}\n\n',
+        ),
+        Command(
+            "curl -d '' http://127.0.0.1:8080/chat",
+            "400 Bad Request\nA prompt must not be empty.",
+        ),
+    ],
+    "sqlite_rows.py": [
+        Command(
+            "curl -N http://127.0.0.1:8080/cellar",
+            '{"id": 2, "place": "cellar", "celsius": 11.0}\n'
+            '{"id": 5, "place": "cellar", "celsius": 14.0}\n',
+        ),
+        Command("curl http://127.0.0.1:8080/kitchen", "404 Not Found\nThere is no such place."),
     ],
     "json_lines_channel.py": [
         Command("curl -d 12.5 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-1"}'),
@@ -271,6 +297,36 @@ async def test_the_page_of_the_answer_continues_after_a_reload(
             expect(page.locator("#answer")).to_contain_text("[stopped]")
 
     await deferToThread(shown)
+
+
+@ensureDeferred
+async def test_the_page_of_the_relay_shows_what_it_relays(
+    start: Callable[[list[str]], int], chromium: str
+) -> None:
+    url = f"http://127.0.0.1:{start(served('relay:root'))}/"
+
+    def shown() -> None:
+        with launched(chromium) as browser:
+            page = browser.new_page()
+            page.goto(url)
+            page.get_by_role("listitem").get_by_text("2", exact=True).wait_for()
+
+    await deferToThread(shown)
+
+
+def test_the_model_stops_when_the_client_of_the_proxy_leaves(
+    start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    port = start(served("llm_proxy:root"))
+    url = f"http://127.0.0.1:{port}/chat"
+    command = [program("curl"), "--silent", "--no-buffer", "--data", "Once upon", url]
+    log = tmp_path / "output.txt"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as curl:
+        assert curl.stdout is not None
+        assert curl.stdout.read(10)
+        assert "the model has stopped" not in log.read_text()
+        curl.kill()
+    until(lambda: "the model has stopped" in log.read_text(), "the model stops")
 
 
 def test_each_example_is_run() -> None:

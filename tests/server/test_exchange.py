@@ -14,6 +14,7 @@ from twisted.logger import LogLevel
 from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Client, Ending, Steps, StreamTest
+from tests.server.upstream import Upstream
 from twistream import Channel, ContentLengthMismatch, Context, HTTPError, Hub, StopStream
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
@@ -440,8 +441,12 @@ class ResultTests(StreamTest):
         def fires_with_a_deferred(ctx: Context) -> Any:
             return succeed([]).addCallback(lambda _: Awaits(succeed("x")))
 
+        async def returns_a_response(ctx: Context) -> Any:
+            return Upstream().response
+
         for handler, remedy in (
             (returns_items, "ctx.stream("),
+            (returns_a_response, "ctx.pipe("),
             (returns_not_done_yet, "no need for NOT_DONE_YET"),
             (fires_with_a_deferred, "await it"),
         ):

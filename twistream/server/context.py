@@ -1,7 +1,7 @@
 """
 Context: what a handler sees of one response.
 
-It adds events and subscriptions to `TrailerContext`. `Exchange` runs the handler.
+It adds events and subscriptions to its base classes. `Exchange` runs the handler.
 
 Layer: server, above the other objects that share a response.
 """
@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 from twisted.internet.defer import Deferred
 
+from twistream.server.blocking import BlockingContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -21,11 +22,12 @@ from twistream.server.outlet import (
     checked_hold,
     last_event_id,
 )
+from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.wire.messages import JSON_LINES
 
 
-class Context(TrailerContext):
+class Context(PipingContext, BlockingContext, TrailerContext):
     """
     One response, as its handler sees it. `StreamResource` makes one for each request.
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
+from twistream.checks import has_methods
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
@@ -41,6 +42,15 @@ _TEXTS = (str, bytes)
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 """
 Results that are streamed. `GeneratorType` is first because its check is fast.
+"""
+
+_AWAIT = "write `await ctx.{call}(...)`, or pass detached=True if this is meant"
+
+_ADVICE = {
+    "registerProducer": "wait until the producer has ended, or write `await ctx.pipe(source)`",
+}
+"""
+What to do instead, by the call whose end a handler did not wait for. `_AWAIT` for all others.
 """
 
 _log = Logger()
@@ -155,10 +165,10 @@ class Exchange:
             return
         for call in response.observers.not_awaited():
             _log.warn(
-                "{handler} returned while its {call}() was still running, which ends it: write "
-                "`await ctx.{call}(...)`, or pass detached=True if this is meant",
+                "{handler} returned while its {call}() was still running, which ends it: {advice}",
                 handler=self._name,
                 call=call,
+                advice=_ADVICE.get(call, _AWAIT).format(call=call),
             )
         try:
             if result is not None:
@@ -252,6 +262,8 @@ def _hint(result: object) -> str:
         return "a response goes on while its handler awaits, so there is no need for NOT_DONE_YET"
     if isinstance(result, Awaitable):
         return "await it"
+    if has_methods(result, "deliverBody"):
+        return "to relay its body, write `await ctx.pipe(response)`"
     if isinstance(result, Iterator | AsyncIterable):
         return "to send its items, write `await ctx.stream(items)`"
     return "for JSON, call ctx.json(value), or await ctx.json_line(value)"

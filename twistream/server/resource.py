@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -20,6 +21,7 @@ from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
 from twistream.server.response.response import Response
 from twistream.server.response.trailers import Trailers
+from twistream.server.threaded import BlockingHandler, ThreadContext, check_blocking
 from twistream.wire import fields
 
 _log = Logger()
@@ -40,8 +42,9 @@ class StreamResource(Resource):
 
     def __init__(  # noqa: PLR0913 - options, by keyword
         self,
-        handler: Handler,
+        handler: Handler | BlockingHandler,
         *,
+        in_thread: bool | ThreadPool = False,
         methods: Iterable[str] | None = None,
         on_disconnect: Literal["cancel", "continue"] = "cancel",
         send_timeout: float = 60.0,
@@ -52,6 +55,10 @@ class StreamResource(Resource):
         """
         Args:
             handler: Called once for each request.
+            in_thread: Run the handler in a thread, of the reactor's pool or of this pool. It is then
+                a blocking function or generator function. It can read the request, `err` and
+                `is_cancelled`, write, and change the head until it yields its first item. Methods
+                that flush, wait or end something raise a RuntimeError: yield what is to be sent.
             methods: The methods that the handler answers, in any case. Any other method gets a
                 405. HEAD comes with GET. None for GET and HEAD, and for the methods of the Klein
                 route that has returned this resource.
@@ -86,7 +93,10 @@ class StreamResource(Resource):
         check_timer("send_timeout", send_timeout)
         check_count("max_buffered", max_buffered, 1)
         check_clock("clock", clock)
+        if in_thread is not False:
+            check_blocking(handler, in_thread)
         self._handler = handler
+        self._in_thread = in_thread
         self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
         self._follows_router = methods is None
         self._on_disconnect = on_disconnect
@@ -126,7 +136,11 @@ class StreamResource(Resource):
         )
         if self._always_trailers:
             response.head.trailers = Trailers(request, always=True)
-        exchange = Exchange(response, self._handler)
+        handler = self._handler
+        if self._in_thread is not False:
+            pool = None if self._in_thread is True else self._in_thread
+            handler = ThreadContext(response).handler(cast("BlockingHandler", handler), pool)
+        exchange = Exchange(response, cast("Handler", handler))
         if request.method.decode("latin-1") in self._methods or (
             self._follows_router and _is_routed(request)
         ):
