@@ -30,14 +30,19 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
+from twistream.server.values import PartStream, ValueStream
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",
@@ -51,6 +56,7 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
     "Run",
     "RunEnded",
@@ -67,5 +73,6 @@ __all__ = (
     "StreamResource",
     "StreamTruncated",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

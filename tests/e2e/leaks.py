@@ -26,12 +26,15 @@ from tests.e2e.net import Server, pause, serving
 from tests.server.producers import ENDLESS, Push
 from twistream import Context
 from twistream.scheduling.iteration import ThreadIteration
+from twistream.server.response.coding import Coding, CodingStage
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
 from twistream.server.response.producers import Registration
 
 AT_ONCE = 50
 COUNTED = (
+    Coding,
+    CodingStage,
     Context,
     Deferred,
     DelayedCall,
@@ -72,6 +75,19 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
+async def valuing(ctx: Context) -> None:
+    async def values() -> AsyncIterator[str]:
+        yield "start"
+        await Deferred()
+
+    await ctx.json_array().send_all(values())
+
+
+async def compressed(ctx: Context) -> None:
+    ctx.compress(codings=["gzip"], level=0)  # Which leaves the text as it is.
+    await foreign(ctx)
+
+
 def piping(ctx: Context) -> Deferred[None]:
     def start(consumer: IConsumer) -> Deferred[None]:
         producer = Push(consumer)
@@ -110,6 +126,8 @@ HANDLERS: list[Callable[[Context], Any]] = [
     looping,
     piping,
     registered,
+    valuing,
+    compressed,
     blocking,
     parking,
 ]
@@ -127,12 +145,13 @@ async def visit(server: Server, number: int) -> None:
     if server.tls:
         client = await H2Client.connect(server)
         client.reading = False
-        stream = client.request(f"/{number // 3}")
+        stream = client.request(f"/{number // 3}", headers=[("accept-encoding", "gzip")])
         await client.client.until(lambda: b"start" in stream.body)
         (lambda: client.reset(stream), client.client.leave, client.client.reset)[way]()
         client.client.reset()
     else:
-        raw = await server.get(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (number // 3))
+        head = b"GET /%d HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+        raw = await server.get(head % (number // 3))
         await raw.holds(b"start")
         (raw.leave, raw.reset, raw.half_close)[way]()
         await raw.end()

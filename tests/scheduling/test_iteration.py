@@ -65,6 +65,22 @@ class Failing(Numbers):
         raise self.error
 
 
+class Leaving:
+    """
+    Context variables: the reactor does something while a thread leaves them for the first time.
+    """
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.meanwhile: Callable[[], None] | None = meanwhile
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        result = function()
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return result
+
+
 class IterationTest(SynchronousTestCase):
     """
     The base: iterations in a pool of one thread.
@@ -185,26 +201,27 @@ class BoundTests(IterationTest):
         # The next thread would enter the context variables before this one has left them.
         numbers = Numbers()
         iteration = self.iterate(numbers.__iter__)
-        taken: list[bytes] = []
 
-        class Leaving:
-            """
-            The variables: while a thread leaves them, the reactor takes what is there.
-            """
+        def take() -> None:
+            self.assertEqual(len(self.take_all(iteration)), 4)
+            self.assertEqual(len(self.pool.jobs), 0)
 
-            def run(self, function: Callable[[], Any]) -> Any:
-                try:
-                    return function()
-                finally:
-                    if not taken:
-                        taken.extend(test.take_all(iteration))
-                        test.assertEqual(len(test.pool.jobs), 0)
-
-        test = self
-        iteration._variables = Leaving()  # type: ignore[assignment]  # has what is used
+        iteration._variables = Leaving(take)  # type: ignore[assignment]  # has what is used
         self.pool.step()
         # The same thread goes on.
-        self.assertEqual((len(taken), numbers.made, len(set(numbers.threads))), (4, 8, 1))
+        self.assertEqual((numbers.made, len(set(numbers.threads))), (8, 1))
+
+    def test_a_thread_that_is_cancelled_while_it_parks_closes_the_iterator(self) -> None:
+        numbers = Numbers()
+        iteration = self.iterate(numbers.__iter__, ahead=0)
+
+        def cancel() -> None:
+            self.assertEqual(iteration.take(), b"1")
+            iteration.cancel()
+
+        iteration._variables = Leaving(cancel)  # type: ignore[assignment]  # has what is used
+        self.pool.step()
+        self.assertEqual((numbers.made, len(numbers.closed)), (1, 1))
 
     def test_all_items_come_in_order(self) -> None:
         for ahead in (0, 1, 2, 7, 1000):
@@ -525,6 +542,21 @@ class CancelTests(IterationTest):
         self.pool.stop()
         iteration.cancel()
         self.assertEqual(numbers.closed, [current_thread()])
+
+    def test_a_pool_that_is_stopped_ends_what_waits_for_a_thread_or_for_room(self) -> None:
+        parked, waiting = Numbers(), Numbers()
+        first = self.iterate(parked.__iter__)
+        second = self.iterate(waiting.__iter__, unused=waiting)
+        self.pool.step()
+        self.pool.stop()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.rest(first)), 4)
+        self.assertEqual(self.rest(second), [])
+        for iteration, numbers, made in ((first, parked, 4), (second, waiting, 0)):
+            failure = iteration.pop_failure()
+            assert failure is not None
+            self.assertIn("was stopped", str(failure.value))
+            self.assertEqual((numbers.made, numbers.closed), (made, [current_thread()]))
 
     def inside(self, numbers: Iterator[bytes]) -> ThreadIteration:
         """

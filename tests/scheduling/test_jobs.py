@@ -86,6 +86,15 @@ class JobQueueTests(SynchronousTestCase):
         self.queue.submit_short(lambda: self.ran.append(current_thread()))
         self.assertEqual(self.ran, [current_thread()])
 
+    def test_without_threads_jobs_run_at_once_so_that_they_can_end(self) -> None:
+        self.submit(self.queue, *range(3))
+        self.pool.step()
+        self.pool.stop()
+        self.reactor.advance(0)
+        self.assertEqual(self.ran, [0, 2])  # The pool has dropped the second.
+        self.submit(self.queue, "late")
+        self.assertEqual(self.ran, [0, 2, "late"])
+
     def test_a_loop_that_is_closed_is_not_called(self) -> None:
         def closed(*_: object) -> None:
             msg = "Event loop is closed"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from io import BytesIO, StringIO, TextIOWrapper, UnsupportedOperation
 from pathlib import Path
-from tempfile import NamedTemporaryFile, SpooledTemporaryFile, TemporaryFile
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile, TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -56,6 +56,11 @@ class PipeTest(StreamTest):
             return self.piped.addBoth(ended)
 
         return self.start(handler, **options)
+
+    def new_path(self) -> Path:
+        folder = TemporaryDirectory()  # Not `mktemp`, which stays under pytest.
+        self.addCleanup(folder.cleanup)
+        return Path(folder.name, "file")
 
     def error(self) -> BaseException:
         """
@@ -112,7 +117,7 @@ class FileTests(PipeTest):
             self.assertTrue(file.closed)
 
     def test_files_of_many_kinds(self) -> None:
-        path = Path(self.mktemp())
+        path = self.new_path()
         path.write_bytes(DATA)
         with (
             path.open("rb") as opened,
@@ -202,12 +207,12 @@ class FileTests(PipeTest):
         self.assertEqual(found, ["application/octet-stream"] * 2)
 
     def test_a_file_that_is_not_open_for_reading_is_an_error(self) -> None:
-        with Path(self.mktemp()).open("wb") as file:
+        with self.new_path().open("wb") as file:
             self.assertEqual(self.pipe(file).receive().status, 500)
         self.logged(UnsupportedOperation)
 
     def test_text_files_are_refused_and_stay_open(self) -> None:
-        path = Path(self.mktemp())
+        path = self.new_path()
         path.write_text("text")
         with (
             path.open() as opened,

@@ -5,7 +5,7 @@ Producers that write, clients that stop reading and go on, and turns that end, i
 from itertools import groupby
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 
@@ -52,7 +52,6 @@ class StepTests(StreamTest):
         self.assertEqual(calls, alternating)
         self.assertNotEqual(calls[:1], ["resume"])
 
-    @settings(deadline=None)
     @given(strategies.PRODUCER_STEPS)
     def test_everything_arrives_in_order_by_a_context(self, steps: Any) -> None:
         def handler(ctx: Context) -> Deferred[None]:
@@ -69,7 +68,6 @@ class StepTests(StreamTest):
             client.clock.advance(1)
         self.assert_complete(client.receive(), b"".join(written))
 
-    @settings(deadline=None)
     @given(strategies.PRODUCER_STEPS)
     def test_everything_arrives_in_order_by_a_pipe(self, steps: Any) -> None:
         def start(consumer: IConsumer) -> Deferred[None]:

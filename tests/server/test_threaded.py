@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from threading import Event, current_thread
 from typing import Any
 
+from tests.decoders import decoded
 from tests.harness import Client, SteppedPool, ThreadTest, end
 from tests.server.producers import Push
 from twistream import (
@@ -52,16 +53,20 @@ ANY_TIME = {
         "json",
     ),
     *("last_event_id", "log", "method", "name", "path", "read", "readable", "request", "seek"),
-    *("seekable", "tell", "text", "truncate", "writable", "write", "writef", "writelines"),
+    *("seekable", "subscription", "tell", "text", "truncate", "writable", "write", "writef"),
+    "writelines",
     *("trailer", "add_trailer"),
+    *("cookies", "queries", "query"),
+    *("jsonp", "markdown", "msgpack", "xml", "yaml"),
 }
 BEFORE_AN_ITEM = {
     *("add_header", "content_type", "cookie", "header", "status_code"),
-    *("content_digest", "declare_trailers"),
+    *("compress", "content_digest", "declare_trailers", "problem"),
 }
 NEVER = {
     *("abort", "done", "flush", "json_line", "on_close", "on_connection_close", "sleep", "sse"),
     *("pipe", "registerProducer", "stream", "stream_blocking", "stream_writer", "subscribe"),
+    *("csv", "json_array", "json_seq", "msgpack_stream", "multipart"),
     "unregisterProducer",
 }
 
@@ -94,6 +99,11 @@ class FunctionTests(InThreadTest):
         def table(ctx: Context) -> None:
             csv.writer(ctx).writerow(["a", "b"])
 
+        def formats(ctx: Context) -> None:
+            ctx.jsonp("f", 1)
+            ctx.markdown("*a*")
+            ctx.yaml([1])
+
         def both(ctx: Context) -> bytes:
             ctx.text("a")
             return b"b"
@@ -101,6 +111,7 @@ class FunctionTests(InThreadTest):
         for handler, body, kind in (
             (values, b'{"a":1}\n', "application/json"),
             (table, b"a,b\r\n", "text/plain; charset=utf-8"),
+            (formats, b"/**/f(1);<p><em>a</em></p>\n- 1\n", "text/javascript; charset=utf-8"),
             (both, b"ab", "text/plain; charset=utf-8"),
             (lambda ctx: ctx.write("ab"), b"ab", "text/plain; charset=utf-8"),
             (lambda ctx: ctx.write("x" * 100_000), b"x" * 100_000, "text/plain; charset=utf-8"),
@@ -125,6 +136,22 @@ class FunctionTests(InThreadTest):
             self.assertEqual(response.header("Content-Type"), "text/html; charset=utf-8")
             self.assertEqual(response.header("Set-Cookie"), "a=b; Path=/")
             self.assertEqual(response.header("Content-Length"), "1")
+
+    def test_it_may_answer_with_a_problem(self) -> None:
+        response = self.serve_in_thread(lambda ctx: ctx.problem(404, "gone")).receive()
+        self.assertEqual(response.header("Content-Type"), "application/problem+json")
+        page = b'{"title":"Not Found","status":404,"detail":"gone"}'
+        self.assert_complete(response, page, 404)
+
+    def test_it_may_ask_for_compression(self) -> None:
+        def handler(ctx: Context) -> str:
+            ctx.compress()
+            return "again and again, " * 20
+
+        client = self.serve_in_thread(handler, headers={"Accept-Encoding": "gzip"})
+        response = client.receive()
+        self.assertEqual(response.header("Content-Encoding"), "gzip")
+        self.assertEqual(decoded("gzip", response.body).decode(), "again and again, " * 20)
 
     def test_its_trailers_are_sent(self) -> None:
         def handler(ctx: Context) -> str:
@@ -151,7 +178,8 @@ class FunctionTests(InThreadTest):
         for make in (int, dict, object, coroutine, lambda: [1]):
             client = self.serve_in_thread(lambda ctx, make=make: make())
             self.assertEqual(client.receive().status, 500)
-            self.logged(TypeError)
+            (failure,) = self.flushLoggedErrors(TypeError)
+            self.assertRegex(str(failure.value), "must (return None, str, bytes|yield str)")
 
     def test_errors_have_their_pages(self) -> None:
         def handler(ctx: Context) -> None:
@@ -222,6 +250,11 @@ class FunctionTests(InThreadTest):
                 "on_connection_close": lambda: ctx.on_connection_close(print),
                 "abort": ctx.abort,
                 "sse": ctx.sse,
+                "csv": ctx.csv,
+                "json_array": ctx.json_array,
+                "json_seq": ctx.json_seq,
+                "msgpack_stream": ctx.msgpack_stream,
+                "multipart": ctx.multipart,
                 "subscribe": lambda: ctx.subscribe(news),
             }
             for name, call in calls.items():
@@ -286,14 +319,17 @@ class GeneratorTests(InThreadTest):
                 lambda: ctx.status_code(404),
                 lambda: ctx.content_type("text/html"),
                 lambda: ctx.cookie("a", "b"),
+                ctx.compress,
                 ctx.content_digest,
                 lambda: ctx.declare_trailers("A"),
+                lambda: ctx.problem(404),
             ):
                 try:
                     call()
                 except HeadersSent as err:
                     errors.append(err)
             ctx.json("b")
+            ctx.jsonp("c", 1)
             yield ""
 
         client = self.start(handler, in_thread=True)
@@ -301,7 +337,7 @@ class GeneratorTests(InThreadTest):
         end(self.pool.begin())
         self.assertEqual(len(errors), len(BEFORE_AN_ITEM))
         self.settle()
-        self.assert_complete(client.receive(), b'a"b"')
+        self.assert_complete(client.receive(), b'a"b"/**/c(1);')
         self.assertEqual(client.response.header("Content-Type"), "text/plain; charset=utf-8")
 
     def test_an_error_before_the_first_item_has_its_page(self) -> None:

@@ -238,6 +238,8 @@ class ThreadIteration:
 
     def _iterate(self) -> _Next:
         try:
+            if self._queue.is_stopped and not self._cancelled:
+                raise RuntimeError(_STOPPED)  # noqa: TRY301 - it ends like any other error
             step = self._step if self._make is None else self._begin(self._make)
             encode, source, put = self._encode, self._closable, self._put
             following = _END if self._cancelled else _ITERATE

@@ -75,7 +75,8 @@ class JobQueue:
 
     def submit(self, job: Job) -> None:
         """
-        Run a job in a thread, when it is its turn.
+        Run a job in a thread, when it is its turn. If the pool has stopped, run it here: it must
+        look at `is_stopped`.
         """
         self._jobs[job] = None
         self._run_next()
@@ -104,10 +105,14 @@ class JobQueue:
             self._reactor.callFromThread(function)
 
     def _run_next(self) -> None:
-        while self._jobs and self._working < max(1, self._pool.max - self._spare):
+        pool = self._pool
+        while self._jobs and (pool.joined or self._working < max(1, pool.max - self._spare)):
             job, _ = self._jobs.popitem(last=False)
-            self._working += 1
-            self._pool.callInThread(self._run, job)
+            if pool.joined:
+                job()
+            else:
+                self._working += 1
+                pool.callInThread(self._run, job)
 
     def _run(self, job: Job) -> None:
         try:

@@ -16,8 +16,9 @@ from twistream.checks import check_count, is_asynchronous, is_iterable, kind
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext, encoded_item
+from twistream.server.base import BaseContext
 from twistream.server.body import Item
+from twistream.server.items import encoded_item
 from twistream.server.response.blocking import BlockingLoop
 from twistream.server.response.response import Response
 
@@ -144,12 +145,13 @@ def check_pool(name: str, value: object) -> None:
         raise TypeError(msg)
 
 
-def iterator_of(name: str, items: object) -> Iterator[Any]:
+def iterator_of(items: object, name: str, allowed: str) -> Iterator[Any]:
     """
     The iterator of what a function has returned. Called in a thread.
 
     Args:
         name: The name of the function.
+        allowed: What it may return, for the message of the error.
 
     Raises:
         TypeError: It is no iterable of items.
@@ -158,7 +160,7 @@ def iterator_of(name: str, items: object) -> Iterator[Any]:
     if wrong or not is_iterable(items):
         if iscoroutine(items):
             items.close()  # Otherwise, Python warns that nobody has awaited it.
-        msg = f"{name} must return an iterable of str or bytes, not {type(items).__name__}"
+        msg = f"{name} must return {allowed}, not {type(items).__name__}"
         raise TypeError(msg)
     return iter(items)  # type: ignore[no-any-return, call-overload]  # checked
 
@@ -175,4 +177,4 @@ def _maker(items: object) -> Callable[[], Iterator[Any]]:
         msg = f"stream_blocking() takes a blocking iterable of items, not {kind(items)}"
         raise TypeError(msg)
     name = getattr(items, "__qualname__", type(items).__name__)
-    return lambda: iterator_of(name, items())
+    return lambda: iterator_of(items(), name, "an iterable of str or bytes")

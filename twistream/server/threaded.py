@@ -18,10 +18,10 @@ from twistream.checks import is_asynchronous
 from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.threads import call_in_reactor, refuse_thread
-from twistream.server.base import encoded_item
 from twistream.server.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
 from twistream.server.body import Item, encoded
 from twistream.server.context import Context
+from twistream.server.items import encoded_item
 from twistream.server.response.response import Response
 from twistream.wire import render
 from twistream.wire.digest import Algorithm
@@ -33,6 +33,7 @@ streamed.
 """
 
 _YIELD = "yield what is to be sent"
+_RESULTS = "None, str, bytes or an iterable of them (for JSON, call ctx.json)"
 
 
 class ThreadContext(Context):
@@ -95,6 +96,10 @@ class ThreadContext(Context):
         self._check_head()
         super().cookie(name, value, **attributes)
 
+    def compress(self, **options: Any) -> None:
+        self._check_head()
+        super().compress(**options)
+
     def declare_trailers(self, *names: str | bytes) -> bool:
         self._check_head()
         return super().declare_trailers(*names)
@@ -129,6 +134,10 @@ class ThreadContext(Context):
     def _default_type(self, media_type: str) -> None:
         if not self._begun:
             super()._default_type(media_type)
+
+    def _default_header(self, name: bytes, value: bytes) -> None:
+        if not self._begun:
+            super()._default_header(name, value)
 
     def _put_trailer(self, name: str | bytes, value: str | bytes, *, add: bool) -> bool:
         put = super()._put_trailer
@@ -166,7 +175,7 @@ class ThreadContext(Context):
             return iter(())
         if result is None or (isinstance(result, int) and self._parts):
             return iter(())  # An int is what `write` has returned, perhaps to a lambda.
-        return iterator_of(_name(function), result)
+        return iterator_of(result, _name(function), _RESULTS)
 
 
 def check_blocking(handler: object, in_thread: object) -> None:
