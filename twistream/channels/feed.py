@@ -74,9 +74,9 @@ class ChannelCore(Generic[F]):
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
+        on_progress: Called when a follower has joined, has read from the history, or has left.
         presence: Who follows it, by the metadata of the followers; None as long as none has any.
         topics: The feeds of streams that selected topics, by their patterns.
-        on_progress: Called when a follower has joined, has read from the history, or has left.
     """
 
     _log = Logger()
@@ -99,8 +99,8 @@ class ChannelCore(Generic[F]):
         self.presence: Presence | None = None
         self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
-        self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self.on_progress: Callable[[], object] | None = None
+        self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0

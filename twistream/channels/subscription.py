@@ -166,7 +166,7 @@ class Subscription(DrainingSubscription["Subscription"]):
         position = None if self._filter is None else self._filter.position
         if self._filter is not None:
             self._filter.position_known()
-        # If nothing was published since, the first is as new as that of the filter.
+        # If nothing was published meanwhile, the first is as new as that of the filter.
         return unsent if unsent == Cursor.at_end(self._cores).id else position
 
     def _position_update_of_selection(self) -> str | None:

@@ -22,7 +22,7 @@ from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.incoming import last_event_id
-from twistream.server.origins import allow, checked_origins
+from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,
     MaySee,
@@ -113,7 +113,7 @@ class EventStream:
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
-            allow(context.request, origins)
+            allow_origins(context.request, origins)
         if not (self._opening or self._hold):
             response.open_soon()
         response.turn.at_end(self._begin)

@@ -1,7 +1,7 @@
 """
-Origins: which pages of other origins may read a response (CORS).
+Origins: the pages of other origins that may read a response (Fetch standard, 3.3).
 
-Layer: server, below `events`.
+Layer: server, at the bottom.
 """
 
 import re
@@ -14,7 +14,7 @@ _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 def checked_origins(allow_origin: str | Collection[str] | None) -> Collection[str]:
     """
-    Check the argument `allow_origin`, and return the origins.
+    Check the argument `allow_origin`, and return its origins.
 
     Raises:
         TypeError: It is neither a str nor several.
@@ -37,7 +37,7 @@ def checked_origins(allow_origin: str | Collection[str] | None) -> Collection[st
     return origins
 
 
-def allow(request: Request, origins: Collection[str]) -> None:
+def allow_origins(request: Request, origins: Collection[str]) -> None:
     """
     Let pages of `origins` read the response (Fetch standard, 3.3).
     """
