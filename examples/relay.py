@@ -1,30 +1,51 @@
 """
-Relay another server's JSON Lines, and change each value on its way.
+Relay the events of another server to a browser.
 
-Serve ``json_numbers.py`` at port 8080 and this at another port:
-
-    twistd -n --pidfile= twistream --app relay:root --listen tcp:8081:interface=127.0.0.1
-
-and run ``curl -N http://127.0.0.1:8081/``. A slow client slows down the other server: while
-``json_line`` waits for it, nothing is read. If the client disconnects, the connection to the other
-server is closed; if the other server breaks off, so does this response.
+In this folder, run ``twistd -n twistream --app relay:root``, and open http://127.0.0.1:8080/. The
+other server is a part of this program, so that there is something to relay. It needs
+``pip install treq``.
 """
 
-import os
+from itertools import count
 
 import treq
+from twisted.web.resource import Resource
 
-from twistream import StreamResource
-from twistream.client import iter_json
+from twistream import Context, StreamResource
 
-SOURCE = os.environ.get("SOURCE", "http://127.0.0.1:8080/")
+PAGE = """<!DOCTYPE html>
+<meta charset="utf-8">
+<title>Relay</title>
+<ul id="numbers"></ul>
+<script>
+new EventSource("/relay").onmessage = e => {
+    const item = document.createElement("li");
+    item.textContent = e.data;
+    document.getElementById("numbers").append(item);
+};
+</script>
+"""
 
 
-async def squares(ctx):
-    response = await treq.get(SOURCE, unbuffered=True)
-    async with iter_json(response) as values:
-        async for value in values:
-            await ctx.json_line({"square": value["number"] ** 2})
+async def relay(ctx: Context):
+    url = f"http://127.0.0.1:{ctx.request.getHost().port}/numbers"
+    response = await treq.get(url, unbuffered=True)
+    ctx.sse()  # Sends the head now, and pings while the other server is silent.
+    await ctx.pipe(response)
 
 
-root = StreamResource(squares)
+async def numbers(ctx: Context):
+    events = ctx.sse()
+    for n in count(1):
+        await events.send(n)
+        await ctx.sleep(0.5)
+
+
+async def page(ctx: Context):
+    ctx.html(PAGE)
+
+
+root = Resource()
+root.putChild(b"", StreamResource(page))
+root.putChild(b"relay", StreamResource(relay))
+root.putChild(b"numbers", StreamResource(numbers))

@@ -4,16 +4,22 @@ Wrong arguments: each is refused at the call, by an error that names it, and not
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
+from io import BytesIO, StringIO
 from math import inf, nan
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.protocols.basic import FileSender
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from tests.harness import StreamTest
+from tests.server.upstream import Upstream
 from twistream import (
     Channel,
+    Compression,
     Context,
     EventDecoder,
     EventStream,
@@ -35,8 +41,13 @@ NO_TEXT = (5, 1.5, True, b"text", ["text"], NOTHING)
 NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
+NO_PATHS = ("", "/", "a/", "/a", "a//b", "a\nb", "\0", "\x85", "a" * 256, "/".join("a" * 33))
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
+NO_OPEN: tuple[object, ...] = (None, 5, True, "first", b"at_once", [])
+NO_POOL = (5, "text", NOTHING, ThreadPool)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
+
+RESPONSE = Upstream().response
 
 Rows = list[tuple[str, Callable[[Any], object], str, Iterable[object]]]
 """
@@ -54,6 +65,10 @@ def generator(*_: object) -> Iterator[None]:
 
 async def async_generator(*_: object) -> AsyncIterator[None]:
     yield
+
+
+async def coroutine(*_: object) -> None:
+    pass
 
 
 class Generator:
@@ -219,6 +234,33 @@ class ClientTests(ArgumentTest, SynchronousTestCase):
         self.check(rows)
 
 
+def compressions(call: Callable[..., object]) -> Rows:
+    """
+    The arguments of `Compression` and ``Context.compress``.
+    """
+    no_size = ("1", b"1", 1.5, nan, True, NOTHING, [1], -1, 0.0, 99, HUGE, -HUGE)
+    no_sizes = ({"gzip": None}, {"gzip": "1"}, {"gzip": 99}, {"a": 1}, {b"gzip": 1}, {5: 9})
+    return [
+        ("codings", lambda v: call(codings=v), "^codings", (5, True, "gzip", b"gzip", NOTHING)),
+        ("codings", lambda v: call(codings=v), "^codings", ([5], [None], ["a"], ["GZIP"], [[]])),
+        ("codings", lambda v: call(codings=v), "^codings", (["identity"], ["*"], [b"gzip"])),
+        ("level", lambda v: call(level=v), "^level (must be|is for)", (*no_size, *no_sizes)),
+        ("window", lambda v: call(window=v), "^window (must be|is for)", (*no_size, *no_sizes)),
+        (
+            "level",
+            lambda v: call(codings=["br"], level=v),
+            "^level (must be from 0 to 11 for br|is for br, and not for 'gzip')",
+            (-1, 12, {"gzip": 1}),
+        ),
+        (
+            "window",
+            lambda v: call(codings=["zstd"], window=v),
+            "^window must be from 10 to 23 for zstd",
+            (9, 24, {"zstd": 24}),
+        ),
+    ]
+
+
 class ProgramTests(ArgumentTest, SynchronousTestCase):
     """
     What a program makes when it starts.
@@ -259,6 +301,20 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                     (None, 5, True, "never", b"always", [], NOTHING),
                 ),
                 ("clock", lambda v: make(clock=v), "^clock must be", NO_CLOCK),
+                (
+                    "compress",
+                    lambda v: make(compress=v),
+                    "^compress must be",
+                    (None, 0, 1, "gzip", ("gzip",), {}, NOTHING, Compression),
+                ),
+                *compressions(Compression),
+                ("in_thread", lambda v: make(in_thread=v), "^in_thread must be", NO_POOL),
+                (
+                    "handler",
+                    lambda v: StreamResource(v, in_thread=True),
+                    "^with in_thread, handler must be",
+                    (coroutine, async_generator, partial(async_generator)),
+                ),
             ]
         )
 
@@ -301,9 +357,58 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                 ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", (*NO_TEXT, "\ud800")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", NO_PATHS),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", ("*", "a/#")),
+                ("topic", lambda v: hub.publish("none", "a", topic=v), "^topic", (5, "*")),
                 ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
+        )
+
+    def test_hubs_and_runs(self) -> None:
+        hub = Hub(clock=Clock())
+        run = hub.run("work", lambda run: Deferred())
+        wrong_names = (None, *NO_TEXT)
+
+        def start(**options: Any) -> object:
+            return hub.run("other", repr, **options)
+
+        self.check(
+            [
+                ("name", lambda v: hub.run(v, repr), "^name", (*wrong_names, "", "\ud800")),
+                ("name", hub.get_run, "^name must", wrong_names),
+                ("producer", lambda v: hub.run("a", v), "^producer must", NO_CALLABLE),
+                # It is refused even if there is a run, which would be joined.
+                ("producer", lambda v: hub.run("work", v), "^producer must", NO_CALLABLE),
+                ("ttl", lambda v: start(ttl=v), "^ttl must", (*NO_SECONDS, None)),
+                ("history", lambda v: start(history=v), "^history must", (*NO_COUNT, None, 0)),
+                (
+                    "history_bytes",
+                    lambda v: start(history_bytes=v),
+                    "^history_bytes must",
+                    (*NO_COUNT, 0),
+                ),
+                (
+                    "history_ttl",
+                    lambda v: start(history_ttl=v),
+                    "^history_ttl must",
+                    (*NO_SECONDS, 0),
+                ),
+                (
+                    "idle_timeout",
+                    lambda v: start(idle_timeout=v),
+                    "^idle_timeout must",
+                    (*NO_SECONDS, 0),
+                ),
+                ("on_full", lambda v: start(on_full=v), "^on_full must", (None, 5, "drop", [])),
+                ("grace", lambda v: start(grace=v), "^grace must", (*NO_SECONDS, None)),
+                ("data", run.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "event", ("a\nb", "gap", "end")),
+                ("reason", run.stop, "^reason", (None, *NO_TEXT, "\ud800")),
+            ],
+            lambda: (dict(hub.runs), run.state, run.published),
         )
 
     def test_events_and_decoders(self) -> None:
@@ -376,6 +481,8 @@ class ResponseTests(ArgumentTest):
                     "^same_site must",
                     (5, True, "Laxest", [], NOTHING),
                 ),
+                ("name", ctx.query, "name of a query parameter must", (*NO_TEXT, None)),
+                ("name", ctx.queries, "name of a query parameter must", (*NO_TEXT, None)),
                 ("name", lambda v: ctx.trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
                 ("value", lambda v: ctx.trailer("A", v), "header value", no_field),
                 ("name", lambda v: ctx.add_trailer(v, "a"), "trailer name|Set-Cookie", no_trailer),
@@ -399,6 +506,25 @@ class ResponseTests(ArgumentTest):
                 ("binary", ctx.binary, r"binary\(\) takes", (*no_item, "text")),
                 ("json", ctx.json, "JSON", (NOTHING, nan, [inf], "\ud800")),
                 ("json_line", ctx.json_line, "JSON|message", (NOTHING, nan, b"a")),
+                ("xml", ctx.xml, "XML", (NOTHING, "\0", [NOTHING], {"a b": 1}, HUGE)),
+                ("root", lambda v: ctx.xml(1, root=v), "^root must", (*NO_TEXT, "", "a b", "1")),
+                ("yaml", ctx.yaml, "YAML", (NOTHING, "\ud800", [NOTHING], HUGE)),
+                ("msgpack", ctx.msgpack, "MessagePack", (NOTHING, "\ud800", [NOTHING], 2**64)),
+                ("callback", lambda v: ctx.jsonp(v, 1), "^callback must", NO_TEXT),
+                ("value", lambda v: ctx.jsonp("f", v), "JSON", (NOTHING, nan, "\ud800")),
+                ("markdown", ctx.markdown, "^text must", (*NO_TEXT, None)),
+                ("status", ctx.problem, "^status must", (*NO_COUNT, None, 399, 600)),
+                *(
+                    (name, lambda v, name=name: ctx.problem(404, **{name: v}), f"^{name} must", bad)
+                    for name, bad in (
+                        ("detail", NO_TEXT),
+                        ("title", NO_TEXT),
+                        ("type", (*NO_TEXT, "a b")),
+                        ("instance", (*NO_TEXT, "a b")),
+                        ("extensions", (5, "text", ["a"], NOTHING, {5: 1}, {"status": 1})),
+                    )
+                ),
+                *compressions(ctx.compress),
             ]
 
         self.inside(rows)
@@ -414,6 +540,61 @@ class ResponseTests(ArgumentTest):
                     NO_SECONDS,
                 ),
                 ("items", ctx.stream, r"stream\(\) takes", (None, 5, "text", b"text", NOTHING)),
+                (
+                    "source",
+                    ctx.pipe,
+                    r"pipe\(\) takes",
+                    (None, 5, True, "text", b"text", NOTHING, BytesIO, generator, Deferred()),
+                ),
+                ("source", ctx.pipe, "open it with 'rb'", (StringIO(),)),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe(RESPONSE, copy_headers=v),
+                    "^copy_headers must",
+                    (None, 5, "ETag", [5], [b"ETag"], NOTHING),
+                ),
+                (
+                    "copy_headers",
+                    lambda v: ctx.pipe([b"a"], copy_headers=v),
+                    "^copy_headers is for responses",
+                    (["ETag"],),
+                ),
+                (
+                    "allow_close_delimited",
+                    lambda v: ctx.pipe([b"a"], allow_close_delimited=v),
+                    "^allow_close_delimited is for responses",
+                    (True,),
+                ),
+                (
+                    "producer",
+                    lambda v: ctx.registerProducer(v, False),
+                    r"^registerProducer\(\) takes",
+                    (None, 5, NOTHING, FileSender),
+                ),
+                (
+                    "items",
+                    ctx.stream_blocking,
+                    r"stream_blocking\(\) takes",
+                    (None, 5, "text", b"text", NOTHING, coroutine, async_generator),
+                ),
+                (
+                    "items",
+                    ctx.stream_blocking,
+                    r"use ctx.stream\(\)",
+                    (coroutine, async_generator, async_generator()),
+                ),
+                (
+                    "ahead",
+                    lambda v: ctx.stream_blocking([], ahead=v),
+                    "^ahead must",
+                    (*NO_COUNT, None),
+                ),
+                (
+                    "pool",
+                    lambda v: ctx.stream_blocking([], pool=v),
+                    "^pool must be",
+                    NO_POOL,
+                ),
                 ("seconds", ctx.sleep, "^seconds must", (*NO_SECONDS, None)),
                 ("callback", ctx.on_close, "^callback must", NO_CALLBACK),
                 ("callback", ctx.on_connection_close, "^callback must", NO_CALLBACK),
@@ -423,15 +604,90 @@ class ResponseTests(ArgumentTest):
 
     def test_streams_of_events(self) -> None:
         def rows(ctx: Context) -> Rows:
+            news = Hub(clock=Clock()).channel("news")
             no_origin = (5, 0, True, b"*", [5], ["example.org"], "example.org", NOTHING)
             return [
                 ("ping", ctx.sse, "^ping must", (*NO_SECONDS, 1e-9)),
                 ("retry", lambda v: ctx.sse(retry=v), "^retry must", NO_SECONDS),
                 ("allow_origin", lambda v: ctx.sse(allow_origin=v), "origin", no_origin),
+                ("open", lambda v: ctx.sse(open=v), "^open must", NO_OPEN),
+                ("open", lambda v: ctx.subscribe(news, open=v), "^open must", NO_OPEN),
                 *self.subscriptions(ctx),
             ]
 
         self.inside(rows)
+
+    def test_streams_of_values(self) -> None:
+        def rows(ctx: Context) -> Rows:
+            return [
+                ("header", ctx.csv, "^header must", (5, True, "text", NOTHING, [], {"a": 1})),
+                ("header", ctx.csv, "decode it", ([b"a"],)),
+                ("delimiter", lambda v: ctx.csv(delimiter=v), "delimiter", (5, "", "ab", NOTHING)),
+                ("dialect", lambda v: ctx.csv(dialect=v), "dialect", ("unheard-of",)),
+                ("options", lambda v: ctx.csv(None, **{v: 1}), "colour", ("colour",)),
+                (
+                    "content_type",
+                    ctx.multipart,
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "text", "a/b;\r"),
+                ),
+                (
+                    "subtype",
+                    lambda v: ctx.multipart(subtype=v),
+                    "subtype must",
+                    (*NO_TEXT, None, "", "a b", "a/b"),
+                ),
+            ]
+
+        self.inside(rows)
+
+    def test_values_of_streams(self) -> None:
+        def answer(open_: Callable[[Context], Any], rows: Callable[[Any], Rows]) -> bytes:
+            def handler(ctx: Context) -> None:
+                stream = open_(ctx)
+                self.check(rows(stream), lambda: (repr(ctx), ctx.err))
+
+            return self.answer(handler).body
+
+        no_items = (None, 5, "text", b"text", NOTHING)
+        no_json = (NOTHING, nan, b"a", "\ud800")
+        no_row = (None, 5, "text", b"text", NOTHING, {"a": 1}, [b"a"], ["\ud800"])
+        no_msgpack = (NOTHING, 2**64, "\ud800")
+        for open_, says, wrong, body in (
+            (lambda ctx: ctx.json_array(), "JSON|message", no_json, b"[]"),
+            (lambda ctx: ctx.json_seq(), "JSON|message", no_json, b""),
+            (lambda ctx: ctx.msgpack_stream(), "MessagePack", no_msgpack, b""),
+            (lambda ctx: ctx.csv(), "a row|a field", no_row, b""),
+        ):
+
+            def rows(stream: Any, says: str = says, wrong: Any = wrong) -> Rows:
+                return [
+                    ("value", stream.send, says, wrong),
+                    ("values", stream.send_all, r"send_all\(\) takes", no_items),
+                ]
+
+            self.assertEqual(answer(open_, rows), body)
+
+        def parts(stream: Any) -> Rows:
+            no_header = ({"a b": "c"}, {"a": "b\n"}, {"a": 5}, {"Content-Type": "a/b"})
+            return [
+                ("data", stream.send, "^data", (None, 5, True, ["a"], NOTHING, "\ud800")),
+                (
+                    "content_type",
+                    lambda v: stream.send("a", content_type=v),
+                    "content_type must|media type|header value",
+                    (*NO_TEXT, "", "a/b;\r"),
+                ),
+                (
+                    "headers",
+                    lambda v: stream.send("a", headers=v),
+                    "header",
+                    (5, "text", ["a"], NOTHING, *no_header),
+                ),
+                ("parts", stream.send_all, r"send_all\(\) takes", no_items),
+            ]
+
+        self.assertEqual(answer(lambda ctx: ctx.multipart(), parts)[-4:], b"--\r\n")
 
     def test_events_and_their_subscriptions(self) -> None:
         def answer(ctx: Context) -> None:
@@ -484,6 +740,21 @@ class ResponseTests(ArgumentTest):
                 (5, True, b"a", {"a"}, [5], "\ud800"),
             ),
             ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
+            (
+                "topics",
+                lambda v: subscribe(topics=v),
+                "^topics",
+                (5, True, "a", b"a", NOTHING, *([each] for each in (*NO_TEXT, "\ud800"))),
+            ),
+            (
+                "topics",
+                lambda v: subscribe(topics=[v]),
+                "^topics",
+                (*NO_PATHS, "a*", "#/a", "a#", "**"),
+            ),
+            ("topics", lambda v: subscribe(topics=v), "1,000", ([str(n) for n in range(1_001)],)),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", NO_CALLBACK[1:]),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", (coroutine,)),
             ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
             (
                 "max_queued",

@@ -3,7 +3,7 @@ Stream HTTP responses from Twisted programs.
 """
 
 from twistream._version import __version__
-from twistream.channels import Channel, Hub, MemoryEngine, Subscription
+from twistream.channels import Channel, Hub, MemoryEngine, Run, RunState, Subscription
 from twistream.errors import (
     BufferOverflow,
     ChannelClosed,
@@ -15,6 +15,8 @@ from twistream.errors import (
     HTTPError,
     LimitExceeded,
     ResponseComplete,
+    RunEnded,
+    RunOverflow,
     SendTimeout,
     SlowConsumer,
     StopStream,
@@ -28,14 +30,19 @@ from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
+from twistream.server.values import PartStream, ValueStream
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",
@@ -49,7 +56,12 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
+    "Run",
+    "RunEnded",
+    "RunOverflow",
+    "RunState",
     "SendTimeout",
     "ServerSentEvent",
     "SlowConsumer",
@@ -61,5 +73,6 @@ __all__ = (
     "StreamResource",
     "StreamTruncated",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

@@ -2,7 +2,7 @@
 Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
 _MAX_SECONDS = 1e9
@@ -106,6 +106,13 @@ def is_coroutine_function(function: object) -> bool:
     return _is(iscoroutinefunction, function)
 
 
+def is_asynchronous(function: object) -> bool:
+    """
+    Whether a call of this function, or of this object, makes a coroutine or an async generator.
+    """
+    return is_coroutine_function(function) or _is(isasyncgenfunction, function)
+
+
 def _is(predicate: Callable[[object], bool], function: object) -> bool:
     return predicate(function) or predicate(getattr(function, "__call__", None))  # noqa: B004 - an object may define it
 
@@ -116,6 +123,14 @@ def has_methods(value: object, *names: str) -> bool:
     """
     methods = (getattr(value, name, None) for name in names)
     return not isinstance(value, type) and all(map(callable, methods))
+
+
+def is_iterable(value: object) -> bool:
+    """
+    Whether ``iter`` accepts a value.
+    """
+    # The old sequence protocol, which `Iterable` does not detect, counts, too.
+    return isinstance(value, Iterable) or hasattr(type(value), "__getitem__")
 
 
 def kind(value: object) -> str:

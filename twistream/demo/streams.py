@@ -7,7 +7,6 @@ Each reads its interval from ``?interval=``.
 import re
 from datetime import UTC, datetime
 from reprlib import repr as shortened
-from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 
@@ -76,10 +75,8 @@ def pace(ctx: Context, *, default: float) -> float:
     Raises:
         HTTPError: 400, if it is not a single decimal number within the limits.
     """
-    # request.args omits parameters without "=".
-    query = ctx.request.uri.decode("latin-1").partition("?")[2]
-    given = parse_qs(query, keep_blank_values=True, errors="backslashreplace").get("interval")
-    if given is None:
+    given = ctx.queries("interval")
+    if not given:
         return default
     if len(given) > 1:
         raise HTTPError(400, f"interval must be given once, not {len(given)} times.")

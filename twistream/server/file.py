@@ -14,17 +14,15 @@ from collections.abc import Iterable
 from io import UnsupportedOperation
 from typing import NoReturn, Self
 
-from twistream.server.response.response import Response
+from twistream.server.incoming import Incoming
 
 
-class WritableFile:
+class WritableFile(Incoming):
     """
     What a writable binary file has besides ``write`` and ``flush``.
     """
 
-    __slots__ = ("_response",)
-
-    _response: Response
+    __slots__ = ()
 
     def write(self, data: bytes) -> int:
         """

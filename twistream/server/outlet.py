@@ -6,43 +6,45 @@ Channels are in a higher layer. The Protocols `Source` and `Subscription` define
 Layer: server, above `base`.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Iterable, MutableSet, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
-from twisted.web.server import Request
 
 from twistream.checks import check_callback, check_count, has_methods, is_coroutine_function, kind
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
 from twistream.server.base import BaseContext
+from twistream.server.incoming import last_event_id
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
 from twistream.wire.messages import Format, Message, compound_id
 from twistream.wire.render import encode_text
+from twistream.wire.topics import check_patterns
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 
-_ID_PARAMETER = "last_event_id"
-_POLYFILL_PARAMETER = re.compile(r"(evs_)?last[-_]?event[-_]?id", re.IGNORECASE)
+Open: TypeAlias = Literal["at_once", "first_event"]
 """
-Matches the parameters of polyfills for `EventSource`, which cannot set the header, either:
-``lastEventId``, ``Last-Event-ID`` and ``evs_last_event_id``.
+When the head of a stream is sent: at the end of the turn, or with the first message or ping.
 """
 
 Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message. Returns whether to deliver it.
+"""
+
+MaySee: TypeAlias = Callable[[str | None], object]
+"""
+Called with a topic, or with None for messages without one. Returns whether the client may see it.
 """
 
 
@@ -61,13 +63,26 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
     return compound_id(ids)
 
 
-def _check_filter(_: object, __: object, value: Filter | None) -> None:
+def checked_hold(open: Open) -> bool:
+    """
+    Check the argument `open`, and return whether the head is held back.
+
+    Raises:
+        ValueError: It is not one of the values of `Open`.
+    """
+    if not (isinstance(open, str) and open in ("at_once", "first_event")):
+        msg = f'open must be "at_once" or "first_event", not {open!r}'
+        raise ValueError(msg)
+    return open == "first_event"
+
+
+def _check_decision(_: object, attribute: "Attribute[Any]", value: Any) -> None:
     if value is None:
         return
-    check_callback("filter", value)
+    check_callback(attribute.name, value)
     # A coroutine is always true, so every message would pass.
     if is_coroutine_function(value):
-        msg = "filter must be a plain function, not a coroutine function"
+        msg = f"{attribute.name} must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 
@@ -75,6 +90,10 @@ def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
     if value is not None and not (isinstance(value, str) and value in _POLICIES):
         msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
+
+
+def _patterns(topics: Iterable[str] | None) -> frozenset[str] | None:
+    return None if topics is None else check_patterns(topics)
 
 
 def _check_size(_: object, __: object, value: int) -> None:
@@ -91,13 +110,21 @@ class SubscribeOptions:
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        topics: The patterns of the topics to receive; None for every message.
+        may_see: Decides whether the client may see a topic.
+        presence: The metadata with which the stream is a member of its channels, as JSON.
+        announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
 
     after: str | None = field(converter=_one_id)
-    filter: Filter | None = field(validator=_check_filter)
+    filter: Filter | None = field(validator=_check_decision)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    topics: frozenset[str] | None = field(default=None, converter=_patterns)
+    may_see: MaySee | None = field(default=None, validator=_check_decision)
+    presence: bytes | None = None
+    announce: bool = False
     detached: bool = False
 
 
@@ -105,6 +132,23 @@ class Subscription(Protocol):
     """
     One stream that is subscribed to sources.
     """
+
+    @property
+    def id(self) -> str:
+        """
+        What finds the subscription. See ``Hub.subscriptions``.
+        """
+
+    @property
+    def topics(self) -> MutableSet[str] | None:
+        """
+        The patterns of the topics that it receives; None if it receives every message.
+        """
+
+    def recheck(self) -> None:
+        """
+        Forget the answers of ``may_see``, so that it is called again for each topic.
+        """
 
     def start(self) -> None:
         """
@@ -124,7 +168,7 @@ class Subscription(Protocol):
 
 class Source(Protocol):
     """
-    What a stream can subscribe to: a channel.
+    What a stream can subscribe to: a channel or a run.
     """
 
     def attach(
@@ -148,13 +192,23 @@ class Outlet(Attachment):
     Attributes:
         context: The context that subscribed it.
         format: The format of its messages.
-        pings: Pings are sent, and can carry an id.
+        pings: Pings are sent, and can carry an id. Or the head is held back, so that a client
+            has no id before its first message.
         turn: The turn of its clock.
     """
 
-    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "pings", "turn")
+    __slots__ = (
+        "_before",
+        "_hold",
+        "_subscription",
+        "_writer",
+        "context",
+        "format",
+        "pings",
+        "turn",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         context: BaseContext,
         response: Response,
@@ -162,16 +216,19 @@ class Outlet(Attachment):
         *,
         before: Callable[[], object] | None = None,
         pings: bool = False,
+        hold: bool = False,
     ) -> None:
         """
         Args:
             before: Called before the first batch is delivered.
             pings: Pings are sent, and can carry an id.
+            hold: The head is sent with the first batch, and not before.
         """
         super().__init__(response, "subscribe", detached=False)
         self.context = context
         self.format = format
-        self.pings = pings
+        self.pings = pings or hold
+        self._hold = hold
         self.turn: Turn = response.turn
         self._writer = response.writer
         self._subscription: Subscription | None = None
@@ -190,6 +247,13 @@ class Outlet(Attachment):
         The number of bytes that wait for the client in this process, as far as that can be seen.
         """
         return self._writer.backlog
+
+    @property
+    def holds_head(self) -> bool:
+        """
+        Whether the head waits for the first batch, so that an error can still change it.
+        """
+        return self._hold and not self.response.life.head_sent
 
     def wait(self) -> Deferred[None] | None:
         """
@@ -255,13 +319,14 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         # `attach` may refuse the options, so the head is changed afterwards.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
-        self._subscription = subscription
+        self._subscription = response.subscription = subscription
         if head_is_open:
             response.head.default(b"Content-Type", self.format.media_type)
         self._writer.keep_whole(self.format)
         self.detached = options.detached
         response.subscribed = True
-        response.open_soon()
+        if not self._hold:
+            response.open_soon()
         self._attach()
         deferred = self.deferred
         try:
@@ -273,27 +338,10 @@ class Outlet(Attachment):
 
     def _release(self) -> None:
         subscription, self._subscription = self._subscription, None
+        self.response.subscription = None
         self._before = None  # No reference cycle remains.
         if subscription is not None:
             subscription.detach()
-
-
-def last_event_id(request: Request) -> str | None:
-    """
-    See ``Context.last_event_id``.
-    """
-    header: bytes | None = request.getHeader(b"Last-Event-ID")
-    if header:
-        return header.decode("utf-8", "replace")
-    query: str = request.uri.decode("latin-1").partition("?")[2]
-    if not query:
-        return None
-    parameters = parse_qsl(query, errors="replace")
-    # A polyfill adds its own parameter when it reconnects, so the last one has the newest id.
-    for name, value in reversed(parameters):
-        if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
-            return value
-    return next((value for name, value in parameters if name == _ID_PARAMETER), None)
 
 
 def _check_sources(sources: Sequence[object]) -> None:

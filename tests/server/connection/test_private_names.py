@@ -60,6 +60,10 @@ def h2_stream() -> Any:
     return stream
 
 
+def upstream_transport() -> TransportProxyProducer:
+    return TransportProxyProducer(StringTransport())
+
+
 def request() -> Request:
     return Request(http_channel(), False)
 
@@ -89,7 +93,7 @@ NAMES: dict[
     "_aggregator": (tls_transport, tls._AggregateSmallWrites),
     "_buffer": (lambda: tls_transport()._aggregator, list),
     "_AggregateSmallWrites": (lambda: tls, type),
-    "_producer": (lambda: TransportProxyProducer(StringTransport()), StringTransport),
+    "_producer": (upstream_transport, IPushProducer.providedBy),
     "_debugInfo": (Deferred, (DebugInfo, type(None))),
     "_SomeApplicationRunner": (lambda: twistd, type),
     "_getLogObserver": (lambda: vars(twistd)["_SomeApplicationRunner"].loggerFactory, callable),
