@@ -16,6 +16,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProtocol, IReactorFromThreads
 from twisted.python import threadable
 from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
@@ -119,24 +120,34 @@ class IterationTests(ClientTest):
         self.peer.chunk(b"a")
         self.assertEqual(first.items, [b"a"])
 
-    def test_any_response_is_read(self) -> None:
+    def test_any_response_is_read_and_closed_in_the_way_that_it_has(self) -> None:
         class Response:
             length = UNKNOWN_LENGTH
-
-            def __init__(self, headers: Any) -> None:
-                self.headers = headers
+            headers = Headers()
 
             def deliverBody(self, protocol: Any) -> None:
                 self.protocol = protocol
 
-        response: Any = Response(self.get(CHUNKED).headers)
-        consumer = self.consume(iter_lines(response, clock=self.clock))
-        response.protocol.makeConnection(self.peer)
-        response.protocol.dataReceived(b"a\n")
-        self.assertEqual(consumer.items, ["a"])
-        consumer.task.cancel()
-        self.failureResultOf(consumer.task, CancelledError)
-        self.assertTrue(self.peer.aborted)
+        class Closing:
+            def __init__(self, *names: str) -> None:
+                self.called: list[str] = []
+                for name in names:
+                    setattr(self, name, lambda name=name: self.called.append(name))
+
+        for names in (
+            ("abortConnection", "loseConnection", "stopProducing"),
+            ("loseConnection", "stopProducing"),
+            ("stopProducing",),
+        ):
+            response: Any = Response()
+            transport: Any = Closing(*names)
+            consumer = self.consume(iter_lines(response, clock=self.clock))
+            response.protocol.makeConnection(transport)
+            response.protocol.dataReceived(b"a\n")
+            self.assertEqual(consumer.items, ["a"])
+            consumer.task.cancel()
+            self.failureResultOf(consumer.task, CancelledError)
+            self.assertEqual(transport.called, [names[0]])
 
     def test_interfaces(self) -> None:
         body = Body(self.clock, Options(None, 0, allow_close_delimited=False))

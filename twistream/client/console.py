@@ -21,7 +21,7 @@ from twistream.client.excerpt import excerpt_of
 from twistream.client.items import Items, iter_bytes, iter_events, iter_json, media_type
 from twistream.client.options import check_method, check_url
 from twistream.client.progress import Progress
-from twistream.client.request import NETWORK_ERRORS, Request, treq_client
+from twistream.client.request import NETWORK_ERRORS, Request, explained, treq_client
 from twistream.client.source import EVENT_STREAM, EventSource
 from twistream.errors import DecodeError, StreamTruncated
 from twistream.wire.sse import ServerSentEvent
@@ -200,21 +200,27 @@ async def _run(reactor: Any, options: Namespace) -> int:
         await _print(reactor, options, progress)
         status = COMPLETE
     except BrokenPipeError:
-        # Python flushes the output at its exit, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         status = CLOSED_OUTPUT
     except UnexpectedResponse as err:
         status, problem = REFUSED, str(err)
     except (StreamTruncated, DecodeError, ImportError) as err:
         status, problem = TRUNCATED, str(err)
     except NETWORK_ERRORS as err:
-        status, problem = UNREACHABLE, str(err) or type(err).__name__
+        status, problem = UNREACHABLE, f"no response: {explained(err)}"
     finally:
         ticks.stop()
         progress.end()
     if problem:
         print(f"twistream: {problem}", file=sys.stderr)  # noqa: T201 - a program of the console
     return status
+
+
+def discard_output() -> None:
+    """
+    Replace a closed output: Python flushes it at its exit, which would fail again.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _print(reactor: Any, options: Namespace, progress: Progress) -> None:

@@ -41,7 +41,7 @@ class Progress:
         self._messages = 0
         self._gaps = 0
         self._is_visible = False
-        self._at = clock.seconds()
+        self._start = self._at = clock.seconds()
         self._before = 0
 
     def follow(self, source: Counted) -> None:
@@ -77,7 +77,7 @@ class Progress:
             rate: Messages for each second.
         """
         received = 0 if self._source is None else self._source.received
-        gaps = f", {self._gaps} gaps" if self._gaps else ""
+        gaps = f", {self._gaps} gap{'s' * (self._gaps > 1)}" if self._gaps else ""
         return f"{self._messages:,} messages, {_size(received)}, {rate:,.0f}/s{gaps}"
 
     def clear(self) -> None:
@@ -91,8 +91,9 @@ class Progress:
 
     def end(self) -> None:
         """
-        Show the line for the last time.
+        Show the line for the last time, with the rate of the whole stream.
         """
+        self._at, self._before = self._start, 0
         self.show()
         if self._is_visible:
             sys.stderr.write("\n")

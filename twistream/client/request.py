@@ -176,6 +176,15 @@ def cancellable(deferred: Deferred[T]) -> Deferred[T]:
     return outer
 
 
+def explained(error: BaseException) -> str:
+    """
+    Return the text of a failure of the network. Twisted wraps the reason in others.
+    """
+    while isinstance(error, ResponseFailed | RequestTransmissionFailed) and error.reasons:
+        error = error.reasons[0].value
+    return str(error) or type(error).__name__
+
+
 def headers_of(fields: HeaderFields | None) -> Headers:
     """
     Copy fields.

@@ -13,7 +13,6 @@ from typing import Any, Final, Self, cast
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent, IResponse
 
 from twistream.client.backoff import Backoff
@@ -28,6 +27,7 @@ from twistream.client.request import (
     Request,
     TreqClient,
     cancellable,
+    explained,
     slept,
     treq_client,
 )
@@ -328,7 +328,7 @@ class EventSource:
             response, self._current = await self._await(sending)
         except NETWORK_ERRORS as err:
             self._current = self._request  # Where a redirect led may be gone.
-            self._reconnect(Failure(err).getErrorMessage() or type(err).__name__)
+            self._reconnect(explained(err))
             return None
         return response
 
