@@ -181,9 +181,9 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
-            ValueError: `on_slow`, `max_queued`, `open` or a pattern is not allowed; there are more than
-                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
-                twice.
+            ValueError: `on_slow`, `max_queued`, `open` or a pattern is not allowed; there are more
+                than 1,000 patterns; `presence` is too large; ``"catchup"`` is used without a
+                history; or a channel is given twice.
         """
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
