@@ -5,6 +5,7 @@ Responses as async iterators: items, backpressure, ends, and connections that ar
 import gc
 import gzip
 import warnings
+import weakref
 import zlib
 from collections.abc import Callable
 from contextlib import aclosing
@@ -375,6 +376,31 @@ class ClosingTests(ClientTest):
         coroutine.close()  # As its finalizer does.
         self.assertTrue(self.peer.aborted)
         self.assertNoResult(task)
+
+    def test_an_iterator_that_has_ended_leaves_no_cycle(self) -> None:
+        async def consume(items: Any) -> None:
+            async for _ in items:
+                pass
+
+        def complete(_: Any) -> None:
+            self.peer.end()
+
+        def close(items: Any) -> None:
+            items.aclose()
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for end in (complete, close):
+            items = iter_events(self.get(CHUNKED), idle_timeout=9, clock=self.clock)
+            alive = weakref.ref(items), weakref.ref(items._body)
+            task = Deferred.fromCoroutine(consume(items))
+            self.peer.chunk(b"data: a\n\n")
+            end(items)
+            self.clock.advance(0)
+            del items, task
+            self.agent.peers.clear()
+            self.assertEqual([each() for each in alive], [None, None], end)
 
     def test_a_connection_and_its_task_are_garbage_together(self) -> None:
         async def consume(items: Any) -> None:
