@@ -27,7 +27,7 @@ from twistream.server.response.coding import Coding
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire import fields, problem, render
-from twistream.wire.accept import preferred
+from twistream.wire.accept import preferred_type
 from twistream.wire.compression import Compression
 
 Handler: TypeAlias = Callable[
@@ -262,8 +262,8 @@ class Exchange:
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        accepts: bytes = self._response.request.getHeader(b"Accept") or b""
-        wanted = preferred(accepts.decode("latin-1"), _PAGE_TYPES)
+        accepted: bytes = self._response.request.getHeader(b"Accept") or b""
+        wanted = preferred_type(accepted, _PAGE_TYPES)
         if wanted in _JSON_TYPES:
             media_type, body = problem.error_problem(error)
         else:

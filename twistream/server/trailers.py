@@ -8,7 +8,7 @@ from functools import partial
 
 from twistream.server.base import BaseContext
 from twistream.server.response.trailers import Trailers, TrailerStage
-from twistream.wire.digest import Algorithm, check_algorithm, preferred
+from twistream.wire.digest import Algorithm, check_algorithm, preferred_algorithm
 
 
 class TrailerContext(BaseContext):
@@ -104,7 +104,8 @@ class TrailerContext(BaseContext):
         """
         request = self._response.open_head.request
         if algorithm is None:
-            algorithm = preferred(request.requestHeaders.getRawHeaders(b"Want-Content-Digest", []))
+            wanted = request.requestHeaders.getRawHeaders(b"Want-Content-Digest", [])
+            algorithm = preferred_algorithm(wanted)
             if algorithm is None:
                 return False
         check_algorithm(algorithm)

@@ -1,13 +1,13 @@
 """
-Content codings: which one a client gets, and the coders that compress a body as it is sent.
+Content codings: the coders that compress a body as it is sent, and their options.
 
-Pure. ``server.response.coding`` decides whether a response is compressed, and flushes the coders.
+Pure. `twistream.wire.accept` chooses the coding for a client. ``server.response.coding`` decides
+whether a response is compressed, and flushes the coders.
 """
 
-import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -308,76 +308,3 @@ def default() -> Compression:
     The compression of a program that has chosen nothing.
     """
     return Compression()
-
-
-# Negotiation.
-
-_MEMBER = re.compile(
-    rb"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*"
-    rb"(?:;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?"
-)
-"""
-A member of ``Accept-Encoding`` and its weight (RFC 9110 12.4.2 and 12.5.3).
-"""
-
-_ALIASES = {b"x-gzip": b"gzip"}
-"""
-Names that mean the same (RFC 9110 8.4.1.3).
-"""
-
-
-class Choice(NamedTuple):
-    """
-    What a client gets.
-
-    Attributes:
-        coding: The coding, or None to send the body as it is.
-        identity: Whether the client also accepts the body as it is.
-    """
-
-    coding: str | None
-    identity: bool
-
-
-AS_IT_IS: Final = Choice(None, identity=True)
-
-
-@lru_cache(maxsize=64)  # Most clients are one of a few browsers.
-def choose(accepted: bytes | None, offered: tuple[str, ...]) -> Choice | None:
-    """
-    Choose what a client gets by its ``Accept-Encoding`` (RFC 9110 12.5.3).
-
-    Members that are malformed are ignored. If a coding is listed twice, the larger weight counts.
-
-    Args:
-        accepted: The value, or None if the client has sent none. Such a client would accept
-            anything, but is better sent the body as it is.
-        offered: The codings of the server. Of those that the client likes equally well, it gets the
-            first one.
-
-    Returns:
-        None if the client refuses all there is.
-    """
-    if accepted is None:
-        return AS_IT_IS
-    weights = _weights(accepted)
-    others = weights.get(b"*")
-    # Without being listed, the body as it is remains acceptable, and is the last choice.
-    plain = weights.get(b"identity", others)
-    identity = plain is None or plain > 0
-    best, best_weight = None, plain or 0.0
-    for coding in offered:
-        weight = weights.get(coding.encode(), others or 0.0)
-        if weight > best_weight or (weight == best_weight > 0 and best is None):
-            best, best_weight = coding, weight
-    return Choice(best, identity) if best is not None or identity else None
-
-
-def _weights(accepted: bytes) -> dict[bytes, float]:
-    weights: dict[bytes, float] = {}
-    for member in accepted.split(b","):
-        if found := _MEMBER.fullmatch(member):
-            name = found[1].lower()
-            name = _ALIASES.get(name, name)
-            weights[name] = max(weights.get(name, 0.0), float(found[2] or 1))
-    return weights

@@ -20,7 +20,9 @@ from twistream.server.connection.request import raw_fields
 from twistream.server.response.head import Head
 from twistream.server.response.sink import Sink, Stage
 from twistream.server.response.writer import ResponseWriter
-from twistream.wire.compression import Choice, Coder, Compression, choose
+from twistream.wire.accept import Choice, choose_coding
+from twistream.wire.compression import Coder, Compression
+from twistream.wire.fields import list_members
 from twistream.wire.frames import Batch
 
 _Fields = dict[bytes, list[bytes]]
@@ -76,7 +78,7 @@ class Coding:
         """
         values = request.requestHeaders.getRawHeaders(b"Accept-Encoding")
         accepted = None if values is None else b",".join(values)
-        choice = choose(accepted, compression.codings)
+        choice = choose_coding(accepted, compression.codings)
         if choice is None:
             _vary(raw_fields(request))
             offered = ", ".join((*compression.codings, "identity"))
@@ -270,7 +272,7 @@ def _vary(fields: _Fields) -> None:
     Tell caches that the response depends on ``Accept-Encoding`` (RFC 9110 12.5.5).
     """
     values = fields.get(b"Vary") or []
-    names = {name.strip().lower() for value in values for name in value.split(b",")}
+    names = {name.lower() for name in list_members(values)}
     if names.isdisjoint((b"*", b"accept-encoding")):
         fields[b"Vary"] = [b", ".join([*values, b"Accept-Encoding"])]
 
