@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.python.threadpool import ThreadPool
 
-from twistream.checks import check_count, is_asynchronous, is_iterable, kind
+from twistream.checks import check_count, is_asynchronous, is_iterable, kind, name_of
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
@@ -176,5 +176,4 @@ def _maker(items: object) -> Callable[[], Iterator[Any]]:
     if not callable(items):
         msg = f"stream_blocking() takes a blocking iterable of items, not {kind(items)}"
         raise TypeError(msg)
-    name = getattr(items, "__qualname__", type(items).__name__)
-    return lambda: iterator_of(items(), name, "an iterable of str or bytes")
+    return lambda: iterator_of(items(), name_of(items), "an iterable of str or bytes")

@@ -8,7 +8,6 @@ Layer: server, above `context`.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any, TypeAlias
@@ -18,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
-from twistream.checks import has_methods
+from twistream.checks import has_methods, name_of
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
 from twistream.server.body import Item
@@ -186,7 +185,7 @@ class Exchange:
         for call in response.observers.not_awaited():
             _log.warn(
                 "{handler} returned while its {call}() was still running, which ends it: {advice}",
-                handler=self._name,
+                handler=name_of(self._handler),
                 call=call,
                 advice=_ADVICE.get(call, _AWAIT),
             )
@@ -206,21 +205,11 @@ class Exchange:
             return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, Item):
             msg = (
-                f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
+                f"{name_of(self._handler)} must return None, str or bytes, not {type(result).__name__}; "
                 f"{_hint(result)}"
             )
             raise TypeError(msg)
         self._context.write(result)
-
-    @property
-    def _name(self) -> str:
-        """
-        The handler's name, for messages.
-        """
-        handler: object = self._handler
-        while isinstance(handler, partial):
-            handler = handler.func
-        return getattr(handler, "__qualname__", type(handler).__name__)
 
     def _give_up(self, error: BaseException) -> None:
         """

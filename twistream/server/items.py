@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from twisted.internet.defer import Deferred
 
+from twistream.checks import name_of
 from twistream.errors import StopStream
 from twistream.server.body import Item, encoded
 
@@ -54,9 +55,8 @@ def encoded_item(source: object, item: Item) -> bytes:
         return item
     if isinstance(item, str | bytearray | memoryview):
         return encoded(item)
-    name = getattr(source, "__qualname__", type(source).__name__)
     hint = "use an async generator, or did you mean @inlineCallbacks?"
     if not isinstance(item, Deferred):
         hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
-    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
+    msg = f"{name_of(source)} must yield str or bytes, not {type(item).__name__}; {hint}"
     raise TypeError(msg)

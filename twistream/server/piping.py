@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from twistream.checks import has_methods, is_iterable, kind, makes_generator
+from twistream.checks import checked_names, has_methods, is_iterable, kind, makes_generator, name_of
 from twistream.scheduling.threads import check_thread
 from twistream.server.base import BaseContext
 from twistream.server.body import BytesLike, Item
@@ -240,7 +240,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
 
     def _pour_items(self, items: Any, *, detached: bool) -> Deferred[None]:
         self._default_to_bytes()
-        encode = partial(_encoded_piece, getattr(items, "__qualname__", type(items).__name__))
+        encode = partial(_encoded_piece, name_of(items))
         if isinstance(items, AsyncIterable):
             return self._send_async(aiter(items), encode, call="pipe", detached=detached)
         return self._send_items(iter(items), encode, call="pipe", detached=detached)
@@ -334,13 +334,10 @@ def _abandon_producer(producer: IBodyProducer) -> None:
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not is_iterable(names):
-        msg = "copy_headers must be a list of names, such as ['Content-Type']"
-        raise TypeError(msg)
-    checked = tuple(names)
+    checked = checked_names("copy_headers", names, "['Content-Type']")
     for name in checked:
         if not isinstance(name, str):
-            msg = f"copy_headers must be a list of str, not of {type(name).__name__}"
+            msg = f"copy_headers must be names, not {kind(name)}"
             raise TypeError(msg)
     return checked
 

@@ -14,7 +14,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_clock, check_count, check_timer, kind
+from twistream.checks import check_clock, check_count, check_timer, checked_names, kind
 from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
@@ -176,13 +176,8 @@ def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
     """
     The names of methods in upper case, each once.
     """
-    if isinstance(methods, str):
-        msg = f"methods must be an iterable of names, such as ({methods!r},)"
-        raise TypeError(msg)
-    if isinstance(methods, bytes) or not isinstance(methods, Iterable):
-        msg = f"methods must be an iterable of names, not {type(methods).__name__}"
-        raise TypeError(msg)
-    names = [fields.token(method, "method").decode().upper() for method in methods]
+    given = checked_names("methods", methods, "('GET',)")
+    names = [fields.token(method, "method").decode().upper() for method in given]
     if not names:
         msg = "methods must have at least one name, such as ('GET',)"
         raise ValueError(msg)

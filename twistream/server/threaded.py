@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeAlias
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.threadpool import ThreadPool
 
-from twistream.checks import is_asynchronous
+from twistream.checks import is_asynchronous, name_of
 from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.threads import call_in_reactor, refuse_thread
@@ -175,7 +175,7 @@ class ThreadContext(Context):
             return iter(())
         if result is None or (isinstance(result, int) and self._parts):
             return iter(())  # An int is what `write` has returned, perhaps to a lambda.
-        return iterator_of(result, _name(function), _RESULTS)
+        return iterator_of(result, name_of(function), _RESULTS)
 
 
 def check_blocking(handler: object, in_thread: object) -> None:
@@ -188,9 +188,7 @@ def check_blocking(handler: object, in_thread: object) -> None:
     if not isinstance(in_thread, bool):
         check_pool("in_thread", in_thread)
     if is_asynchronous(handler):
-        msg = f"with in_thread, handler must be a blocking function, but {_name(handler)} is async"
+        msg = (
+            f"with in_thread, handler must be a blocking function, but {name_of(handler)} is async"
+        )
         raise TypeError(msg)
-
-
-def _name(function: object) -> str:
-    return getattr(function, "__qualname__", type(function).__name__)

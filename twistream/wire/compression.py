@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from twistream.checks import shown
+from twistream.checks import checked_names, shown
 
 Sizes: TypeAlias = int | Mapping[str, int] | None
 """
@@ -263,10 +263,7 @@ class Compression:
 
 
 def _checked_codings(codings: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(codings, str | bytes) or not isinstance(codings, Iterable):
-        msg = f"codings must be an iterable of names, such as ('gzip',), not {codings!r}"
-        raise TypeError(msg)
-    names = tuple(codings)
+    names = checked_names("codings", codings, "('gzip',)")
     for name in names:
         if not isinstance(name, str):
             msg = f"codings must be names, not {type(name).__name__}"
