@@ -54,7 +54,7 @@ class NameTests(SynchronousTestCase):
         for value, expected in (
             (method, qualified),
             (partial(partial(method), 1), qualified),
-            ((n for n in ()), f"{qualified}.<locals>.<genexpr>"),
+            ((n for n in [1]), f"{qualified}.<locals>.<genexpr>"),
             (iter(()), "tuple_iterator"),
         ):
             self.assertEqual(name_of(value), expected)

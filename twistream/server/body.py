@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twistream.server.file import WritableFile
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
+from twistream.wire.render import BytesLike
 
-BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
 
 

@@ -15,9 +15,10 @@ from twisted.python import threadable
 
 from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.waits import Fired
-from twistream.server.body import Body, BytesLike
+from twistream.server.body import Body
 from twistream.server.response.writer import Urgency
 from twistream.wire import formats, problem, render, xml
+from twistream.wire.render import BytesLike
 
 
 class FormattedBody(Body):

@@ -53,7 +53,7 @@ def encoded_item(source: object, item: Item) -> bytes:
     """
     if isinstance(item, bytes):
         return item
-    if isinstance(item, str | bytearray | memoryview):
+    if isinstance(item, Item):
         return encoded(item)
     hint = "use an async generator, or did you mean @inlineCallbacks?"
     if not isinstance(item, Deferred):

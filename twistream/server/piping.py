@@ -18,12 +18,13 @@ from zope.interface import implementer
 from twistream.checks import checked_names, has_methods, is_iterable, kind, makes_generator, name_of
 from twistream.scheduling.threads import check_thread
 from twistream.server.base import BaseContext
-from twistream.server.body import BytesLike, Item
+from twistream.server.body import Item
 from twistream.server.connection.upstream import check_unbuffered, read_into
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import ItemLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.producers import Pipe, Registration, Start, stop_producer
+from twistream.wire.render import BytesLike
 
 _READ_SIZE = 64 * 1024
 """

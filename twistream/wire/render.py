@@ -18,6 +18,8 @@ Rendered: TypeAlias = tuple[str, bytes]
 
 _encoder = msgspec.json.Encoder()
 _SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf|[\r\n]")
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
 _BYTES_LIKE = (bytes, bytearray, memoryview)  # A tuple is checked faster than a union.
 
 

@@ -12,9 +12,7 @@ from attrs import frozen
 
 from twistream.errors import EncodeError
 from twistream.wire.formats import msgpack
-from twistream.wire.render import encode_json, encode_text, refuse_bytes
-
-_BYTES_LIKE = (bytes, bytearray, memoryview)
+from twistream.wire.render import BytesLike, encode_json, encode_text, refuse_bytes
 
 
 @frozen(kw_only=True)
@@ -166,12 +164,12 @@ def _csv_row(
 ) -> bytes:
     if isinstance(row, Mapping):
         row = _fields(row, names)
-    if isinstance(row, str | bytes | bytearray | memoryview) or not isinstance(row, Iterable):
+    if isinstance(row, str | BytesLike) or not isinstance(row, Iterable):
         msg = f"a row must be a sequence of fields, not {type(row).__name__}"
         raise EncodeError(msg)
     fields = tuple(row)
     for each in fields:
-        if isinstance(each, _BYTES_LIKE):
+        if isinstance(each, BytesLike):
             msg = f"a field must not be {type(each).__name__}: decode it first"
             raise EncodeError(msg)
     try:
