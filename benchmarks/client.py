@@ -5,12 +5,18 @@ A server that joins or splits messages does different work, so `NotMeasuredError
 """
 
 import re
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Final
 
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import HISTORY, LAST_CHUNK, PUBLISHED, Events, as_chunk
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
+
+_POSITION: Final = re.compile(rb"[0-9a-fA-F]+\r\nid: (\S+)-(\d+)\n\n\r\n")
+"""
+An id without an event, as a chunk. twistream sends it to a client that does not know its position.
+"""
 
 
 def request(
@@ -128,6 +134,40 @@ class Client:
             self._receive()
         self.data = self.data[len(expected) :]
 
+    def position(self) -> tuple[Events, int]:
+        """
+        Read the id with which a stream of a channel starts.
+
+        Returns:
+            The events of the channel, and the number of the last one.
+        """
+        chunk = self._take_to(b"\n\n\r\n")
+        if not (found := _POSITION.fullmatch(chunk)):
+            msg = f"the stream starts with {chunk[:60]!r}, where an id was expected"
+            raise NotMeasuredError(msg)
+        return Events(found[1].decode()), int(found[2])
+
+    def expect_event(self, expected: bytes) -> None:
+        """
+        Read one event of a channel as a chunk, after any number of ids that stand alone.
+        """
+        while _POSITION.fullmatch(chunk := self._take_to(b"\n\n\r\n")):
+            pass
+        if chunk != expected:
+            msg = f"messages are joined, split or changed: {chunk[:60]!r}"
+            raise NotMeasuredError(msg)
+
+    def expect_silence(self) -> None:
+        """
+        Check that nothing has arrived but ids that stand alone.
+        """
+        self.socket.setblocking(False)  # noqa: FBT003 - Python's signature
+        with suppress(BlockingIOError):
+            self.data += self.socket.recv(65536)
+        if rest := _POSITION.sub(b"", self.data):
+            msg = f"nothing was expected, but this arrived: {rest[:60]!r}"
+            raise NotMeasuredError(msg)
+
     def replay(self, events: Events, newest: int) -> tuple[str, bytes]:
         """
         Request the whole history of a channel, and check it.
@@ -156,8 +196,8 @@ class Client:
         """
         while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self.data)):
             self._receive()
-        # twistream first sends an id without an event, for clients that disconnect before one.
-        self.data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self.data)
+        if found_alone := _POSITION.match(self.data):
+            self.data = self.data[found_alone.end() :]
         events, number = Events(found[1].decode()), int(found[2])
         self.expect(as_chunk(events.event(number)))
         return events, number

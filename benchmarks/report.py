@@ -41,6 +41,8 @@ _TITLES: Final = {
 _OWN: Final = {
     "publish-text": "Publish of 100 bytes to a channel without subscribers, with 1,000 events kept",
     "publish-json": "The same for a value that is encoded as JSON each time",
+    "topics": "Publish to one of {size} subscribers, each with a topic of its own in ``topics=``",
+    "filter": "The same with a function for each subscriber in ``filter=``",
 }
 """
 Figures that only twistream has. They share one table.
@@ -107,9 +109,9 @@ def as_rst(results: Results, plots: Iterable[tuple[str, str]]) -> str:
             title = title.format(size=f"{_size(figure):,}")
             parts += [_head(title, "-"), _figure(results, figure)]
     own = [
-        [_OWN[figure], text(value), unit]
+        [_OWN[_kind(figure)].format(size=f"{_size(figure):,}"), text(value), unit]
         for figure in figures
-        if figure in _OWN and (unit := _cost(results, figure))
+        if _kind(figure) in _OWN and (unit := _cost(results, figure))
         for value in results.medians(figure, unit).values()
     ]
     if own:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from benchmarks import gzipread, h2load, longread
+from benchmarks import gzipread, h2load, longread, selecting
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
@@ -114,6 +114,12 @@ def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
     yield f"publish-{part}", values
 
 
+def _topics(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    way, _, size = part.partition("-")
+    seconds = settings.warm_up, settings.duration
+    yield part, selecting.measure(process, way, int(size), seconds)
+
+
 def _subscribers(process: ServerProcess) -> Fanout:
     paths = request("/subscribe"), CHUNK, request("/publish", MESSAGE)
     return Fanout(process, *paths, repeat(CHUNK))
@@ -206,6 +212,11 @@ SCENARIOS: Final = {
     ),
     "replay": Scenario("replays of 1,000 events of a channel", _replay),
     "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),
+    "topics": Scenario(
+        "publishes to one of 100, 1,000 and 10,000 subscribers, by topics= and by filter=",
+        _topics,
+        lambda s: [f"{way}-{size}" for way in selecting.WAYS for size in s.sizes],
+    ),
     "memory": Scenario("memory of an idle stream, with 10,000 streams", _memory),
     "forms": Scenario("each way to write a response with twistream", _forms, _form_parts),
 }

@@ -15,17 +15,18 @@ from typing import NoReturn
 
 import pytest
 
-from benchmarks import longread
+from benchmarks import longread, selecting
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.machine import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
+from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, Events, as_chunk
 from benchmarks.processes import ServerProcess, serving
 from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
 from benchmarks.run import disturbances
 from benchmarks.scenarios import KINDS
+from benchmarks.selecting import WAYS
 from benchmarks.servers import FORMS, ROOT, SERVERS, TICK, Server
 
 STORED = ROOT / "docs" / "benchmarks"
@@ -33,6 +34,7 @@ FIGURES = {
     "fanout": {f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")},
     "channel": {"channel-40"},
     "publish": {"publish-text", "publish-json"},
+    "topics": {f"{way}-{size}" for size in (10, 40) for way in WAYS},
     "forms": {
         *(f"forms-short-{form}" for form in FORMS),
         *(f"forms-{kind}-generator" for kind in KINDS if kind != "short"),
@@ -44,6 +46,7 @@ ROBUST = [
     for scenario in sorted({"fanout", "channel"} & server.scenarios)
     if name != "bare_send"
 ]
+EVENTS = Events("e")
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 PUBLISHED = b"HTTP/1.1 204 No Content\r\n\r\n"
 LARGE = b"data: " + b"l" * 60_000 + b"\n\n"
@@ -193,6 +196,28 @@ def test_a_subscriber_that_receives_something_else_is_noticed(
     process = Scripted(*repeat(PUBLISHED, 8), HEAD + first)
     with closing(process), pytest.raises(NotMeasuredError, match=why):
         fan_out(process)
+
+
+@pytest.mark.parametrize(
+    ("received", "why"),
+    [
+        (EVENTS.event(2), "joined, split or changed"),
+        (EVENTS.event(1) * 2, "joined, split or changed"),
+        (EVENTS.event(1, b"y" * 100), "joined, split or changed"),
+    ],
+)
+def test_a_subscriber_of_a_topic_with_another_message_is_noticed(received: bytes, why: str) -> None:
+    start, answer = HEAD + as_chunk(b"id: e-0\n\n"), HEAD + CHUNK + LAST_CHUNK
+    process = Scripted(start + as_chunk(received), answer)
+    with closing(process), pytest.raises(NotMeasuredError, match=why):
+        selecting.measure(process, "topics", 1, [0.0])
+
+
+def test_a_subscriber_of_a_topic_with_one_message_too_many_is_noticed() -> None:
+    start, answer = HEAD + as_chunk(b"id: e-0\n\n"), HEAD + CHUNK + LAST_CHUNK
+    process = Scripted(start + as_chunk(EVENTS.event(1)) * 2, answer)
+    with closing(process), pytest.raises(NotMeasuredError, match="nothing was expected"):
+        selecting.measure(process, "topics", 1, [0.0])
 
 
 @pytest.mark.parametrize("lagging", [False, True])

@@ -39,6 +39,7 @@ NO_TEXT = (5, 1.5, True, b"text", ["text"], NOTHING)
 NO_CALLABLE = (None, 5, "text", NOTHING)
 NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
+NO_PATHS = ("", "/", "a/", "/a", "a//b", "a\nb", "\0", "\x85", "a" * 256, "/".join("a" * 33))
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
 NO_POOL = (5, "text", NOTHING, ThreadPool)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
@@ -224,6 +225,10 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                 ("data", news.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
                 ("event", lambda v: news.publish("a", v), "event", ("a\nb", "gap")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", (*NO_TEXT, "\ud800")),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", NO_PATHS),
+                ("topic", lambda v: news.publish("a", topic=v), "^topic", ("*", "a/#")),
+                ("topic", lambda v: hub.publish("none", "a", topic=v), "^topic", (5, "*")),
                 ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
@@ -555,6 +560,21 @@ class ResponseTests(ArgumentTest):
                 (5, True, b"a", {"a"}, [5], "\ud800"),
             ),
             ("filter", lambda v: subscribe(filter=v), "^filter must", NO_CALLABLE[1:]),
+            (
+                "topics",
+                lambda v: subscribe(topics=v),
+                "^topics",
+                (5, True, "a", b"a", NOTHING, *([each] for each in (*NO_TEXT, "\ud800"))),
+            ),
+            (
+                "topics",
+                lambda v: subscribe(topics=[v]),
+                "^topics",
+                (*NO_PATHS, "a*", "#/a", "a#", "**"),
+            ),
+            ("topics", lambda v: subscribe(topics=v), "1,000", ([str(n) for n in range(1_001)],)),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", NO_CALLBACK[1:]),
+            ("may_see", lambda v: subscribe(may_see=v), "^may_see must", (coroutine,)),
             ("on_slow", lambda v: subscribe(on_slow=v), "^on_slow must", (5, True, "a", [])),
             (
                 "max_queued",

@@ -20,6 +20,10 @@ All send the same bytes, and each is written in the fastest way that its documen
     library's encoder. ``GET /ticks`` sends a message, and another one every quarter of a second.
 ``publish``
     Paths that only twistream has, for its channels.
+``topics``
+    ``GET /topics/subscribe?n=K`` receives the messages of topic K. ``GET /topics/publish?n=N``
+    publishes N messages, one to each topic in turn, and sends a message. The same below
+    ``/filter``, where each subscriber has a function that selects its messages.
 """
 
 import os
@@ -140,7 +144,7 @@ _TABLE = (
         title="twistream",
         module="twistream_",
         packages=("twistream", "Twisted"),
-        scenarios=PEER | {"channel", "replay", "forms", "gzip", "publish"},
+        scenarios=PEER | {"channel", "replay", "forms", "gzip", "publish", "topics"},
     ),
     Server(name="twisted", title="twisted.web", module="twisted_", packages=("Twisted",)),
     Server(

@@ -240,6 +240,53 @@ async def test_the_page_of_the_news_shows_them(
     await deferToThread(shown)
 
 
+def test_the_build_events_follow_the_topics_of_each_stream(
+    start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{start(served('build_events:root'))}"
+    output = tmp_path / "events.txt"
+
+    def curl(path: str, *options: str) -> str:
+        command = [program("curl"), "-sS", *options, f"{url}/{path}"]
+        return subprocess.check_output(command, timeout=LIMIT).decode()
+
+    def report(result: str, topic: str) -> None:
+        assert re.fullmatch(r"[0-9a-f]{16}-[0-9]+\n", curl(f"report/{topic}", "-d", result))
+
+    with output.open("wb") as file:
+        stream = subprocess.Popen(
+            [program("curl"), "-sSN", f"{url}/events/builds/12/"], stdout=file, stderr=file
+        )
+    try:
+        until(lambda: b"\n\n" in output.read_bytes(), "announces its subscription")
+        [id_] = re.findall(r'event: subscription\ndata: {"id":"(.+)"}', output.read_text())
+        report("12 passed", "builds/12/steps/1")
+        report("13 failed", "builds/13/steps/1")
+        assert curl(f"add/{id_}/builds/13/", "-X", "POST") == '["builds/12/#","builds/13/#"]'
+        assert curl(f"add/{id_}/workers/*", "-X", "POST").startswith('["builds/12/#",')
+        report("13 passed", "builds/13/steps/1")
+        report("no one may see it", "workers/hidden")
+        report("idle", "workers/1")
+        assert curl(f"remove/{id_}/builds/12/", "-X", "POST") == '["builds/13/#","workers/*"]'
+        report("12 failed", "builds/12")
+        report("the end", "builds/13")
+        until(lambda: b"the end" in output.read_bytes(), "has the last event")
+        results = re.findall(r'"result":"([^"]+)"', output.read_text())
+        assert results == ["12 passed", "13 passed", "idle", "the end"]
+        for path, status in (
+            ("add/unknown/builds/1/", "404"),
+            (f"add/{id_}", "400"),
+            (f"add/{id_}/a//b", "400"),
+            ("report/a%2A", "400"),
+        ):
+            code = ("-o", str(tmp_path / "answer"), "-w", "%{http_code}")
+            assert curl(path, "-X", "POST", *code) == status, path
+        assert "patterns may have" in (tmp_path / "answer").read_text()
+    finally:
+        stream.kill()
+        stream.wait()
+
+
 @ensureDeferred
 async def test_the_page_of_the_relay_shows_what_it_relays(
     start: Callable[[list[str]], int], chromium: str
@@ -272,6 +319,7 @@ def test_the_model_stops_when_the_client_of_the_proxy_leaves(
 
 def test_each_example_is_run() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+        "build_events.py",
         "follow_events.py",
         *RUNS,
         *SESSIONS,

@@ -859,6 +859,29 @@ class HeadOfGeneratorTests(StreamTest):
             response = self.answer(handler, "HEAD")
             self.assertEqual((response.status, response.header("Content-Length")), (200, "7"))
 
+    def test_one_that_flushes_before_its_first_item_completes_the_response(self) -> None:
+        def plain(ctx: Context) -> Iterator[str]:
+            ctx.flush()
+            yield "a"
+
+        def writes(ctx: Context) -> Iterator[str]:
+            ctx.flush()
+            ctx.write("a")
+            yield "b"
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            await ctx.flush()
+            yield "a"
+
+        for items in (plain, writes, asynchronous):
+            results: list[object] = []
+
+            def handler(ctx: Context, items: Any = items) -> None:
+                ctx.stream(items(ctx)).addBoth(results.append)  # noqa: B023 - called in its round
+
+            self.assert_complete(self.answer(handler, "HEAD"), b"")
+            self.assertEqual(results, [None], items)
+
     def test_one_that_has_to_wait_first_is_answered_at_once(self) -> None:
         seen: list[str] = []
 

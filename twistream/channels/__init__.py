@@ -6,10 +6,11 @@ stream that is subscribed to it. Its engine keeps a history, which is replayed t
 reconnect or subscribe later. The modules, from the top:
 
 - `hub`, `channel`: what programs use
-- `subscription`: one stream that follows channels; `cursor`, `deliveries` and `filtering` are
-  its parts
+- `subscription`: one stream that follows channels; `draining` is its base, and `cursor`,
+  `deliveries`, `filtering` and `selection` are its parts
 - `memory`: the engine that keeps messages in this process
 - `feed`: how a message gets from a log to the streams
+- `topics`: which patterns match a topic
 - `engine`: what an engine is
 - `mailbox`, `state`, `statistics`
 """

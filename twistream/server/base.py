@@ -265,15 +265,17 @@ class BaseContext(FormattedBody):
             source: What is closed at the end. None for the iterator.
         """
         close = partial(self._close, iterator if source is None else source, "close")
-        if self._head_only() and (head := self._head_of(iterator, encode)) is not None:
+        head_only = self._head_only()
+        if head_only and (head := self._head_of(iterator, encode)) is not None:
             close()
-            return head
-        return self._run(
+            return head.addErrback(_succeed_if_complete)
+        ends = self._run(
             lambda response: ItemLoop(
                 response, iterator, encode, call=call, detached=detached, close=close
             ),
             close,
         )
+        return ends.addErrback(_succeed_if_complete) if head_only else ends
 
     def _send_async(
         self,
@@ -287,7 +289,8 @@ class BaseContext(FormattedBody):
         close: Callable[[], object] = partial(
             self._close, iterator if source is None else source, "aclose"
         )
-        if self._head_only():
+        head_only = self._head_only()
+        if head_only:
             first = Task(first_item(iterator, encode), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
@@ -296,16 +299,17 @@ class BaseContext(FormattedBody):
                 close = partial(first.addBoth, lambda _, close=close: close())
             elif isinstance(first.result, Failure):
                 close()
-                return first
+                return first.addErrback(_succeed_if_complete)
             elif first.result is NO_ITEM:
                 close()
                 return succeed(None)
-        return self._run(
+        ends = self._run(
             lambda response: AsyncItemLoop(
                 response, iterator, encode, call=call, detached=detached, close=close
             ),
             close,
         )
+        return ends.addErrback(_succeed_if_complete) if head_only else ends
 
     def _head_of(self, iterator: Iterator[Any], encode: Encode) -> Deferred[None] | None:
         """

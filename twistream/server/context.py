@@ -6,9 +6,9 @@ It adds events, subscriptions and streams of values to its base classes. `Exchan
 Layer: server, above the other objects that share a response.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from secrets import token_hex
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
@@ -16,11 +16,20 @@ from twistream.scheduling.threads import check_thread
 from twistream.server.blocking import BlockingContext
 from twistream.server.compressing import CompressingContext
 from twistream.server.events import EventStream
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
+from twistream.server.outlet import (
+    Filter,
+    MaySee,
+    OnSlow,
+    Outlet,
+    Source,
+    SubscribeOptions,
+    Subscription,
+)
 from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
+from twistream.wire.metadata import encode_metadata
 from twistream.wire.multipart import multipart
 from twistream.wire.sequences import JSON_ARRAY, JSON_SEQ, MSGPACK, SequenceFormat, csv_format
 
@@ -42,6 +51,16 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
     """
 
     __slots__ = ()
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """
+        The subscription of this response, from the call of `subscribe` to its end.
+
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
+        """
+        return cast("Subscription | None", self._response.subscription)
 
     def sse(
         self,
@@ -81,21 +100,25 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         response.is_event_stream = True
         return events
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 - each option is a keyword
         self,
         *channels: Source,
         after: str | Sequence[str] | None = None,
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        topics: Iterable[str] | None = None,
+        may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
+        announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as lines of JSON: those that the client missed, then
         new ones.
 
-        A message is ``{"id": ..., "data": ...}``, with ``"event"`` if it has a name. A gap is
-        ``{"gap": {"requested", "resumed_from", "reason"}}``, see
+        A message is ``{"id": ..., "data": ...}``, with ``"event"`` if it has a name, and
+        ``"topic"`` if it has one. A gap is ``{"gap": {"requested", "resumed_from", "reason"}}``, see
         `twistream.wire.messages.Gap`. The type is ``application/jsonl`` if none is set.
         No pings are sent.
 
@@ -113,6 +136,19 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            topics: The topics to receive, as patterns such as ``"builds/*/steps/*"`` or
+                ``"workers/#"``: ``*`` matches one segment, and ``#`` at the end matches the rest,
+                or nothing. A message without a topic matches no pattern. By default, every
+                message is received. The patterns can be changed later, see `subscription`.
+            may_see: Called with the topic of each message, or None if it has none, before the
+                client receives it; a false result skips the message. An exception ends the
+                subscription. The answer for a topic is kept, until the topics of the
+                subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is no member.
+            announce: Send the id of the `subscription` first, as ``{"subscription": {"id": ...}}``.
+                With this id, another request can change the topics, see ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
                 it returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
@@ -121,16 +157,17 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             Succeeds when all channels have been closed and their messages are delivered. If
             there were no messages, and the handler then returns without sending anything,
             the response is a 204. Fails with the reason if the response is over, and with
-            the error of `filter`. Where no body is allowed, it succeeds at once, and the
+            the error of `filter` or `may_see`. Where no body is allowed, it succeeds at once, and the
             response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             RuntimeError: The response is a stream of events, or was subscribed before.
-            TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function or a generator function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
-                a history; or a channel is given twice.
+            TypeError: An argument has the wrong type, there is no channel, or `filter` or
+                `may_see` is a coroutine function or a generator function.
+            ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
+                twice.
         """
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
@@ -143,6 +180,10 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             filter=filter,
             on_slow=on_slow,
             max_queued=max_queued,
+            topics=topics,
+            may_see=may_see,
+            presence=encode_metadata("presence", presence),
+            announce=announce,
             detached=detached,
         )
         return outlet.subscribe(channels, options)

@@ -8,7 +8,7 @@ Layer: server, above `base`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import cast
 
@@ -24,11 +24,20 @@ from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.incoming import last_event_id
-from twistream.server.outlet import Filter, OnSlow, Outlet, Source, SubscribeOptions
+from twistream.server.outlet import (
+    Filter,
+    MaySee,
+    OnSlow,
+    Outlet,
+    Source,
+    SubscribeOptions,
+    Subscription,
+)
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
+from twistream.wire.metadata import encode_metadata
 from twistream.wire.sse import ServerSentEvent, data_event
 
 _NOW = Urgency.NOW
@@ -195,13 +204,17 @@ class EventStream:
         """
         self._response.open_head.status_code(NO_CONTENT)
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 - each option is a keyword
         self,
         *channels: Source,
         after: str | Sequence[str] | None = None,
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        topics: Iterable[str] | None = None,
+        may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
+        announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
         """
@@ -228,6 +241,20 @@ class EventStream:
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            topics: The topics to receive, as patterns such as ``"builds/*/steps/*"`` or
+                ``"workers/#"``: ``*`` matches one segment, and ``#`` at the end matches the rest,
+                or nothing. A message without a topic matches no pattern. By default, every
+                message is received. The patterns can be changed later, see `subscription`.
+            may_see: Called with the topic of each message, or None if it has none, before the
+                client receives it; a false result skips the message. An exception ends the
+                subscription. The answer for a topic is kept, until the topics of the
+                subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is no member.
+            announce: Send the id of the `subscription` first, in an event named ``subscription`` with
+                the data ``{"id"}``. With this id, another request can change the topics, see
+                ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
                 it returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
@@ -236,16 +263,17 @@ class EventStream:
             Succeeds when all channels have been closed and their messages are delivered. If
             there were no messages, and the handler then returns without sending anything,
             the response is a 204, as with `stop_reconnecting`. Fails with the reason if the
-            response is over, and with the error of `filter`. Where no body is allowed, it
-            succeeds at once, and the response is complete. Cancel it to unsubscribe.
+            response is over, and with the error of `filter` or `may_see`. Where no body is
+            allowed, it succeeds at once, and the response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             RuntimeError: The stream was subscribed before.
-            TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function or a generator function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
-                a history; or a channel is given twice.
+            TypeError: An argument has the wrong type, there is no channel, or `filter` or
+                `may_see` is a coroutine function or a generator function.
+            ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
+                twice.
         """
         outlet = Outlet(
             self.context, self._response, EVENTS, before=self._open, pings=bool(self._ping)
@@ -255,11 +283,25 @@ class EventStream:
             filter=filter,
             on_slow=on_slow,
             max_queued=max_queued,
+            topics=topics,
+            may_see=may_see,
+            presence=encode_metadata("presence", presence),
+            announce=announce,
             detached=detached,
         )
         deferred = outlet.subscribe(channels, options)
         self._outlet = outlet
         return deferred
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """
+        The subscription of this stream, from the call of `subscribe` to its end.
+
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
+        """
+        return cast("Subscription | None", self._response.subscription)
 
     # Inside.
 

@@ -6,10 +6,10 @@ Channels are in a higher layer. The Protocols `Source` and `Subscription` define
 Layer: server, above `base`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, MutableSet, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
 
@@ -25,6 +25,7 @@ from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
 from twistream.wire.messages import Format, Message, compound_id
 from twistream.wire.render import encode_text
+from twistream.wire.topics import check_patterns
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
@@ -34,6 +35,11 @@ _POLICIES = ("catchup", "disconnect", "latest", "drop")
 Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message. Returns whether to deliver it.
+"""
+
+MaySee: TypeAlias = Callable[[str | None], object]
+"""
+Called with a topic, or with None for messages without one. Returns whether the client may see it.
 """
 
 
@@ -52,13 +58,13 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
     return compound_id(ids)
 
 
-def _check_filter(_: object, __: object, value: Filter | None) -> None:
+def _check_decision(_: object, attribute: "Attribute[Any]", value: Any) -> None:
     if value is None:
         return
-    check_callback("filter", value)
+    check_callback(attribute.name, value)
     # A coroutine is always true, so every message would pass.
     if is_coroutine_function(value):
-        msg = "filter must be a plain function, not a coroutine function"
+        msg = f"{attribute.name} must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 
@@ -66,6 +72,10 @@ def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
     if value is not None and not (isinstance(value, str) and value in _POLICIES):
         msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
+
+
+def _patterns(topics: Iterable[str] | None) -> frozenset[str] | None:
+    return None if topics is None else check_patterns(topics)
 
 
 def _check_size(_: object, __: object, value: int) -> None:
@@ -82,13 +92,21 @@ class SubscribeOptions:
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        topics: The patterns of the topics to receive; None for every message.
+        may_see: Decides whether the client may see a topic.
+        presence: The metadata with which the stream is a member of its channels, as JSON.
+        announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
 
     after: str | None = field(converter=_one_id)
-    filter: Filter | None = field(validator=_check_filter)
+    filter: Filter | None = field(validator=_check_decision)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    topics: frozenset[str] | None = field(default=None, converter=_patterns)
+    may_see: MaySee | None = field(default=None, validator=_check_decision)
+    presence: bytes | None = None
+    announce: bool = False
     detached: bool = False
 
 
@@ -96,6 +114,23 @@ class Subscription(Protocol):
     """
     One stream that is subscribed to sources.
     """
+
+    @property
+    def id(self) -> str:
+        """
+        What finds the subscription. See ``Hub.subscriptions``.
+        """
+
+    @property
+    def topics(self) -> MutableSet[str] | None:
+        """
+        The patterns of the topics that it receives; None if it receives every message.
+        """
+
+    def recheck(self) -> None:
+        """
+        Forget the answers of ``may_see``, so that it is called again for each topic.
+        """
 
     def start(self) -> None:
         """
@@ -246,7 +281,7 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         # `attach` may refuse the options, so the head is changed afterwards.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
-        self._subscription = subscription
+        self._subscription = response.subscription = subscription
         if head_is_open:
             response.head.default(b"Content-Type", self.format.media_type)
         self._writer.keep_whole(self.format)
@@ -264,6 +299,7 @@ class Outlet(Attachment):
 
     def _release(self) -> None:
         subscription, self._subscription = self._subscription, None
+        self.response.subscription = None
         self._before = None  # No reference cycle remains.
         if subscription is not None:
             subscription.detach()

@@ -6,10 +6,13 @@ Layer: server, at the top.
 
 import sys
 from collections.abc import Iterable
+from contextvars import copy_context
+from functools import partial
 from typing import Literal, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -134,11 +137,30 @@ class StreamResource(Resource):
         if remove_encoder(request):
             self._warn_about_encoder()
         clock = self._clock or cast("Site", request.site).reactor
-        if self._turn is None or self._turn.clock is not clock:
-            self._turn = Turn.of(clock)
+        turn = self._turn
+        if turn is None or turn.clock is not clock:
+            turn = self._turn = Turn.of(clock)
+        if turn.is_spent():
+            # Thousands of clients that connect at once must not hold up those that are connected.
+            turn.soon(partial(copy_context().run, self._serve_late, request, turn))
+        else:
+            self._serve(request, turn)
+        return NOT_DONE_YET
+
+    def _serve_late(self, request: Request, turn: Turn) -> None:
+        """
+        Answer a request that has waited for a later turn.
+        """
+        if not is_disconnected(request):
+            try:
+                self._serve(request, turn)
+            except Exception:  # noqa: BLE001 - Twisted answers with a 500, as for any resource
+                request.processingFailed(Failure())
+
+    def _serve(self, request: Request, turn: Turn) -> None:
         response = Response(
             request,
-            self._turn,
+            turn,
             send_timeout=self._send_timeout,
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
@@ -160,7 +182,6 @@ class StreamResource(Resource):
             exchange.request_finished()
         else:
             exchange.watch_client()
-        return NOT_DONE_YET
 
     def _warn_about_encoder(self) -> None:
         if not self._warned:

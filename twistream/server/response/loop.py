@@ -236,7 +236,10 @@ class StreamLoop(Attachment):
             error = RuntimeError(_STOP_ITERATION)
             error.__cause__ = failure.value
             self._fire(Failure(error))
-        elif isinstance(failure.value, StreamClosed):
+        elif isinstance(failure.value, StreamClosed) or (
+            # The response has ended, and its last bytes are on their way.
+            isinstance(failure.value, StreamFinished) and self.response.life.ended
+        ):
             self.stop(failure.value)
         else:
             self._fire(failure)

@@ -52,6 +52,7 @@ class Response:
         sequence: The values of its body, if it is a sequence of them. Its end is written only when
             the handler returns.
         subscribed: Whether it is, or has been, subscribed to channels.
+        subscription: Its subscription to channels, until this ends.
         turn: The turn of its clock.
         writer: The buffer and the sending of its body.
     """
@@ -69,6 +70,7 @@ class Response:
         "room",
         "sequence",
         "subscribed",
+        "subscription",
         "turn",
         "writer",
     )
@@ -98,6 +100,7 @@ class Response:
         self.is_event_stream = False
         self.subscribed = False
         self.sequence: SequenceEncoder | None = None
+        self.subscription: object | None = None
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self.writer = MessageWriter(
