@@ -287,7 +287,7 @@ class ThreadIteration:
             is_wanted, self._is_wanted = self._is_wanted, False
             is_full = len(self._items) + self._sending > self._ahead or self._bytes > _MAX_BYTES
         if is_wanted:
-            self._queue.call_in_reactor(self._notify)
+            self._queue.call_from_thread(self._notify)
         return self._wait_for_room() if is_full else _ITERATE
 
     def _wait_for_room(self) -> _Next:
@@ -320,7 +320,7 @@ class ThreadIteration:
                 self._failure = failure
             is_wanted, self._is_wanted = self._is_wanted, False
         if is_wanted:
-            self._queue.call_in_reactor(self._notify)
+            self._queue.call_from_thread(self._notify)
         if cancelled and failure is not None:
             self._complain(_TOO_LATE, failure)
 

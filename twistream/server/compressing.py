@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from twistream.server.base import BaseContext
 from twistream.server.response.coding import Coding
-from twistream.wire.compression import Compression, Sizes, default
+from twistream.wire.compression import Compression, Sizes, default_compression
 
 
 class CompressingContext(BaseContext):
@@ -55,7 +55,7 @@ class CompressingContext(BaseContext):
         response = self._response
         request = response.open_head.request
         if codings is level is window is None:
-            compression = default()
+            compression = default_compression()
         else:
             compression = Compression(codings=codings, level=level, window=window)
         response.coding = Coding(request, compression)

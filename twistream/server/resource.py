@@ -26,7 +26,7 @@ from twistream.server.response.response import Response
 from twistream.server.response.trailers import Trailers
 from twistream.server.threaded import BlockingHandler, ThreadContext, check_blocking
 from twistream.wire import fields
-from twistream.wire.compression import Compression, default
+from twistream.wire.compression import Compression, default_compression
 
 _log = Logger()
 
@@ -113,7 +113,7 @@ class StreamResource(Resource):
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
-        self._compression = default() if compress is True else compress or None
+        self._compression = default_compression() if compress is True else (compress or None)
         self._always_trailers = trailers == "always"
         self._clock = clock
         self._turn: Turn | None = None  # Until the clock is known.

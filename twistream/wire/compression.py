@@ -300,7 +300,7 @@ def _by_coding(name: str, given: Sizes, codings: tuple[str, ...]) -> dict[str, i
 
 
 @cache
-def default() -> Compression:
+def default_compression() -> Compression:
     """
     The compression of a program that has chosen nothing.
     """
