@@ -93,8 +93,8 @@ class Hub:
                 not limited. The size is that of the published data; in memory each message
                 takes half a kilobyte more, and its size again for each format that it is
                 sent in.
-            linger: The channel closes when for so many seconds nobody was subscribed and nothing
-                was published, up to a quarter of that time late. A channel that is closed
+            linger: Seconds after which the channel closes if nobody is subscribed and nothing is
+                published. It may close up to a quarter of that time late. A closed channel
                 accepts no messages, so ask the hub for it whenever you need it, or call
                 `publish`. By default it stays open.
             presence_grace: Seconds for which a member may be away before ``left`` is published, up
@@ -147,6 +147,7 @@ class Hub:
         Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
             topic: See ``Channel.publish``.
@@ -178,6 +179,7 @@ class Hub:
         Do what `publish` does from another thread, and wait until the message is kept.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
             topic: See ``Channel.publish``.

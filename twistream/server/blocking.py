@@ -123,7 +123,7 @@ def queue_of(pool: ThreadPool | None, clock: object) -> JobQueue:
 
     Raises:
         RuntimeError: It is not running.
-        TypeError: It is no thread pool.
+        TypeError: It is not a thread pool.
     """
     if pool is not None:
         check_pool("pool", pool)
@@ -154,7 +154,7 @@ def iterator_of(items: object, name: str, allowed: str) -> Iterator[Any]:
         allowed: What it may return, for the message of the error.
 
     Raises:
-        TypeError: It is no iterable of items.
+        TypeError: It is not an iterable of items.
     """
     wrong = isinstance(items, Item | Mapping | AsyncIterable) or isawaitable(items)
     if wrong or not is_iterable(items):

@@ -194,7 +194,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
 
         The type is ``application/json`` if none is set. Values are what `json` accepts, except
         bytes. Clients that read the whole body parse it like any JSON. If the response is aborted,
-        the array has no end, and is no JSON. The head is sent with the first value: until then, an
+        the array has no end, and is not valid JSON. The head is sent with the first value: until then, an
         error is answered with an error page.
 
         Raises:
@@ -244,7 +244,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             dialect: Options of `csv.writer`, such as ``delimiter=";"``.
 
         Raises:
-            EncodeError: The header is no row.
+            EncodeError: A name in the header is bytes-like, or cannot be encoded.
             HeadersSent: The head has been sent.
             RuntimeError: The response is a stream of events or of values already.
             StreamClosed: The response ended early, before its head was sent.

@@ -119,8 +119,8 @@ class FormattedBody(Body):
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: XML cannot represent the value: a key is no name of an element, or a text
-                has a control character. Nothing is written.
+            EncodeError: XML cannot represent the value: a key is not the name of an element, or a
+                text has a control character. Nothing is written.
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
             TypeError: `root` is not a str.
@@ -195,7 +195,7 @@ class FormattedBody(Body):
             TypeError: The callback is neither a str nor None.
         """
         rendered = formats.jsonp(callback, value)
-        # A browser must not take the script for anything else, such as Flash or HTML.
+        # A browser must not interpret the script as anything else, such as HTML.
         self._default_header(b"X-Content-Type-Options", b"nosniff")
         return self._write_rendered(rendered)
 

@@ -65,7 +65,7 @@ _TAKES = (
 @implementer(IConsumer)
 class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns the number of bytes, too
     """
-    A context that sources of bytes can be poured into.
+    A context that can send everything that a source of bytes has.
     """
 
     __slots__ = ()
@@ -298,7 +298,7 @@ class _FlushingWriter:
 @implementer(IConsumer)
 class _Nowhere:
     """
-    The consumer for a source that is not read: it stops the producer.
+    The consumer for a source that is not read. It stops every producer.
     """
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:  # noqa: ARG002, FBT001, N802 - IConsumer

@@ -47,7 +47,7 @@ class ThreadContext(Context):
         super().__init__(response)
         self._parts: list[bytes] = []
         self._size = 0
-        self._begun = False  # The first item is handed over.
+        self._begun = False  # The first item has been handed over.
 
     def handler(
         self, function: BlockingHandler, pool: ThreadPool | None

@@ -93,9 +93,8 @@ class TrailerContext(BaseContext):
                 ``Want-Content-Digest``, or else ``"sha-256"``.
 
         Returns:
-            Whether the digest will be sent, however the response goes on. False if that needs a
-            trailer, and this response cannot have one (see `trailer`), or if the client wants
-            neither algorithm.
+            True if the digest will be sent in any case. False if it needs a trailer, and this response
+            cannot have one (see `trailer`), or if the client accepts neither algorithm.
 
         Raises:
             HeadersSent: The head has been sent.

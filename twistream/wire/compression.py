@@ -153,7 +153,7 @@ def _zstd(level: int, window: int) -> Coder:
 
 class _Kind(NamedTuple):
     """
-    What one coding takes: the least, the largest and the default level and window.
+    How to make the coder of one coding, and its smallest, largest and default level and window.
 
     The defaults suit long streams, because each one has a coder: they save memory, not bytes.
     """
@@ -161,7 +161,7 @@ class _Kind(NamedTuple):
     make: Callable[[int, int], Coder]
     level: tuple[int, int, int]
     window: tuple[int, int, int]
-    modules: tuple[str, ...] = ()  # Any of these.
+    modules: tuple[str, ...] = ()  # It needs one of these.
 
 
 _KINDS: Final = {
@@ -211,8 +211,8 @@ class Compression:
 
     Attributes:
         codings: The codings that are offered, in the server's order of preference.
-        level: As it was given.
-        window: As it was given.
+        level: The argument.
+        window: The argument.
     """
 
     codings: tuple[str, ...]
@@ -229,9 +229,9 @@ class Compression:
     ) -> None:
         """
         Args:
-            codings: The codings to offer, ``"gzip"``, ``"zstd"``, ``"br"`` and ``"deflate"``. A
-                client that likes several equally well gets the first one. By default all that
-                can be used, in this order: zstd and br need ``twistream[compression]``.
+            codings: The codings to offer, in order of preference. If a client gives several the same
+                weight, it gets the first of them. By default ``"gzip"``, ``"zstd"``, ``"br"`` and
+                ``"deflate"``; zstd and br only if ``twistream[compression]`` is installed.
             level: How hard the coders try, and so how slow they are: a number, or a dict of
                 numbers by coding. gzip and deflate have 0 to 9 (by default 6), zstd 1 to 22 (3),
                 br 0 to 11 (5).
@@ -245,7 +245,7 @@ class Compression:
             TypeError: An argument has the wrong type.
             ValueError: There is no such coding, or it does not have this level or window.
         """
-        # What is offered by default depends on what is installed; what is refused does not.
+        # Only `codings` depends on what is installed. Wrong levels and windows are refused anywhere.
         named = CODINGS if codings is None else _checked_codings(codings)
         levels, windows = _by_coding("level", level, named), _by_coding("window", window, named)
         self.__attrs_init__(
@@ -269,10 +269,10 @@ def _checked_codings(codings: Iterable[str]) -> tuple[str, ...]:
             msg = f"codings must be names, not {type(name).__name__}"
             raise TypeError(msg)
         if name not in _KINDS:
-            msg = f"codings can be {', '.join(CODINGS)}, not {name!r}"
+            msg = f"codings must be among {', '.join(CODINGS)}, not {name!r}"
             raise ValueError(msg)
         if not _is_usable(name):
-            msg = f"codings can have {name} after pip install 'twistream[compression]'"
+            msg = f"codings has {name!r}, which needs pip install 'twistream[compression]'"
             raise ImportError(msg)
     return tuple(dict.fromkeys(names))
 
@@ -287,7 +287,7 @@ def _by_coding(name: str, given: Sizes, codings: tuple[str, ...]) -> dict[str, i
     chosen = given if isinstance(given, Mapping) else dict.fromkeys(codings, given)
     for coding, size in chosen.items():
         if coding not in sizes:
-            msg = f"{name} is for {', '.join(sizes) or 'no coding'}, and not for {coding!r}"
+            msg = f"{name} must be for {', '.join(sizes) or 'no coding'}, not for {coding!r}"
             raise ValueError(msg)
         if isinstance(size, bool) or not isinstance(size, int):
             msg = f"{name} must be an int, or a dict of them by coding, not {type(size).__name__}"
