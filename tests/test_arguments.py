@@ -41,6 +41,7 @@ NO_COUNT = ("1", b"1", 1.5, 1.0, nan, True, NOTHING, [1], -1, -HUGE)
 NO_SECONDS = ("1", b"1", True, NOTHING, [1], 1j, -1, -0.1, nan, inf, HUGE, -HUGE)
 NO_PATHS = ("", "/", "a/", "/a", "a//b", "a\nb", "\0", "\x85", "a" * 256, "/".join("a" * 33))
 NO_CLOCK = (5, "text", True, NOTHING, Clock)
+NO_OPEN: tuple[object, ...] = (None, 5, True, "first", b"at_once", [])
 NO_POOL = (5, "text", NOTHING, ThreadPool)
 NO_CHANNELS = (None, 5, "news", NOTHING, Channel)
 
@@ -232,6 +233,51 @@ class ProgramTests(ArgumentTest, SynchronousTestCase):
                 ("callback", news.on_presence, "^callback must", NO_CALLBACK),
             ],
             lambda: (hub.channels, news.published, news.statistics()),
+        )
+
+    def test_hubs_and_runs(self) -> None:
+        hub = Hub(clock=Clock())
+        run = hub.run("work", lambda run: Deferred())
+        wrong_names = (None, *NO_TEXT)
+
+        def start(**options: Any) -> object:
+            return hub.run("other", repr, **options)
+
+        self.check(
+            [
+                ("name", lambda v: hub.run(v, repr), "^name", (*wrong_names, "", "\ud800")),
+                ("name", hub.get_run, "^name must", wrong_names),
+                ("producer", lambda v: hub.run("a", v), "^producer must", NO_CALLABLE),
+                # It is refused even if there is a run, which would be joined.
+                ("producer", lambda v: hub.run("work", v), "^producer must", NO_CALLABLE),
+                ("ttl", lambda v: start(ttl=v), "^ttl must", (*NO_SECONDS, None)),
+                ("history", lambda v: start(history=v), "^history must", (*NO_COUNT, None, 0)),
+                (
+                    "history_bytes",
+                    lambda v: start(history_bytes=v),
+                    "^history_bytes must",
+                    (*NO_COUNT, 0),
+                ),
+                (
+                    "history_ttl",
+                    lambda v: start(history_ttl=v),
+                    "^history_ttl must",
+                    (*NO_SECONDS, 0),
+                ),
+                (
+                    "idle_timeout",
+                    lambda v: start(idle_timeout=v),
+                    "^idle_timeout must",
+                    (*NO_SECONDS, 0),
+                ),
+                ("on_full", lambda v: start(on_full=v), "^on_full must", (None, 5, "drop", [])),
+                ("grace", lambda v: start(grace=v), "^grace must", (*NO_SECONDS, None)),
+                ("data", run.publish, "message|JSON|^data", (b"a", NOTHING, nan, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "^event", (*NO_TEXT, "\ud800")),
+                ("event", lambda v: run.publish("a", v), "event", ("a\nb", "gap", "end")),
+                ("reason", run.stop, "^reason", (None, *NO_TEXT, "\ud800")),
+            ],
+            lambda: (dict(hub.runs), run.state, run.published),
         )
 
     def test_events_and_decoders(self) -> None:
@@ -427,11 +473,14 @@ class ResponseTests(ArgumentTest):
 
     def test_streams_of_events(self) -> None:
         def rows(ctx: Context) -> Rows:
+            news = Hub(clock=Clock()).channel("news")
             no_origin = (5, 0, True, b"*", [5], ["example.org"], "example.org", NOTHING)
             return [
                 ("ping", ctx.sse, "^ping must", (*NO_SECONDS, 1e-9)),
                 ("retry", lambda v: ctx.sse(retry=v), "^retry must", NO_SECONDS),
                 ("allow_origin", lambda v: ctx.sse(allow_origin=v), "origin", no_origin),
+                ("open", lambda v: ctx.sse(open=v), "^open must", NO_OPEN),
+                ("open", lambda v: ctx.subscribe(news, open=v), "^open must", NO_OPEN),
                 *self.subscriptions(ctx),
             ]
 

@@ -31,6 +31,8 @@ ERRORS: list[Exception] = [
     errors.HeadersSent(),
     errors.StreamFinished(),
     errors.ChannelClosed("news"),
+    errors.RunEnded("build"),
+    errors.RunOverflow("build", "why"),
     errors.ContentLengthMismatch(5, 7),
     errors.BufferOverflow(7, 5),
     errors.EncodeError("a"),

@@ -3,7 +3,7 @@ Stream HTTP responses from Twisted programs.
 """
 
 from twistream._version import __version__
-from twistream.channels import Channel, Hub, MemoryEngine, Subscription
+from twistream.channels import Channel, Hub, MemoryEngine, Run, RunState, Subscription
 from twistream.errors import (
     BufferOverflow,
     ChannelClosed,
@@ -15,6 +15,8 @@ from twistream.errors import (
     HTTPError,
     LimitExceeded,
     ResponseComplete,
+    RunEnded,
+    RunOverflow,
     SendTimeout,
     SlowConsumer,
     StopStream,
@@ -56,6 +58,10 @@ __all__ = (
     "Message",
     "PartStream",
     "ResponseComplete",
+    "Run",
+    "RunEnded",
+    "RunOverflow",
+    "RunState",
     "SendTimeout",
     "ServerSentEvent",
     "SlowConsumer",

@@ -13,6 +13,8 @@ The exceptions of this library, in one tree. Misuse raises Python's own exceptio
     |- HeadersSent             too late to change the head
     |- StreamFinished          the response is used after its end: a bug of the caller
     |- ChannelClosed           publish() after close(): a bug of the caller
+    |- RunEnded                publish() after the end of a run
+    |- RunOverflow             the history of a run has no room for a message
     |- ContentLengthMismatch   the body does not fit the declared Content-Length
     |- BufferOverflow          more than max_buffered bytes are queued
     |- EncodeError             also TypeError: the format cannot represent a value
@@ -25,17 +27,14 @@ The exceptions of this library, in one tree. Misuse raises Python's own exceptio
 
 All of them, and the subclasses that programs write, can be pickled and copied.
 
-This is the lowest layer. It imports nothing from the library.
+Only `copies` is below this module.
 """
 
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
-_E = TypeVar("_E", bound=BaseException)
-
-_NOTHING: Mapping[str, object] = {}
+from twistream.copies import reduced, restore_attributes
 
 MAX_MESSAGE = 1000
 """
@@ -59,13 +58,13 @@ class StreamError(Exception):
         """
         Support pickle and copy: keep `args` and the attributes, and do not call ``__init__``.
         """
-        return _reduced(self)
+        return reduced(self)
 
     def __setstate__(self, state: Any) -> None:
         """
         Restore the attributes: a dict, or a pair of one and the values of ``__slots__``.
         """
-        _restore_attributes(self, state)
+        restore_attributes(self, state)
 
 
 class StreamClosed(StreamError):
@@ -169,6 +168,32 @@ class ChannelClosed(StreamError):
     def __init__(self, channel: str) -> None:
         super().__init__(f"the channel {channel!r} has been closed; publish before close()")
         self.channel = channel
+
+
+class RunEnded(StreamError):
+    """
+    A message is published to a run that has ended.
+
+    Attributes:
+        run: The name of the run.
+    """
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"the run {run!r} has ended")
+        self.run = run
+
+
+class RunOverflow(StreamError):
+    """
+    The history of a run has no room for a message.
+
+    Attributes:
+        run: The name of the run.
+    """
+
+    def __init__(self, run: str, why: str) -> None:
+        super().__init__(f"the history of the run {run!r} has no room: {why}")
+        self.run = run
 
 
 class ContentLengthMismatch(StreamError):
@@ -332,13 +357,13 @@ class StopStream(Exception):
         """
         Support pickle and copy: keep `args` and the attributes, and do not call ``__init__``.
         """
-        return _reduced(self)
+        return reduced(self)
 
     def __setstate__(self, state: Any) -> None:
         """
         Restore the attributes: a dict, or a pair of one and the values of ``__slots__``.
         """
-        _restore_attributes(self, state)
+        restore_attributes(self, state)
 
 
 def _text(value: object) -> str:
@@ -354,43 +379,3 @@ def _text(value: object) -> str:
         return str.__str__(value if isinstance(value, str) else str(value))
     except Exception:  # noqa: BLE001 - an error that explains another one must not fail
         return f"<{type(value).__name__}>"
-
-
-def _native(cls: type[_E]) -> type[_E]:
-    """
-    Return the built-in exception class that `cls` derives from, such as `OSError`.
-    """
-    return next(each for each in cls.__mro__ if each.__module__ == "builtins")
-
-
-def _reduced(error: BaseException) -> str | tuple[Any, ...]:
-    """
-    Return how to make a copy of an exception. See `object.__reduce_ex__`.
-    """
-    native = _native(type(error))
-    if type(error).__reduce__ is not native.__reduce__:
-        return error.__reduce__()  # A subclass has its own.
-    args = native.__reduce__(error)[1]
-    state = error.__getstate__()
-    # The state of an attrs class contains only the fields of that class.
-    is_partial = hasattr(error, "__attrs_attrs__") and isinstance(state, dict)
-    rest = (error.__dict__,) if is_partial else ()
-    return _restore, (type(error), args, *rest), state
-
-
-def _restore(cls: type[_E], args: tuple[Any, ...], rest: Mapping[str, object] = _NOTHING) -> _E:
-    """
-    Make an exception without its own ``__init__``.
-    """
-    native = _native(cls)
-    error = native.__new__(cls, *args)
-    native.__init__(error, *args)
-    error.__dict__.update(rest)
-    return error
-
-
-def _restore_attributes(error: BaseException, state: Any) -> None:
-    attributes, slots = state if isinstance(state, tuple) else (state, None)
-    error.__dict__.update(attributes or {})
-    for name, value in (slots or {}).items():
-        object.__setattr__(error, name, value)

@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistream.channels.engine import Bounds, Page
-from twistream.channels.memory import PAGE_COUNT, PAGE_SIZE, MemoryEngine, MemoryLog
+from twistream.channels.memory import PAGE_COUNT, PAGE_SIZE, MemoryLog
+from twistream.channels.memory_engine import MemoryEngine
 from twistream.wire.messages import Message, Reason
 
 

@@ -29,7 +29,7 @@ from twistream.server.outlet import Outlet
 
 AT_ONCE = 100
 WARM_UP = 1_000
-COUNTED = (
+COUNTED: tuple[type, ...] = (
     Context,
     DelayedCall,
     Deferred,
@@ -90,12 +90,12 @@ async def visits(server: Server, channel: Channel, count: int) -> None:
     await pause(0.05)
 
 
-def census() -> Counter[str]:
+def census(kinds: tuple[type, ...] = COUNTED) -> Counter[str]:
     gc.collect()
     return Counter(
         kind.__name__
         for each in gc.get_objects()
-        for kind in COUNTED
+        for kind in kinds
         if isinstance(each, kind) and not getattr(each, "cancelled", False)
     )
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from pytest_twisted import ensureDeferred
 from twisted.internet.threads import deferToThread
 
-from tests.e2e.browser import launched
+from tests.e2e.browser import SECONDS, launched
 from tests.e2e.conftest import program
 from tests.e2e.net import LIMIT
 from tests.e2e.pages import Command, run_curl
@@ -102,6 +103,37 @@ SESSIONS: dict[str, list[Command]] = {
             f"curl -d {'x' * 1001} http://127.0.0.1:8080/publish",
             "400 Bad Request\nA title must not be longer than 1000 bytes.",
         ),
+    ],
+    "resumable_answer.py": [
+        Command(
+            "curl 'http://127.0.0.1:8080/answer?name=a'", "404 Not Found\nThere is no such answer."
+        ),
+        Command(
+            "curl -d '' 'http://127.0.0.1:8080/stop?name=a'",
+            "404 Not Found\nThere is no such answer.",
+        ),
+    ],
+    "job_progress.py": [
+        Command("curl -X DELETE http://127.0.0.1:8080/", "404 Not Found\nThe job does not run."),
+        Command(
+            "curl http://127.0.0.1:8080/",
+            "".join(
+                f'event: progress\nid: 9f1c0d5e7a3b2468-{n}\ndata: {{"step":{n},"of":5}}\n\n'
+                for n in range(1, 6)
+            )
+            + 'event: end\nid: 9f1c0d5e7a3b2468-6\ndata: {"state":"done","result":{"files":5}}',
+        ),
+        Command(
+            "curl -H 'Last-Event-ID: 9f1c0d5e7a3b2468-4' http://127.0.0.1:8080/",
+            'event: progress\nid: 9f1c0d5e7a3b2468-5\ndata: {"step":5,"of":5}\n\n'
+            'event: end\nid: 9f1c0d5e7a3b2468-6\ndata: {"state":"done","result":{"files":5}}',
+        ),
+        Command(
+            "curl -w '%{http_code}' -H 'Last-Event-ID: 9f1c0d5e7a3b2468-6' http://127.0.0.1:8080/",
+            "204",
+        ),
+        Command("curl -N http://127.0.0.1:8080/"),  # It starts the job again.
+        Command("curl -X DELETE http://127.0.0.1:8080/", "stopped"),
     ],
     "klein_app.py": [
         Command(
@@ -285,6 +317,33 @@ def test_the_build_events_follow_the_topics_of_each_stream(
     finally:
         stream.kill()
         stream.wait()
+
+
+@ensureDeferred
+async def test_the_page_of_the_answer_continues_after_a_reload(
+    start: Callable[[list[str]], int], chromium: str
+) -> None:
+    url = f"http://127.0.0.1:{start(served('resumable_answer:root'))}/"
+    words = "You asked: Why? The run goes on without you, and its history has every word."
+
+    def shown() -> None:
+        expect.set_options(timeout=SECONDS * 1000)
+        with launched(chromium) as browser:
+            page = browser.new_page()
+            page.goto(url)
+            page.locator("#question").fill("Why?")
+            page.get_by_text("Ask", exact=True).click()
+            expect(page.locator("#answer")).to_contain_text("You asked: Why?")
+            page.reload()
+            expect(page.locator("#answer")).to_have_text(words)
+            expect(page.locator("#state")).to_have_text("done, closed")
+            page.get_by_text("Ask", exact=True).click()
+            expect(page.locator("#answer")).to_contain_text("You asked:")
+            page.get_by_text("Stop", exact=True).click()
+            expect(page.locator("#state")).to_have_text("stopped, closed")
+            expect(page.locator("#answer")).to_contain_text("[stopped]")
+
+    await deferToThread(shown)
 
 
 @ensureDeferred

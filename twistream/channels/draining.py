@@ -252,6 +252,7 @@ class DrainingSubscription(ABC, Generic[F]):
         for index, page in pages.items():
             if await self._may_send():
                 self._send_page(cursor, index, page)
+                self._cores[index].progressed()
 
     def _send_page(self, cursor: Cursor, index: int, page: Page) -> None:
         batch = self._batch(cursor, index, page)

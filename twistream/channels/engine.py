@@ -1,7 +1,7 @@
 """
 Engine: keeps the messages of channels, and gives them their ids.
 
-An engine opens one `Log` for each channel. `twistream.channels.memory` has the one that keeps
+An engine opens one `Log` for each channel. `twistream.channels.memory_engine` has the one that keeps
 messages in this process.
 
 Layer: channels, below `feed`.

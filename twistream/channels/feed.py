@@ -38,6 +38,12 @@ class Follower(Protocol):
         The turn of its clock.
         """
 
+    @property
+    def unread(self) -> int:
+        """
+        The number of messages that it still has to read from the histories.
+        """
+
     def finish(self) -> None:
         """
         End the stream: its channels are closed, and all messages were sent to the broadcast.
@@ -68,6 +74,7 @@ class ChannelCore(Generic[F]):
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
+        on_progress: Called when a follower has joined, has read from the history, or has left.
         presence: Who follows it, by the metadata of the followers; None as long as none has any.
         topics: The feeds of streams that selected topics, by their patterns.
     """
@@ -92,6 +99,7 @@ class ChannelCore(Generic[F]):
         self.presence: Presence | None = None
         self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
+        self.on_progress: Callable[[], object] | None = None
         self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
@@ -140,6 +148,7 @@ class ChannelCore(Generic[F]):
             metadata: What `presence` shows of it.
         """
         self.followers[follower] = metadata
+        self.progressed()
         self._presence_changed(follower.turn)
         if metadata is not None and self.presence is not None:
             self.presence.join(metadata, follower.turn)
@@ -149,12 +158,27 @@ class ChannelCore(Generic[F]):
         Remove a follower.
         """
         metadata = self.followers.pop(follower)
+        self.progressed()
         self._presence_changed(follower.turn)
         if metadata is not None and self.presence is not None:
             self.presence.leave(metadata, follower.turn)
         self._notify_if_drained()
         if self.on_unused is not None and not self.followers:
             self.on_unused()
+
+    def progressed(self) -> None:
+        """
+        A follower has joined, has read from the history, or has left.
+        """
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def flush(self) -> None:
+        """
+        Send the messages that wait for the end of the turn to the followers now.
+        """
+        for feed in list(self.feeds.values()):
+            feed.broadcast.flush()
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """

@@ -1,5 +1,5 @@
 """
-Hub: the channels of a program, by name.
+Hub: the channels and runs of a program, by name.
 
 Layer: channels, at the top.
 """
@@ -21,8 +21,11 @@ from twistream.channels.engine import (
     checked_bounds,
 )
 from twistream.channels.feed import ChannelCore, OnDrained
-from twistream.channels.memory import MemoryEngine
+from twistream.channels.memory_engine import MemoryEngine
 from twistream.channels.presence import GRACE
+from twistream.channels.run import Run
+from twistream.channels.run_options import OnFull, RunOptions
+from twistream.channels.runs import Producer, Runs
 from twistream.channels.statistics import HubStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_clock, check_seconds, check_timer, has_methods, kind
@@ -40,7 +43,7 @@ The history of the channels that publish who joins and leaves: enough for a shor
 
 class Hub:
     """
-    The channels of a program, by name.
+    The channels and runs of a program, by name.
 
     Most programs have one hub, and create it where they create their resources.
     """
@@ -60,6 +63,7 @@ class Hub:
         self._engine: Engine = MemoryEngine() if engine is None else engine
         self._clock = clock
         self._channels: dict[str, Channel] = {}
+        self._runs = Runs(self._engine, self._get_clock)
         self._creating = Lock()  # Threads look for channels to publish to.
         # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
@@ -229,10 +233,99 @@ class Hub:
         """
         return MappingProxyType(self._identified)
 
+    def run(  # noqa: PLR0913 - options, by keyword
+        self,
+        name: str,
+        producer: Producer,
+        *,
+        ttl: float = 300.0,
+        history: int = 50_000,
+        history_bytes: int | None = 16 * 2**20,
+        history_ttl: float | None = None,
+        idle_timeout: float | None = None,
+        on_full: OnFull = "wait",
+        grace: float = 5.0,
+        show_errors: bool = False,
+        restart: bool = False,
+    ) -> Run:
+        """
+        Start `producer`, or join the run of this name: work that outlives the client that started it.
+
+        If there is a run of this name, it is returned, and the other arguments do not matter: two
+        clients that start the same work share it. So is a run that has ended, for `ttl` seconds.
+
+        The producer starts at once, with a copy of the context variables that are set now. It
+        publishes with ``await run.publish(data, event=None)``. The run ends when it ends.
+
+        Args:
+            name: The name. Runs and channels may have the same names.
+            producer: Called with the run. An ``async`` function, or a function that returns a
+                Deferred: what it returns becomes ``run.result``, and is sent to clients if JSON
+                can represent it in 64 KiB. The items of a generator or async generator are
+                published.
+            ttl: The time in seconds that a run is kept after its end, for clients that reconnect,
+                and up to an eighth longer. The default is longer than a browser needs.
+            history: The number of messages that are kept. The default is more than the tokens of
+                a long answer of a language model.
+            history_bytes: The size of these messages in bytes; None for no limit.
+            history_ttl: The time in seconds that a message is kept while the producer runs. By
+                default, age does not matter.
+            idle_timeout: The run is stopped, with the reason ``idle``, when for so many seconds no
+                client has been subscribed to it, and up to an eighth later. By default, it goes on
+                without clients.
+            on_full: What ``publish`` does when the history is full: ``"wait"`` waits until all
+                subscribers have been sent the message that would be dropped, so that a client
+                that is connected misses nothing, and drops it if nobody needs it; ``"error"``
+                raises `RunOverflow`, so that every client can read the run from its first
+                message; ``"trim"`` drops the oldest message, like a channel.
+            grace: The time in seconds that the producer has to end after it was cancelled.
+            show_errors: Send the text of the producer's exception to clients. By default they
+                learn only that the run failed. It is logged in any case.
+            restart: Do not join a run that has ended: start a new one.
+
+        Raises:
+            EncodeError: UTF-8 cannot encode the name.
+            RuntimeError: The calling thread is not the reactor's.
+            TypeError: An argument has the wrong type, or the engine cannot hold runs.
+            ValueError: The name is empty. `on_full` is not allowed. `history` or `history_bytes`
+                is less than 1. A time is negative, NaN, infinite or over thirty years;
+                `history_ttl` or `idle_timeout` is less than a millisecond.
+        """
+        check_thread("run()")
+        options = RunOptions(
+            ttl=ttl,
+            history=history,
+            history_bytes=history_bytes,
+            history_ttl=history_ttl,
+            idle_timeout=idle_timeout,
+            on_full=on_full,
+            grace=grace,
+            show_errors=show_errors,
+        )
+        return self._runs.run(name, producer, options, restart=restart)
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """
+        The runs of this process by name: those that run, and those that ended less than their
+        `ttl` ago. It cannot be changed, and shows later changes.
+        """
+        return self._runs.by_name
+
+    def get_run(self, name: str) -> Run | None:
+        """
+        The run of this name, or None. Unlike `run`, this never starts one.
+
+        Raises:
+            TypeError: The name is not a str.
+        """
+        return self._runs.by_name.get(check_name(name))
+
     def close(self) -> None:
         """
-        Close all channels.
+        Close all channels, and stop all runs.
         """
+        self._runs.close()
         for channel in self.channels:
             channel.close()
 

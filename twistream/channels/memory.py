@@ -1,5 +1,5 @@
 """
-MemoryEngine: keeps the messages of channels in this process.
+MemoryLog: keeps the messages of one channel in this process.
 
 Layer: channels, above `engine`.
 """
@@ -45,24 +45,6 @@ _DROPPED: Any = None
 """
 Replaces an entry, so that its message is freed.
 """
-
-
-class MemoryEngine:
-    """
-    The default engine. Messages are lost when the process exits.
-    """
-
-    def open(
-        self,
-        name: str,
-        bounds: Bounds,
-        clock: Callable[[], IReactorTime],
-        received: Callable[[Message], object],
-    ) -> "MemoryLog":
-        """
-        Open the log of a channel. See `twistream.channels.engine.Engine.open`.
-        """
-        return MemoryLog(name, bounds, clock, received)
 
 
 class MemoryLog:
@@ -251,6 +233,18 @@ class _History:
         latest = now + (self._bounds.history_ttl or inf)
         while len(self) and not now < self.expires <= latest:
             self._drop_oldest()
+
+    def drops(self, count: int, size: int) -> int:
+        """
+        Return how many messages `count` new ones of together `size` bytes would drop.
+        """
+        limit = inf if self._bounds.history_bytes is None else self._bounds.history_bytes
+        number, total, dropped = len(self) + count, self.size + size, 0
+        while dropped < len(self) and (number > self._bounds.history or total > limit):
+            number -= 1
+            total -= self._entries[self._start + dropped][1]
+            dropped += 1
+        return dropped
 
     def page(self, start: int) -> list[Message]:
         """

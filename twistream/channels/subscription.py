@@ -144,6 +144,13 @@ class Subscription(DrainingSubscription["Subscription"]):
         if self._state is not _ENDED:
             self._end(Cause.DETACH)
 
+    @property
+    def unread(self) -> int:
+        """
+        The number of messages that it still has to read from the histories.
+        """
+        return 0 if self._cursor is None else self._cursor.lag
+
     def position_update(self) -> str | None:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
@@ -222,7 +229,7 @@ class Subscription(DrainingSubscription["Subscription"]):
 
     def _join_broadcast(self) -> None:
         response = self._outlet.response
-        self._feed.broadcast.add(response, self._take)
+        self._feed.broadcast.add(response, self._take, hold=self._outlet.holds_head)
         if self._filter is not None or self._state is not _LIVE:
             self._feed.broadcast.pause(response)
 

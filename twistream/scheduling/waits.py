@@ -8,12 +8,12 @@ Layer: scheduling, above `execution` and `threads`.
 """
 
 from collections.abc import Callable, Generator
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import DebugInfo, Deferred
 from twisted.python.failure import Failure
 
-from twistream.errors import ContentLengthMismatch, StreamClosed, StreamFinished
+from twistream.errors import ContentLengthMismatch, RunEnded, StreamClosed, StreamFinished
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.threads import check_thread
 
@@ -22,7 +22,7 @@ _Release: TypeAlias = Callable[[Deferred[None]], object]
 
 class _QuietAtTheEnd(DebugInfo):
     """
-    Suppresses "Unhandled error in Deferred" where the error is the end of a stream.
+    Suppresses "Unhandled error in Deferred" where the error is the end of a stream or of a run.
 
     A handler may call ``flush()`` and drop the Deferred. If the response then ends, the
     handler is notified in other ways, and a length mismatch is reported at the end of the
@@ -31,12 +31,12 @@ class _QuietAtTheEnd(DebugInfo):
 
     def __del__(self) -> None:
         if self.failResult is not None and not self.failResult.check(
-            StreamClosed, StreamFinished, ContentLengthMismatch
+            StreamClosed, StreamFinished, ContentLengthMismatch, RunEnded
         ):
             super().__del__()
 
 
-def fail_quietly(deferred: Deferred[None], error: BaseException) -> None:
+def fail_quietly(deferred: Deferred[Any], error: BaseException) -> None:
     """
     Fail `deferred` without a log entry if nobody handles the error.
     """

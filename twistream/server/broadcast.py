@@ -88,11 +88,11 @@ class Broadcast:
         """
         return len(self._members)
 
-    def add(self, response: Response, on_full: OnFull | None = None) -> None:
+    def add(self, response: Response, on_full: OnFull | None = None, *, hold: bool = False) -> None:
         """
         Send every message to `response` from now on, until it is over or discarded.
 
-        Its head is sent at the latest at the end of this turn. Each message is a chunk of its
+        Its head is sent at the latest at the end of this turn, unless it is held. Each message is a chunk of its
         own. It is sent after everything that the handler has flushed, and before what the
         handler has written and not flushed. Where no body is allowed, this completes the
         response. A message that exceeds a declared ``Content-Length`` aborts the response.
@@ -102,6 +102,7 @@ class Broadcast:
                 connection is full or the member is paused. If it raises, the error is logged
                 and the response aborted. Without it, messages are queued up to
                 ``max_buffered``. After that, the client is cut with `SlowConsumer`.
+            hold: The head is sent with the first message.
 
         Raises:
             StreamClosed: The response ended early.
@@ -114,7 +115,8 @@ class Broadcast:
             raise ValueError(msg)
         if not response.life.ended and not response.admits_body():
             return
-        response.open_soon()
+        if not hold:
+            response.open_soon()
         member = self._members[writer] = _Member(self, response, on_full)
         if self._frames:
             self._late[writer] = len(self._frames)

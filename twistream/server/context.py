@@ -20,10 +20,12 @@ from twistream.server.outlet import (
     Filter,
     MaySee,
     OnSlow,
+    Open,
     Outlet,
     Source,
     SubscribeOptions,
     Subscription,
+    checked_hold,
 )
 from twistream.server.piping import PipingContext
 from twistream.server.trailers import TrailerContext
@@ -68,13 +70,14 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         *,
         retry: float | None = None,
         allow_origin: str | Collection[str] | None = None,
+        open: Open = "at_once",
     ) -> EventStream:
         """
         Make this response a stream of Server-Sent Events. Call it once.
 
         The type becomes ``text/event-stream``, and headers stop proxies from buffering it.
         Headers that are already set are kept. The handler can change headers until the head
-        is sent, at the latest at the end of this turn of the reactor.
+        is sent, by default at the latest at the end of this turn of the reactor.
 
         Args:
             ping: Seconds without an event after which a comment is sent, up to an eighth late.
@@ -85,6 +88,9 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             allow_origin: The origins whose pages may read the stream: one such as
                 ``https://example.org``, several, or ``"*"``. By default, only pages of the
                 server's own origin may read it.
+            open: When the head is sent. ``"first_event"`` holds it back until the first event
+                or ping, so that an error before it is answered with an error page. Until
+                then, a browser cannot tell that the stream is open.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -92,11 +98,14 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             StreamClosed: The response ended early, before its head was sent.
             TypeError: An argument has the wrong type.
             ValueError: A time is negative, NaN, infinite or over thirty years; ping is under
-                a millisecond and not 0; or an origin has the wrong form.
+                a millisecond and not 0; an origin has the wrong form; or `open` is not
+                allowed.
         """
         response = self._response
         self._check_unused("sse")
-        events = EventStream(self, response, ping=ping, retry=retry, allow_origin=allow_origin)
+        events = EventStream(
+            self, response, ping=ping, retry=retry, allow_origin=allow_origin, open=open
+        )
         response.is_event_stream = True
         return events
 
@@ -112,6 +121,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         presence: Mapping[str, object] | None = None,
         announce: bool = False,
         detached: bool = False,
+        open: Open = "at_once",
     ) -> Deferred[None]:
         """
         Send the messages of `channels` as lines of JSON: those that the client missed, then
@@ -123,6 +133,8 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         No pings are sent.
 
         Args:
+            channels: Channels, or one `Run`. A run starts with its first message for a client
+                without an id, and ends with an event named ``end``.
             after: The id after which to start, or one for each of several channels. It takes
                 precedence over `last_event_id`. Without both, the stream starts with the
                 next message that is published. So does a channel that the id does not
@@ -152,6 +164,8 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             detached: The handler does not wait for the end of the subscription, and ends it when
                 it returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
+            open: When the head is sent. ``"first_event"`` holds it back until the first
+                message, so that an error before it is answered with an error page.
 
         Returns:
             Succeeds when all channels have been closed and their messages are delivered. If
@@ -162,19 +176,21 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
 
         Raises:
             EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
+            HTTPError: The run has failed before its first message, and the head is held back by
+                ``open="first_event"``. If it fails later, the Deferred fails with the error.
             RuntimeError: The response is a stream of events, or was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
-            ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
-                twice.
+            ValueError: `on_slow`, `max_queued`, `open` or a pattern is not allowed; there are more
+                than 1,000 patterns; `presence` is too large; ``"catchup"`` is used without a
+                history; or a channel is given twice.
         """
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
             raise RuntimeError(msg)
         if self._response.sequence is not None:
             self._check_unused("subscribe")
-        outlet = Outlet(self, self._response, JSON_LINES)
+        outlet = Outlet(self, self._response, JSON_LINES, hold=checked_hold(open))
         options = SubscribeOptions(
             after=after,
             filter=filter,

@@ -7,7 +7,6 @@ stream alive with pings.
 Layer: server, above `base`.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import cast
@@ -15,7 +14,6 @@ from typing import cast
 from twisted.internet.defer import Deferred
 from twisted.python import threadable
 from twisted.web.http import NO_CONTENT
-from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
 from twistream.errors import StreamAborted
@@ -24,14 +22,17 @@ from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
 from twistream.server.base import BaseContext
 from twistream.server.incoming import last_event_id
+from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,
     MaySee,
     OnSlow,
+    Open,
     Outlet,
     Source,
     SubscribeOptions,
     Subscription,
+    checked_hold,
 )
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
@@ -41,7 +42,6 @@ from twistream.wire.metadata import encode_metadata
 from twistream.wire.sse import ServerSentEvent, data_event
 
 _NOW = Urgency.NOW
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 _HEADERS = {
     b"Content-Type": EVENTS.media_type,
@@ -75,6 +75,7 @@ class EventStream:
     """
 
     __slots__ = (
+        "_hold",
         "_opening",
         "_outlet",
         "_ping",
@@ -85,7 +86,7 @@ class EventStream:
         "last_event_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         context: BaseContext,
         response: Response,
@@ -93,12 +94,14 @@ class EventStream:
         ping: float | None,
         retry: float | None,
         allow_origin: str | Collection[str] | None,
+        open: Open,
     ) -> None:
         check_thread("sse()")
+        self._hold = checked_hold(open)
         self._ping = _checked_ping(ping)
-        # The retry field, sent with the first event of this turn, or with the head at its end.
+        # The retry field, sent with the first event of this turn, or with the head.
         self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
-        origins = _checked_origins(allow_origin)
+        origins = checked_origins(allow_origin)
         self.context = context
         self.last_event_id = last_event_id(context.request)
         self._response = response
@@ -110,8 +113,8 @@ class EventStream:
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
-            _allow(context.request, origins)
-        if not self._opening:
+            allow_origins(context.request, origins)
+        if not (self._opening or self._hold):
             response.open_soon()
         response.turn.at_end(self._begin)
 
@@ -226,6 +229,8 @@ class EventStream:
         ``{"requested", "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
 
         Args:
+            channels: Channels, or one `Run`. A run starts with its first message for a client
+                without an id, and ends with an event named ``end``.
             after: The id after which to start, or one for each of several channels. It takes
                 precedence over `last_event_id`. Without both, the stream starts with the next
                 message that is published. So does a channel that the id does not cover,
@@ -268,6 +273,8 @@ class EventStream:
 
         Raises:
             EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
+            HTTPError: The run has failed before its first message, and the head is held back by
+                ``open="first_event"``. If it fails later, the Deferred fails with the error.
             RuntimeError: The stream was subscribed before.
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
@@ -276,7 +283,12 @@ class EventStream:
                 twice.
         """
         outlet = Outlet(
-            self.context, self._response, EVENTS, before=self._open, pings=bool(self._ping)
+            self.context,
+            self._response,
+            EVENTS,
+            before=self._open,
+            pings=bool(self._ping),
+            hold=self._hold,
         )
         options = SubscribeOptions(
             after=after,
@@ -318,7 +330,8 @@ class EventStream:
             raise  # The turn or the timer that called this logs it.
 
     def _begin(self) -> None:
-        self._open()
+        if not self._hold:
+            self._open()
         if self._ping and not self._response.life.ended:
             self._response.observers.on_close(self._stop)
             self._check_in(self._ping)
@@ -335,6 +348,7 @@ class EventStream:
         self._check_in(self._ping)
         # Data is queued for a full connection, so the stall watch monitors this client.
         if not (writer.full or self._response.life.ended):
+            self._open()
             position = None if self._outlet is None else self._outlet.position_update()
             self._deliver(_PING if position is None else _ping_at(position))
 
@@ -356,36 +370,3 @@ def _checked_ping(ping: float | None) -> float:
 
 def _ms(seconds: float) -> int:
     return round(check_seconds("retry", seconds) * 1000)
-
-
-def _checked_origins(allow_origin: str | Collection[str] | None) -> Collection[str]:
-    if allow_origin is None:
-        return ()
-    if isinstance(allow_origin, bytes) or not isinstance(allow_origin, Iterable):
-        msg = f"allow_origin must be a str or several, not {type(allow_origin).__name__}"
-        raise TypeError(msg)
-    # A tuple, because an iterator would be used up here.
-    origins = (allow_origin,) if isinstance(allow_origin, str) else tuple(allow_origin)
-    for origin in origins:
-        if not isinstance(origin, str):
-            msg = f"an origin must be a str, not {type(origin).__name__}"
-            raise TypeError(msg)
-        if not _ORIGIN.fullmatch(origin):
-            msg = f'an origin must be "*" or have the form https://example.org, not {origin!r}'
-            raise ValueError(msg)
-    return origins
-
-
-def _allow(request: Request, origins: Collection[str]) -> None:
-    """
-    Let pages of `origins` read the response (Fetch standard, 3.3).
-    """
-    headers = request.responseHeaders
-    if "*" in origins:
-        headers.setRawHeaders(b"Access-Control-Allow-Origin", [b"*"])
-        return
-    # Tell caches that the answer depends on the origin.
-    headers.addRawHeader(b"Vary", b"Origin")
-    origin: bytes = request.getHeader(b"Origin") or b""
-    if origin.decode("latin-1") in origins:
-        headers.setRawHeaders(b"Access-Control-Allow-Origin", [origin])

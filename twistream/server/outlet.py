@@ -32,6 +32,11 @@ OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
 
+Open: TypeAlias = Literal["at_once", "first_event"]
+"""
+When the head of a stream is sent: at the end of the turn, or with the first message or ping.
+"""
+
 Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message. Returns whether to deliver it.
@@ -56,6 +61,19 @@ def _one_id(after: str | Sequence[str] | None) -> str | None:
             raise TypeError(msg)
         encode_text(each, "after")
     return compound_id(ids)
+
+
+def checked_hold(open: Open) -> bool:
+    """
+    Check the argument `open`, and return whether the head is held back.
+
+    Raises:
+        ValueError: It is not one of the values of `Open`.
+    """
+    if not (isinstance(open, str) and open in ("at_once", "first_event")):
+        msg = f'open must be "at_once" or "first_event", not {open!r}'
+        raise ValueError(msg)
+    return open == "first_event"
 
 
 def _check_decision(_: object, attribute: "Attribute[Any]", value: Any) -> None:
@@ -150,7 +168,7 @@ class Subscription(Protocol):
 
 class Source(Protocol):
     """
-    What a stream can subscribe to: a channel.
+    What a stream can subscribe to: a channel or a run.
     """
 
     def attach(
@@ -174,13 +192,23 @@ class Outlet(Attachment):
     Attributes:
         context: The context that subscribed it.
         format: The format of its messages.
-        pings: Pings are sent, and can carry an id.
+        pings: Pings are sent, and can carry an id. Or the head is held back, so that a client
+            has no id before its first message.
         turn: The turn of its clock.
     """
 
-    __slots__ = ("_before", "_subscription", "_writer", "context", "format", "pings", "turn")
+    __slots__ = (
+        "_before",
+        "_hold",
+        "_subscription",
+        "_writer",
+        "context",
+        "format",
+        "pings",
+        "turn",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         context: BaseContext,
         response: Response,
@@ -188,16 +216,19 @@ class Outlet(Attachment):
         *,
         before: Callable[[], object] | None = None,
         pings: bool = False,
+        hold: bool = False,
     ) -> None:
         """
         Args:
             before: Called before the first batch is delivered.
             pings: Pings are sent, and can carry an id.
+            hold: The head is sent with the first batch, and not before.
         """
         super().__init__(response, "subscribe", detached=False)
         self.context = context
         self.format = format
-        self.pings = pings
+        self.pings = pings or hold
+        self._hold = hold
         self.turn: Turn = response.turn
         self._writer = response.writer
         self._subscription: Subscription | None = None
@@ -216,6 +247,13 @@ class Outlet(Attachment):
         The number of bytes that wait for the client in this process, as far as that can be seen.
         """
         return self._writer.backlog
+
+    @property
+    def holds_head(self) -> bool:
+        """
+        Whether the head waits for the first batch, so that an error can still change it.
+        """
+        return self._hold and not self.response.life.head_sent
 
     def wait(self) -> Deferred[None] | None:
         """
@@ -287,7 +325,8 @@ class Outlet(Attachment):
         self._writer.keep_whole(self.format)
         self.detached = options.detached
         response.subscribed = True
-        response.open_soon()
+        if not self._hold:
+            response.open_soon()
         self._attach()
         deferred = self.deferred
         try:

@@ -291,8 +291,8 @@ class Message:
         """
         The size of the payload, the name of the event and the topic, in bytes.
         """
-        size = _size(self.payload) + (_size(self.event) if self.event else 0)
-        return size + _size(self.topic) if self.topic else size
+        size = text_size(self.payload) + (text_size(self.event) if self.event else 0)
+        return size + text_size(self.topic) if self.topic else size
 
     def encoded(self, format: Format, id: str) -> bytes:
         """
@@ -387,5 +387,8 @@ def _plain(text: str) -> str:
     return str.__str__(text)
 
 
-def _size(text: Payload) -> int:
+def text_size(text: Payload) -> int:
+    """
+    The size of text in bytes of UTF-8.
+    """
     return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
