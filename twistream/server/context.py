@@ -13,8 +13,10 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 
 from twistream.scheduling.threads import check_thread
-from twistream.server.blocking import BlockingContext
-from twistream.server.compressing import CompressingContext
+from twistream.server.base.blocking import BlockingContext
+from twistream.server.base.compressing import CompressingContext
+from twistream.server.base.piping import PipingContext
+from twistream.server.base.trailers import TrailerContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -27,8 +29,6 @@ from twistream.server.outlet import (
     Subscription,
     checked_hold,
 )
-from twistream.server.piping import PipingContext
-from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
 from twistream.wire.metadata import encode_metadata

@@ -20,8 +20,8 @@ from twistream.errors import StreamAborted
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
-from twistream.server.base import BaseContext
-from twistream.server.incoming import last_event_id
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
 from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,

@@ -20,7 +20,7 @@ from twisted.web.server import NOT_DONE_YET
 from twistream.checks import has_methods, name_of
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
-from twistream.server.body import Item
+from twistream.server.base.body import Item
 from twistream.server.context import Context
 from twistream.server.response.coding import Coding
 from twistream.server.response.phase import Phase

@@ -18,10 +18,10 @@ from twistream.checks import is_asynchronous, name_of
 from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.threads import call_in_reactor, refuse_thread
-from twistream.server.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
-from twistream.server.body import Item, encoded
+from twistream.server.base.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
+from twistream.server.base.body import Item, encoded
+from twistream.server.base.items import encoded_item
 from twistream.server.context import Context
-from twistream.server.items import encoded_item
 from twistream.server.response.response import Response
 from twistream.wire import render
 from twistream.wire.digest import Algorithm

@@ -4,7 +4,7 @@ FormattedBody: the methods with which a handler writes a value in one of many fo
 ``wire`` renders the values. A value that its format cannot represent raises at the call, and nothing is
 written.
 
-Layer: server, above `body`.
+Layer: base, above `body`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from twisted.python import threadable
 
 from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.waits import Fired
-from twistream.server.body import Body
+from twistream.server.base.body import Body
 from twistream.server.response.writer import Urgency
 from twistream.wire import formats, problem, render, xml
 from twistream.wire.render import BytesLike

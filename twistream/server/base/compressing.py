@@ -1,12 +1,12 @@
 """
 CompressingContext: adds content codings to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import Iterable
 
-from twistream.server.base import BaseContext
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.coding import Coding
 from twistream.wire.compression import Compression, Sizes, default_compression
 

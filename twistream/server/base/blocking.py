@@ -1,7 +1,7 @@
 """
 BlockingContext: adds streams from blocking code, which runs in a thread pool.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
@@ -16,9 +16,9 @@ from twistream.checks import check_count, is_asynchronous, is_iterable, kind, na
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext
-from twistream.server.body import Item
-from twistream.server.items import encoded_item
+from twistream.server.base.body import Item
+from twistream.server.base.items import encoded_item
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.blocking import BlockingLoop
 from twistream.server.response.response import Response
 

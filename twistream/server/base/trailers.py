@@ -1,12 +1,12 @@
 """
 TrailerContext: adds the methods for trailer fields to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from functools import partial
 
-from twistream.server.base import BaseContext
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.trailers import Trailers, TrailerStage
 from twistream.wire.digest import Algorithm, check_algorithm, preferred_algorithm
 

@@ -1,7 +1,7 @@
 """
 PipingContext: adds `pipe` and the methods of a consumer of Twisted to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -17,8 +17,8 @@ from zope.interface import implementer
 
 from twistream.checks import checked_names, has_methods, is_iterable, kind, makes_generator, name_of
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext
-from twistream.server.body import Item
+from twistream.server.base.body import Item
+from twistream.server.base.streaming import BaseContext
 from twistream.server.connection.upstream import check_unbuffered, read_into
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import ItemLoop

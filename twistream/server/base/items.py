@@ -1,7 +1,7 @@
 """
 The items that ``stream`` takes from an iterable or async iterable.
 
-Layer: server, below `base`.
+Layer: base, below `streaming`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from twistream.checks import name_of
 from twistream.errors import StopStream
-from twistream.server.body import Item, encoded
+from twistream.server.base.body import Item, encoded
 
 NO_ITEM = object()
 """

@@ -1,7 +1,7 @@
 """
 Incoming: what a handler reads from the request.
 
-Layer: server, below `file`.
+Layer: base, below `file`.
 """
 
 import re
