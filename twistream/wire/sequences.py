@@ -12,7 +12,7 @@ from attrs import frozen
 
 from twistream.errors import EncodeError
 from twistream.wire.formats import msgpack
-from twistream.wire.render import BytesLike, encode_json, encode_text, refuse_bytes
+from twistream.wire.render import BYTES_LIKE, BytesLike, encode_json, encode_text, refuse_bytes
 
 
 @frozen(kw_only=True)
@@ -169,7 +169,7 @@ def _csv_row(
         raise EncodeError(msg)
     fields = tuple(row)
     for each in fields:
-        if isinstance(each, BytesLike):
+        if isinstance(each, BYTES_LIKE):
             msg = f"a field must not be {type(each).__name__}: decode it first"
             raise EncodeError(msg)
     try:

@@ -131,7 +131,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             read = partial(
                 _read_response, response=response, allow_close_delimited=allow_close_delimited
             )
-            return self._pour(read, partial(_abandon_response, response), detached=detached)
+            return self._pipe(read, partial(_abandon_response, response), detached=detached)
         if names or allow_close_delimited:
             option = "copy_headers" if names else "allow_close_delimited"
             msg = f"{option} is for responses, not for {kind(source)}"
@@ -139,12 +139,12 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
         if has_methods(source, "startProducing"):
             producer = cast("IBodyProducer", source)
             start = partial(_start_producer, producer=producer)
-            return self._pour(start, partial(_abandon_producer, producer), detached=detached)
+            return self._pipe(start, partial(_abandon_producer, producer), detached=detached)
         if has_methods(source, "read") and not isinstance(source, AsyncIterable):
-            return self._pour_file(source, detached=detached)
+            return self._pipe_file(source, detached=detached)
         if _has_items(source):
-            return self._pour_items(source, detached=detached)
-        return self._pour(_checked_function(source), detached=detached)
+            return self._pipe_items(source, detached=detached)
+        return self._pipe(_checked_function(source), detached=detached)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:  # noqa: FBT001, N802 - IConsumer
         """
@@ -203,7 +203,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
 
     # Inside.
 
-    def _pour(
+    def _pipe(
         self,
         start: Start,
         abandon: Callable[[], object] | None = None,
@@ -223,7 +223,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             None if abandon is None else partial(self._call, abandon, complaint),
         )
 
-    def _pour_file(self, file: Any, *, detached: bool) -> Deferred[None]:
+    def _pipe_file(self, file: Any, *, detached: bool) -> Deferred[None]:
         # Wrappers, such as those of `tempfile`, are no `TextIOBase`, but have its attributes.
         if isinstance(file, TextIOBase) or hasattr(file, "encoding"):
             msg = "pipe() takes binary files; open it with 'rb'"
@@ -239,7 +239,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             close,
         )
 
-    def _pour_items(self, items: Any, *, detached: bool) -> Deferred[None]:
+    def _pipe_items(self, items: Any, *, detached: bool) -> Deferred[None]:
         self._default_to_bytes()
         encode = partial(_encoded_piece, name_of(items))
         if isinstance(items, AsyncIterable):
@@ -296,7 +296,7 @@ class _FlushingWriter:
 
 
 @implementer(IConsumer)
-class _Nowhere:
+class _StoppingConsumer:
     """
     The consumer for a source that is not read. It stops every producer.
     """
@@ -318,7 +318,7 @@ def _read_response(
 
 
 def _abandon_response(response: IResponse) -> None:
-    read_into(_Nowhere(), response, allow_close_delimited=True).addErrback(lambda _: None)
+    read_into(_StoppingConsumer(), response, allow_close_delimited=True).addErrback(lambda _: None)
 
 
 def _start_producer(consumer: IConsumer, *, producer: IBodyProducer) -> Deferred[None]:
@@ -330,7 +330,7 @@ def _start_producer(consumer: IConsumer, *, producer: IBodyProducer) -> Deferred
 
 def _abandon_producer(producer: IBodyProducer) -> None:
     # Before it is started, it cannot be stopped.
-    producer.startProducing(_Nowhere()).addErrback(lambda _: None)
+    producer.startProducing(_StoppingConsumer()).addErrback(lambda _: None)
     producer.stopProducing()
 
 
