@@ -84,8 +84,8 @@ class Hub:
         Return the channel of this name, and create it if necessary.
 
         The first caller sets the history limits, `linger` and `presence_grace`; others omit them, or
-        pass the same ones. A channel exists until it is closed, so pass `linger` if the number of names is not
-        bounded, as in ``user-5``.
+        pass the same ones. A channel exists until it is closed, so pass `linger` if the number of
+        names is not bounded, as in ``user-5``.
 
         Args:
             history: The number of messages that are kept for clients that reconnect, or

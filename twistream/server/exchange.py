@@ -205,8 +205,8 @@ class Exchange:
             return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, Item):
             msg = (
-                f"{name_of(self._handler)} must return None, str or bytes, not {type(result).__name__}; "
-                f"{_hint(result)}"
+                f"{name_of(self._handler)} must return None, str or bytes, "
+                f"not {type(result).__name__}; {_hint(result)}"
             )
             raise TypeError(msg)
         self._context.write(result)

@@ -136,7 +136,7 @@ class Subscription(Protocol):
     @property
     def id(self) -> str:
         """
-        What finds the subscription. See ``Hub.subscriptions``.
+        A random id by which ``Hub.subscriptions`` finds the subscription.
         """
 
     @property
