@@ -249,7 +249,7 @@ def compressions(call: Callable[..., object]) -> Rows:
         (
             "level",
             lambda v: call(codings=["br"], level=v),
-            "^level (must be from 0 to 11 for br|is for br, and not for 'gzip')",
+            "^level (must be from 0 to 11 for br|must be for br, not for 'gzip')",
             (-1, 12, {"gzip": 1}),
         ),
         (

@@ -92,6 +92,10 @@ class ConnectionTests(SourceTest):
         self.assertEqual(self.source.last_event_id, "1")
         self.assertEqual(repr(self.source), "<EventSource http://test/ OPEN>")
 
+    def test_secrets_of_the_address_are_not_shown(self) -> None:
+        source = EventSource("https://user:secret@test:8443/a?token=secret#secret")
+        self.assertEqual(repr(source), "<EventSource https://test:8443/a CONNECTING>")
+
     def test_parameters_of_the_type_do_not_matter(self) -> None:
         consumer = self.follow()
         self.peer.head(CHUNKED, b"Content-Type: Text/Event-Stream;charset=utf-8")

@@ -90,6 +90,15 @@ class Request:
     options: Mapping[str, Any]
     is_foreign: bool = False
 
+    @property
+    def place(self) -> str:
+        """
+        The URL for logs: without the user, the query and the fragment, which may be secret.
+        """
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path}"
+
     async def send(
         self, client: TreqClient, clock: IReactorTime, fields: Mapping[str, str]
     ) -> tuple[IResponse, "Request"]:

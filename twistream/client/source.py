@@ -109,7 +109,8 @@ class EventSource:
             url: An ``http`` or ``https`` URL.
             method: The method of each request.
             headers: Fields for each request. A function is called before each request, so it can
-                return a fresh token; it may be ``async``. Its errors end the iteration.
+                return a fresh token; it may be ``async``. Its errors end the iteration, unless
+                they are errors of the network, such as an `OSError`.
             data: The body of each request: bytes, text that is sent as UTF-8, or the fields of a form.
             json: A value that is sent as JSON instead of `data`.
             client: A `treq.client.HTTPClient`, for instance one with cookies. By default, one that
@@ -181,7 +182,7 @@ class EventSource:
         return self._backoff.retry
 
     def __repr__(self) -> str:
-        return f"<EventSource {self._request.url} {self._state.name}>"
+        return f"<EventSource {self._request.place} {self._state.name}>"
 
     def __aiter__(self) -> "EventSource":
         return self
@@ -284,7 +285,7 @@ class EventSource:
         self._delay = self._backoff.next_delay()
         _log.info(
             "{url}: {reason}; reconnecting in {seconds:.3g} seconds",
-            url=self._request.url,
+            url=self._request.place,
             reason=reason,
             seconds=self._delay,
         )

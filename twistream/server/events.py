@@ -20,8 +20,8 @@ from twistream.errors import StreamAborted
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
-from twistream.server.base import BaseContext
-from twistream.server.incoming import last_event_id
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
 from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,
@@ -256,7 +256,7 @@ class EventStream:
                 subscription change or its ``recheck`` is called.
             presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
                 JSON object of at most 4 KiB. Streams with equal objects are one member. By
-                default, the stream is no member.
+                default, the stream is not a member.
             announce: Send the id of the `subscription` first, in an event named ``subscription`` with
                 the data ``{"id"}``. With this id, another request can change the topics, see
                 ``Hub.subscriptions``.
@@ -279,8 +279,8 @@ class EventStream:
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history; or a channel is given
-                twice.
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history;
+                or a channel is given twice.
         """
         outlet = Outlet(
             self.context,
