@@ -15,7 +15,15 @@ from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Client, Ending, Steps, StreamTest
 from tests.server.upstream import Upstream
-from twistream import Channel, ContentLengthMismatch, Context, HTTPError, Hub, StopStream
+from twistream import (
+    Channel,
+    ContentLengthMismatch,
+    Context,
+    HTTPError,
+    Hub,
+    StopStream,
+    StreamFinished,
+)
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -746,6 +754,33 @@ class NotAwaitedTests(StreamTest):
             ctx.subscribe(hub.channel("x"), detached=True)
 
         self.assertEqual(self.warnings(handler), [])
+
+    def test_it_ends_with_the_handler_though_the_client_reads_slowly(self) -> None:
+        steps: list[None] = []
+        results: list[Any] = []
+
+        async def slow(ctx: Context) -> AsyncIterator[str]:
+            await ctx.sleep(1)
+            yield "b"
+
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            for loop in (
+                ctx.stream_writer(lambda w: steps.append(None), 1.0, detached=True),
+                ctx.stream(slow(ctx), detached=True),
+                ctx.pipe(lambda consumer: Deferred(), detached=True),
+            ):
+                loop.addErrback(lambda failure: results.append(failure.type))
+            client.pause()
+            ctx.write("a")
+
+        client = self.connect(handler)
+        client.request()
+        self.assertEqual(results, [StreamFinished] * 3)
+        client.clock.advance(5)
+        self.assertEqual(len(steps), 1)
+        client.resume()
+        self.assert_complete(client.receive(), b"a")
 
     def test_what_is_awaited_returned_or_over_is_no_mistake(self) -> None:
         async def awaited(ctx: Context) -> None:

@@ -225,6 +225,7 @@ class Response:
             self.writer.put_buffer()
         self.writer.put_end()
         self._move(Cause.END)
+        self.observers.stop_attached()
         # If the turn is ending, the request was pipelined, and its handler runs in that end.
         if out.handed or self.turn.is_ending or not out.may_send():
             self._push_and_finish()
