@@ -102,7 +102,8 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             copy_headers: Names of headers that are copied from the response to this one, if it
                 has them: ``["Content-Type", "Content-Length"]``.
             allow_close_delimited: Accept the body of a response that ends with its connection,
-                as in HTTP/1.0. Nothing says whether such a body is complete.
+                as in HTTP/1.0. Nothing says whether such a body is complete: Twisted does not
+                report how the connection ended, so even a reset counts as the end.
             detached: The handler does not wait for the end of the pipe, and ends it when it
                 returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
