@@ -3,6 +3,7 @@ A handler and its request: the context it runs in, what it may return, and how i
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -706,6 +707,27 @@ async def endless(ctx: Context) -> AsyncIterator[str]:
     while True:
         yield "x"
         await ctx.sleep(1)
+
+
+class MemoryTests(StreamTest):
+    def test_a_cancelled_handler_is_freed_without_the_garbage_collector(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(9)
+
+        def count() -> int:
+            return sum(isinstance(each, Context) for each in gc.get_objects())
+
+        client = self.connect(handler)
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = count()
+        client.request()
+        client.receive()
+        self.assertEqual(count(), before + 1)
+        client.disconnect()
+        self.assertEqual(count(), before)
 
 
 class NotAwaitedTests(StreamTest):
