@@ -710,24 +710,41 @@ async def endless(ctx: Context) -> AsyncIterator[str]:
 
 
 class MemoryTests(StreamTest):
-    def test_a_cancelled_handler_is_freed_without_the_garbage_collector(self) -> None:
+    """
+    Without the garbage collector, nothing remains of handlers that end with an error.
+    """
+
+    def setUp(self) -> None:
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def count(self) -> int:
+        return sum(isinstance(each, Context) for each in gc.get_objects())
+
+    def test_a_cancelled_handler_is_freed(self) -> None:
         async def handler(ctx: Context) -> None:
             await ctx.flush()
             await ctx.sleep(9)
 
-        def count() -> int:
-            return sum(isinstance(each, Context) for each in gc.get_objects())
-
-        client = self.connect(handler)
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        before = count()
-        client.request()
+        before = self.count()
+        client = self.get(handler)
         client.receive()
-        self.assertEqual(count(), before + 1)
+        self.assertEqual(self.count(), before + 1)
         client.disconnect()
-        self.assertEqual(count(), before)
+        self.assertEqual(self.count(), before)
+
+    def test_a_handler_with_an_error_page_is_freed(self) -> None:
+        def plain(ctx: Context) -> None:
+            raise HTTPError(404)
+
+        async def coroutine(ctx: Context) -> None:
+            raise HTTPError(404)
+
+        before = self.count()
+        for handler in (plain, coroutine):
+            self.assertEqual(self.answer(handler).status, 404)
+            self.assertEqual(self.count(), before, handler)
 
 
 class NotAwaitedTests(StreamTest):
