@@ -43,6 +43,8 @@ class _Brotli:
 
     def feed(self, data: bytes) -> bytes:
         decoded: bytes = self._object.process(data)
+        while more := self._object.process(b""):  # It returns a limited number of bytes at a time.
+            decoded += more
         return decoded
 
     @property

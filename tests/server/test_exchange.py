@@ -3,6 +3,7 @@ A handler and its request: the context it runs in, what it may return, and how i
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -15,7 +16,15 @@ from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Client, Ending, Steps, StreamTest
 from tests.server.upstream import Upstream
-from twistream import Channel, ContentLengthMismatch, Context, HTTPError, Hub, StopStream
+from twistream import (
+    Channel,
+    ContentLengthMismatch,
+    Context,
+    HTTPError,
+    Hub,
+    StopStream,
+    StreamFinished,
+)
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -700,6 +709,44 @@ async def endless(ctx: Context) -> AsyncIterator[str]:
         await ctx.sleep(1)
 
 
+class MemoryTests(StreamTest):
+    """
+    Without the garbage collector, nothing remains of handlers that end with an error.
+    """
+
+    def setUp(self) -> None:
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def count(self) -> int:
+        return sum(isinstance(each, Context) for each in gc.get_objects())
+
+    def test_a_cancelled_handler_is_freed(self) -> None:
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(9)
+
+        before = self.count()
+        client = self.get(handler)
+        client.receive()
+        self.assertEqual(self.count(), before + 1)
+        client.disconnect()
+        self.assertEqual(self.count(), before)
+
+    def test_a_handler_with_an_error_page_is_freed(self) -> None:
+        def plain(ctx: Context) -> None:
+            raise HTTPError(404)
+
+        async def coroutine(ctx: Context) -> None:
+            raise HTTPError(404)
+
+        before = self.count()
+        for handler in (plain, coroutine):
+            self.assertEqual(self.answer(handler).status, 404)
+            self.assertEqual(self.count(), before, handler)
+
+
 class NotAwaitedTests(StreamTest):
     """
     A handler that returns while something that it started still runs.
@@ -746,6 +793,33 @@ class NotAwaitedTests(StreamTest):
             ctx.subscribe(hub.channel("x"), detached=True)
 
         self.assertEqual(self.warnings(handler), [])
+
+    def test_it_ends_with_the_handler_though_the_client_reads_slowly(self) -> None:
+        steps: list[None] = []
+        results: list[Any] = []
+
+        async def slow(ctx: Context) -> AsyncIterator[str]:
+            await ctx.sleep(1)
+            yield "b"
+
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            for loop in (
+                ctx.stream_writer(lambda w: steps.append(None), 1.0, detached=True),
+                ctx.stream(slow(ctx), detached=True),
+                ctx.pipe(lambda consumer: Deferred(), detached=True),
+            ):
+                loop.addErrback(lambda failure: results.append(failure.type))
+            client.pause()
+            ctx.write("a")
+
+        client = self.connect(handler)
+        client.request()
+        self.assertEqual(results, [StreamFinished] * 3)
+        client.clock.advance(5)
+        self.assertEqual(len(steps), 1)
+        client.resume()
+        self.assert_complete(client.receive(), b"a")
 
     def test_what_is_awaited_returned_or_over_is_no_mistake(self) -> None:
         async def awaited(ctx: Context) -> None:

@@ -160,6 +160,14 @@ class HeaderTests(RelayTest):
         self.logged(StreamTruncated)
         self.assertTrue(client.receive().truncated)
 
+    def test_one_that_cannot_be_sent_closes_the_connection(self) -> None:
+        self.relay(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-A: a\0b\r\n\r\n",
+            options={"copy_headers": ["X-A"]},
+        )
+        self.logged(ValueError)
+        self.assertEqual(self.upstream.transport.aborted, 1)
+
     def test_a_length_that_is_not_known_is_not_copied(self) -> None:
         client = self.relay(options={"copy_headers": ["Content-Length"]})
         self.upstream.send(b"0\r\n\r\n")

@@ -14,6 +14,7 @@ import msgpack
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it.ruler import Ruler
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.strategies import TEXTS
@@ -67,6 +68,11 @@ class YAMLTests(SynchronousTestCase):
     def test_strings_that_look_like_numbers_of_yaml_1_2_have_quotes(self) -> None:
         for text in ("1e5", "1E-5", "0o17", "08", "+1", "0x1F", "1.", ".5", "-12e03"):
             self.assertEqual(formats.yaml([text])[1], f"- '{text}'\n".encode())
+
+    def test_strings_that_are_booleans_in_any_version_have_quotes(self) -> None:
+        for text in ("y", "N", "yes", "Off", "true"):
+            self.assertEqual(formats.yaml({text: text})[1], f"'{text}': '{text}'\n".encode())
+        self.assertEqual(formats.yaml(["yn"])[1], b"- yn\n")
 
     def test_other_types(self) -> None:
         moment = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
@@ -208,6 +214,13 @@ class MarkdownTests(SynchronousTestCase):
         html = formats.markdown(text, allow_html=False)[1].decode()
         assert "<a>" not in html
         assert "<x" not in html
+
+    def test_threads_share_only_rules_that_are_complete(self) -> None:
+        # While one thread compiled them, another would render its text without some of them.
+        formats._markdown_renderer.cache_clear()
+        render = formats._markdown_renderer(False)
+        with patch.object(Ruler, "__compile__", side_effect=AssertionError):
+            self.assertEqual(render("*a*\n\n|b|\n|-|\n")[:17], "<p><em>a</em></p>")
 
     def test_what_is_no_text_is_an_encode_error(self) -> None:
         for value in (None, 5, b"a", "\ud800"):

@@ -210,6 +210,7 @@ class CSVTests(SynchronousTestCase):
     def test_a_wrong_header_or_dialect_is_refused_at_the_call(self) -> None:
         for kind, says, call in (
             (TypeError, "^header must", partial(csv_format, "text", {})),
+            (TypeError, "^header must", partial(csv_format, b"text", {})),
             (TypeError, "^header must", partial(csv_format, 5, {})),  # type: ignore[arg-type]  # wrong on purpose
             (TypeError, "^header must", partial(csv_format, {"a": 1}, {})),
             (ValueError, "^header must", partial(csv_format, [], {})),

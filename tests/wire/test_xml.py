@@ -128,6 +128,12 @@ class ValueTests(SynchronousTestCase):
         ):
             self.assertRaises(EncodeError, xml, value)
 
+    def test_the_error_names_what_is_wrong_however_deep_it_is(self) -> None:
+        for part, wrong in (("\0", "the character '.x00'"), ({"a b": 1}, "not 'a b'")):
+            for value in (part, {"a": part}, [part], {"a": [[{"b": part}]]}):
+                with self.assertRaisesRegex(EncodeError, wrong):
+                    xml(value)
+
     @given(st.text(max_size=5))
     def test_every_name_that_is_accepted_is_parsed(self, name: str) -> None:
         try:

@@ -165,7 +165,10 @@ class Task(Deferred[Any]):
                     self._on_suspend()
                 return
             result, self._result = self._result, _NOTHING
-        finish(result)
+        try:
+            finish(result)
+        finally:
+            result = None  # This frame is part of the traceback of a failure.
 
     def _received(self, result: object) -> None:
         self._look_for_the_end(result)

@@ -105,6 +105,7 @@ class Exchange:
             result.addBoth(self._ended)
         else:
             self._ended(result)
+        result = None  # This frame is part of the traceback of a failure.
 
     def reject_method(self, allowed: tuple[str, ...]) -> None:
         """

@@ -40,12 +40,12 @@ Characters that are safe in JSON, and not in a script: ``</script`` and ``<!--``
 and the two others end a line in JavaScript before ECMAScript 2019.
 """
 
-_YAML_NUMBER = re.compile(
-    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_YAML_SCALAR = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[yYnN]"
 )
 """
-The numbers of the core schema (YAML 1.2.2, 10.3.2). PyYAML follows YAML 1.1, in which some of these are
-strings, and would write such a string without quotes.
+The numbers of the core schema (YAML 1.2.2, 10.3.2), and the booleans of one letter of YAML 1.1
+(yaml.org/type/bool). PyYAML takes all of these for strings, and would write them without quotes.
 """
 
 _WIDTH = 2**31 - 1
@@ -153,7 +153,8 @@ def _checked_callback(callback: str | None) -> bytes:
 @cache
 def _yaml_dumper() -> type[Any]:
     """
-    A dumper of PyYAML that quotes what YAML 1.2 takes for numbers, and writes no anchors.
+    A dumper of PyYAML that quotes what parsers take for numbers or booleans, and writes no
+    anchors.
     """
     library = _extra("yaml", "PyYAML")
     # The dumper in C is missing where PyYAML was built without libyaml.
@@ -161,7 +162,7 @@ def _yaml_dumper() -> type[Any]:
     dumper: Any = type("Dumper", (base,), {"ignore_aliases": lambda *_: True})
 
     def represent_text(dumper: Any, text: str) -> object:
-        style = "'" if _YAML_NUMBER.fullmatch(text) else None
+        style = "'" if _YAML_SCALAR.fullmatch(text) else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     def represent_mapping(dumper: Any, mapping: dict[object, object]) -> object:
@@ -181,6 +182,9 @@ def _markdown_renderer(allow_html: bool) -> Callable[[str], str]:  # noqa: FBT00
     library = _extra("markdown_it", "markdown-it-py")
     parser = library.MarkdownIt("commonmark", {"html": allow_html})
     render: Callable[[str], str] = parser.enable(["table", "strikethrough"]).render
+    # The first call compiles the rules. Handlers in threads share the parser, and one of them would
+    # see rules that another has compiled by half: its text would be lost.
+    render(".")
     return render
 
 

@@ -134,7 +134,7 @@ def csv_format(header: Iterable[object] | None, dialect: Mapping[str, Any]) -> S
         return SequenceFormat(
             media_type="text/csv; charset=utf-8", encode=lambda row: _csv_row(write, row, None)
         )
-    if isinstance(header, str | Mapping) or not isinstance(header, Iterable):
+    if isinstance(header, (str, Mapping, *BYTES_LIKE)) or not isinstance(header, Iterable):
         msg = f"header must be a sequence of names, not {type(header).__name__}"
         raise TypeError(msg)
     names = tuple(header)

@@ -108,9 +108,10 @@ def _element(name: object, value: object) -> ET.Element:
     if isinstance(value, dict):
         for key, item in value.items():
             items = item if isinstance(item, list | tuple) else (item,)
-            element.extend(_element(key, each) for each in items)
+            # Not from a generator: `extend` replaces its TypeErrors, and an EncodeError is one.
+            element.extend([_element(key, each) for each in items])
     elif isinstance(value, list | tuple):
-        element.extend(_element(_ITEM, each) for each in value)
+        element.extend([_element(_ITEM, each) for each in value])
     elif value is not None:
         element.text = _checked_text(_scalar(value))
     return element

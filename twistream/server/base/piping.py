@@ -56,6 +56,8 @@ PipeSource: TypeAlias = (
 What ``pipe`` takes.
 """
 
+_NOT_CLOSED = "a source failed to close"
+
 _TAKES = (
     "pipe() takes an open binary file, a response of treq or of an Agent, an iterable or async "
     "iterable of bytes, a body producer, or a function that registers a producer"
@@ -101,7 +103,8 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             copy_headers: Names of headers that are copied from the response to this one, if it
                 has them: ``["Content-Type", "Content-Length"]``.
             allow_close_delimited: Accept the body of a response that ends with its connection,
-                as in HTTP/1.0. Nothing says whether such a body is complete.
+                as in HTTP/1.0. Nothing says whether such a body is complete: Twisted does not
+                report how the connection ended, so even a reset counts as the end.
             detached: The handler does not wait for the end of the pipe, and ends it when it
                 returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
@@ -120,18 +123,25 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             HeadersSent: There are headers to copy, and the head has been sent.
             TypeError: `source` is none of these, or is a text file. Or an option is given that is
                 for responses only.
-            ValueError: treq keeps the whole body of the response in memory.
+            ValueError: treq keeps the whole body of the response in memory. Or a header to copy
+                cannot be sent, such as one that contains NUL: then the connection is aborted.
         """
         check_thread("pipe()")
         names = _checked_names(copy_headers)
         if has_methods(source, "deliverBody"):
             response = cast("IResponse", source)
             check_unbuffered(response)
-            self._copy_headers(response, names)
+            abandon = partial(_abandon_response, response)
+            try:
+                self._copy_headers(response, names)
+            except ValueError:
+                # Any server can send such a header, and nobody else would close the connection.
+                self._call(abandon, _NOT_CLOSED)
+                raise
             read = partial(
                 _read_response, response=response, allow_close_delimited=allow_close_delimited
             )
-            return self._pipe(read, partial(_abandon_response, response), detached=detached)
+            return self._pipe(read, abandon, detached=detached)
         if names or allow_close_delimited:
             option = "copy_headers" if names else "allow_close_delimited"
             msg = f"{option} is for responses, not for {kind(source)}"
@@ -217,10 +227,9 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             abandon: Closes a source that is not started.
         """
         self._default_to_bytes()
-        complaint = "a source failed to close"
         return self._run(
             lambda response: Pipe(response, start, detached=detached),
-            None if abandon is None else partial(self._call, abandon, complaint),
+            None if abandon is None else partial(self._call, abandon, _NOT_CLOSED),
         )
 
     def _pipe_file(self, file: Any, *, detached: bool) -> Deferred[None]:

@@ -115,6 +115,15 @@ class Observers:
             return []
         return [each.call for each in self._attached if each.call and not each.detached]
 
+    def stop_attached(self) -> None:
+        """
+        The body is complete: stop loops and subscriptions, though the client may read it for long.
+        """
+        if self._attached:
+            self._life.notifying = True
+            self._life.run(self._stop_attached, StreamFinished())
+            self._life.notifying = False
+
     def done(self) -> Deferred[StreamClosed | None]:
         """
         A new Deferred that fires with the error of the response. See ``Context.done``.
@@ -198,14 +207,17 @@ class Observers:
         if life.err is not None and not self.keep_running and handler is not None:
             self.cancel_pending(handler)
         life.notifying = True
-        attached, self._attached = self._attached, ()
-        for stoppable in attached:
-            stoppable.stop(reason)
+        self._stop_attached(reason)
         if waits is not None:
             waits.fail_all(reason)
         if sleeps is not None:
             sleeps.fail_all(reason)
         life.notifying = False
+
+    def _stop_attached(self, reason: Exception) -> None:
+        attached, self._attached = self._attached, ()
+        for stoppable in attached:
+            stoppable.stop(reason)
 
     def _done_cancelled(self, done: Deferred[StreamClosed | None]) -> None:
         self._done_deferreds = tuple(each for each in self._done_deferreds if each is not done)

@@ -49,8 +49,7 @@ class Response:
         is_event_stream: Whether ``sse()`` has made it a stream of events.
         observers: What is cancelled, stopped or notified at its end.
         room: Its limits.
-        sequence: The values of its body, if it is a sequence of them. Its end is written only when
-            the handler returns.
+        sequence: Its body as a sequence of values. The handler's return writes the end of it.
         subscribed: Whether it is, or has been, subscribed to channels.
         subscription: Its subscription to channels, until this ends.
         turn: The turn of its clock.
@@ -228,6 +227,7 @@ class Response:
             self.writer.put_buffer()
         self.writer.put_end()
         self._move(Cause.END)
+        self.observers.stop_attached()
         # If the turn is ending, the request was pipelined, and its handler runs in that end.
         if out.handed or self.turn.is_ending or not out.may_send():
             self._push_and_finish()
