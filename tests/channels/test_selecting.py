@@ -293,6 +293,19 @@ class ChangeTests(TopicTest):
         self.assertNotIn("c/1", topics)
         self.assertEqual(repr(topics), "<SelectedTopics ['b/#', 'c/*']>")
 
+    def test_patterns_are_removed_one_by_one_or_all_at_once(self) -> None:
+        reader, subscription = self.changing("a", "b/#", "c/*")
+        topics = subscription.topics
+        assert topics is not None
+        popped = topics.pop()
+        self.assertEqual(topics | {popped}, {"a", "b/#", "c/*"})
+        self.assertEqual(len(topics), 2)
+        topics.clear()
+        self.assertEqual(set(topics), set())
+        self.assertRaises(KeyError, topics.pop)
+        self.send(self.news, topic="a")
+        self.assertEqual(reader.read().events, [])
+
     def test_a_subscription_to_everything_has_no_topics(self) -> None:
         self.join(self.news)
         self.assertIsNone(self.news.subscriptions[0].topics)
@@ -528,6 +541,8 @@ class ChangeTests(TopicTest):
         assert topics is not None
         topics.add("b")
         topics.discard("a")
+        topics.clear()
+        self.assertRaises(KeyError, topics.pop)
         self.assertEqual(set(topics), {"a"})
         self.assert_empty()
 
