@@ -233,6 +233,24 @@ class WaitTests(FullTest):
         self.assertEqual(len(self.follow_run(run).data), 1)
 
 
+    def test_a_message_that_fits_into_no_history_does_not_wait_behind_others(self) -> None:
+        run = self.hub.run("work", lambda run: Deferred(), history_bytes=500)
+        follower = self.follow_run(run, max_queued=100)
+        follower.client.pause()
+        for _ in range(12):
+            run.publish("x" * 40)
+            self.settle()
+        wait = run.publish("x" * 300)
+        self.assertNoResult(wait)
+        self.assertRaisesRegex(RunOverflow, "the limits are", run.publish, "x" * 501)
+        last = run.publish("y")
+        follower.client.resume()
+        self.settle()
+        self.successResultOf(wait)
+        self.successResultOf(last)
+        self.assertEqual([len(text) for text in follower.read().data][-2:], [300, 1])
+
+
 class ErrorTests(FullTest):
     def test_a_run_that_exceeds_its_history_fails(self) -> None:
         for limits, count in (({"history": 10}, 10), ({"history_bytes": 520}, 10)):

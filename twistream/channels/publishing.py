@@ -86,6 +86,9 @@ class PublishGate:
             RunOverflow: There is no room, or too many messages wait for it.
         """
         size = text_size(payload) + (text_size(event) if event else 0)
+        limit = self._options.history_bytes
+        if limit is not None and size > limit and self._options.on_full != "trim":
+            self._overflow()  # However long it waits, it fits into no history.
         if self._waiting or self._must_wait(size):
             if len(self._waiting) >= MAX_WAITING:
                 why = f"{MAX_WAITING} messages wait for it; await each publish()"
@@ -119,8 +122,6 @@ class PublishGate:
         options = self._options
         if options.on_full == "trim":
             return False
-        if options.history_bytes is not None and size > options.history_bytes:
-            self._overflow()
         drops = self._run_log.drops(2, size + END_ROOM)
         if not drops:
             return False
