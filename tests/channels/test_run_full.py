@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from tests.channels.runs import Follower, RunTest
 from tests.harness.wires import MemoryWire
-from twistream import Hub, Run, RunEnded, RunOverflow, RunState
+from twistream import Hub, Message, Run, RunEnded, RunOverflow, RunState
 from twistream.channels.engine import Bounds
 from twistream.channels.memory import MemoryLog
 
@@ -221,6 +221,30 @@ class WaitTests(FullTest):
         for wait in waits[:2]:
             self.failureResultOf(wait, RunEnded)
         # Nothing is logged for the one that nobody looks at.
+
+    def test_the_code_of_a_follower_may_let_the_producer_go_on(self) -> None:
+        # The producer runs while messages are being sent: what it publishes comes after them.
+        go_on: Deferred[None] = Deferred()
+
+        async def producer(run: Run) -> None:
+            await self.work.wait
+            for number in range(60):
+                if number == 5:
+                    await go_on
+                await run.publish(f"{number} {TEXT}")
+
+        def passes(message: Message) -> bool:
+            if message.event is None and message.data.startswith("2 "):
+                go_on.callback(None)
+            return True
+
+        run = self.hub.run("work", producer, history=10)
+        followers = [self.follow_run(run, filter=passes), self.follow_run(run)]
+        self.go()
+        for follower in followers:
+            self.settle()
+            self.assertEqual(self.numbers(follower.read().data), list(range(60)))
+            self.assertEqual(follower.end, {"state": "done"})
 
     def test_a_message_that_fits_into_no_history_is_refused(self) -> None:
         async def producer(run: Run) -> None:

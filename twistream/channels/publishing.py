@@ -130,8 +130,11 @@ class PublishGate:
         kept = self._run_log.history - drops
         if self._run_log.behind(self._flushed) > kept:
             # Those that it does not reach read the history from here.
-            self._flushed = self._run_log.last
-            self._core.flush()
+            last = self._run_log.last
+            if not self._core.flush():
+                self._look_soon()
+                return True
+            self._flushed = last
         if any(follower.unread > kept for follower in self._core.followers):
             return True
         if not self._warned:
