@@ -277,6 +277,25 @@ class FirstEventTests(RunTest):
         self.work.fail(error)
         self.assertEqual(follower.client.receive().status, 500)
 
+    def test_an_error_without_a_message_becomes_a_500_and_the_run_ends(self) -> None:
+        class Broken(HTTPError):
+            @property
+            def message(self) -> str:
+                raise KeyError
+
+            @message.setter
+            def message(self, value: object) -> None:
+                pass
+
+        for shown in (False, True):
+            self.work = type(self.work)()
+            run = self.run_work(restart=True, show_errors=shown)
+            held, follower = self.follow_held(run), self.follow_run(run)
+            self.work.fail(Broken.__new__(Broken))
+            self.assertEqual(held.client.receive().status, 500)
+            end = {"state": "failed", "error": "Broken"} if shown else {"state": "failed"}
+            self.assertEqual(follower.read().end, end)
+
     def test_an_error_in_the_call_itself_is_an_error_page(self) -> None:
         def producer(run: Run) -> None:
             raise HTTPError(429, "Too many questions.")

@@ -256,7 +256,6 @@ class WaitTests(FullTest):
         self.assertIs(run.state, RunState.DONE)
         self.assertEqual(len(self.follow_run(run).data), 1)
 
-
     def test_a_message_that_fits_into_no_history_does_not_wait_behind_others(self) -> None:
         run = self.hub.run("work", lambda run: Deferred(), history_bytes=500)
         follower = self.follow_run(run, max_queued=100)
