@@ -246,6 +246,29 @@ class WaitTests(FullTest):
             self.assertEqual(self.numbers(follower.read().data), list(range(60)))
             self.assertEqual(follower.end, {"state": "done"})
 
+    def test_the_code_of_a_follower_may_stop_the_run_while_messages_wait(self) -> None:
+        def passes(message: Message) -> bool:
+            if message.data == "late 2":
+                run.stop()
+            return True
+
+        for grace in (0, 5):
+            run = self.hub.run("work", lambda run: Deferred(), history=3, grace=grace, restart=True)
+            slow = self.follow_run(run, max_queued=1)
+            watching = self.follow_run(run, filter=passes)
+            slow.client.pause()
+            for _ in range(5):
+                run.publish("early")
+                self.settle()
+            waits = [run.publish(f"late {number}") for number in range(20)]
+            slow.client.resume()
+            for follower in (slow, watching):
+                self.settle()
+                self.assertEqual(follower.read().end, {"state": "stopped"})
+                self.assertEqual(follower.data[4:8], ["early", "late 0", "late 1", "late 2"])
+            for wait in waits[6:]:
+                self.failureResultOf(wait, RunEnded)
+
     def test_a_message_that_fits_into_no_history_is_refused(self) -> None:
         async def producer(run: Run) -> None:
             with self.assertRaisesRegex(RunOverflow, "'work' has no room: the limits are"):

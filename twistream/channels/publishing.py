@@ -163,7 +163,8 @@ class PublishGate:
             wait, (event, payload, size) = next(iter(self._waiting.items()))
             if self._must_wait(size):
                 return
-            self._waiting.pop(wait, None)
+            if self._waiting.pop(wait, None) is None:
+                continue  # A follower that received messages meanwhile has stopped the run.
             maybeDeferred(self._append, event, payload).chainDeferred(wait)
             if not self._may_go_on():
                 self._look_soon()
