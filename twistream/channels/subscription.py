@@ -137,6 +137,13 @@ class Subscription(DrainingSubscription["Subscription"]):
             self._move(Cause.CLOSE)
         # The history ends with the last message, and a replay ends there by itself.
 
+    def refuse(self, error: BaseException) -> None:
+        """
+        Fail with an error if the head of the stream is held back, so that the error can change it.
+        """
+        if self._outlet.holds_head:
+            self._outlet.stop(error)
+
     def detach(self) -> None:
         """
         Send nothing more. It may be called again.
