@@ -14,6 +14,8 @@ from tests.channels.test_topics import matches
 from tests.harness.reader import Reader, epoch
 from twistream import Channel, Context, Hub, Subscription
 from twistream.channels.state import State
+from twistream.scheduling.pacing import Pacer
+from twistream.scheduling.turn import Turn
 
 
 def takes(patterns: Any, topic: str | None) -> bool:
@@ -275,6 +277,21 @@ class PositionTests(TopicTest):
         self.assertEqual(self.ids(client), [])
         self.clock.advance(17)
         self.assertEqual(self.ids(client), [self.news.last])
+
+    def test_an_id_that_the_client_made_up_is_not_sent_back(self) -> None:
+        other = self.hub.channel("other", history=10)
+        self.publish_to("a")
+        self.pinged()
+        Pacer.of(Turn.of(self.clock)).budget = 0  # No replay makes progress.
+
+        async def feed(ctx: Context) -> None:
+            await ctx.sse(ping=15).subscribe(self.news, other, topics=["a"])
+
+        for made_up in ("made%20up", "no%0Aid", f"{self.news.last},x"):
+            client = self.client(feed, path=f"/?last_event_id={made_up}")
+            self.settle()
+            self.clock.advance(17)
+            self.assertEqual(client.read(), b": ping\n", made_up)
 
 
 class ChangeTests(TopicTest):

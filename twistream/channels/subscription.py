@@ -179,8 +179,11 @@ class Subscription(DrainingSubscription["Subscription"]):
     def _position_update_of_selection(self) -> str | None:
         if self._cursor is None and self._feed.broadcast.has_unsent:
             return None  # Those messages have ids themselves.
+        cursor = self._cursor or Cursor.at_end(self._cores)
+        if not cursor.is_known:
+            return None  # The first page reports a gap.
         # Nothing is queued, so the client has received everything for it up to this id.
-        position = (self._cursor or Cursor.at_end(self._cores)).id
+        position = cursor.id
         if self._filter is not None:
             self._filter.position_known()
         if position == self._last_event_id:
