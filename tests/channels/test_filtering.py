@@ -1,5 +1,5 @@
 """
-Filters whose result says nothing: they deliver no message.
+Filters whose result says nothing, and the position of a client past what a filter refuses.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator
@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 
 from tests.channels.case import ChannelTest
-from twistream import Message
+from twistream import Context, Message, StreamResource
 
 
 async def coroutine(message: Message) -> bool:
@@ -71,3 +71,25 @@ class ResultTests(ChannelTest):
             client.receive()
             self.publish(news)
             self.assertEqual(bool(client.read_events()), passes, value)
+
+
+class PositionTests(ChannelTest):
+    def test_a_position_before_a_gap_is_not_sent_after_it(self) -> None:
+        news, live = self.hub.channel("news", history=9), self.hub.channel("live")
+        start = f"{news.last},{live.last}"
+        self.publish(news)
+
+        def passes(_: Message) -> bool:
+            self.publish(live)  # It is lost for a client that replays.
+            return False
+
+        async def feed(ctx: Context) -> None:
+            await ctx.sse(ping=8.0).subscribe(news, live, filter=passes)
+
+        reader = self.reader(StreamResource(feed, clock=self.clock), start)
+        self.settle()
+        self.assertEqual(len(reader.read().gaps), 1)
+        after_gap = reader.last_event_id
+        self.clock.advance(9)
+        self.assertEqual(reader.read().last_event_id, after_gap)
+        self.assertEqual(after_gap, f"{news.last},{live.last}")

@@ -151,6 +151,34 @@ class PresenceTests(MembersTest):
             [call for call in self.clock.getDelayedCalls() if 5 < call.getTime() < 20], []
         )
 
+    def test_closing_a_room_without_members_closes_its_companion(self) -> None:
+        companion = self.room.presence_channel
+        self.room.close()
+        self.settle()
+        self.assertTrue(companion.closed)
+        self.assertEqual(self.hub.channels, ())
+
+    def test_a_companion_that_was_closed_is_made_again(self) -> None:
+        self.enter(ANN)
+        self.settle()
+        self.room.presence_channel.close()
+        bob, eve = self.enter(BOB), self.enter({"name": "Eve"})
+        self.settle()
+        self.assertEqual(self.room.presence_channel.published, 2)
+        bob.disconnect()
+        eve.disconnect()
+        self.wait(10)
+        self.assertEqual(self.room.presence_channel.published, 4)
+        self.assertEqual(self.room.presence(), [ANN])
+
+    def test_a_companion_that_exists_with_other_limits_is_used(self) -> None:
+        taken = self.hub.channel("other#presence", history=5)
+        other = self.hub.channel("other")
+        self.enter(ANN, other)
+        self.settle()
+        self.assertIs(other.presence_channel, taken)
+        self.assertEqual((taken.published, other.presence()), (1, [ANN]))
+
     def test_head_makes_no_member(self) -> None:
         async def feed(ctx: Context) -> None:
             await ctx.sse().subscribe(self.room, presence=ANN)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from tests.channels.runs import Follower, RunTest
 from tests.harness.wires import MemoryWire
-from twistream import Hub, Run, RunEnded, RunOverflow, RunState
+from twistream import Hub, Message, Run, RunEnded, RunOverflow, RunState
 from twistream.channels.engine import Bounds
 from twistream.channels.memory import MemoryLog
 
@@ -222,6 +222,53 @@ class WaitTests(FullTest):
             self.failureResultOf(wait, RunEnded)
         # Nothing is logged for the one that nobody looks at.
 
+    def test_the_code_of_a_follower_may_let_the_producer_go_on(self) -> None:
+        # The producer runs while messages are being sent: what it publishes comes after them.
+        go_on: Deferred[None] = Deferred()
+
+        async def producer(run: Run) -> None:
+            await self.work.wait
+            for number in range(60):
+                if number == 5:
+                    await go_on
+                await run.publish(f"{number} {TEXT}")
+
+        def passes(message: Message) -> bool:
+            if message.event is None and message.data.startswith("2 "):
+                go_on.callback(None)
+            return True
+
+        run = self.hub.run("work", producer, history=10)
+        followers = [self.follow_run(run, filter=passes), self.follow_run(run)]
+        self.go()
+        for follower in followers:
+            self.settle()
+            self.assertEqual(self.numbers(follower.read().data), list(range(60)))
+            self.assertEqual(follower.end, {"state": "done"})
+
+    def test_the_code_of_a_follower_may_stop_the_run_while_messages_wait(self) -> None:
+        def passes(message: Message) -> bool:
+            if message.data == "late 2":
+                run.stop()
+            return True
+
+        for grace in (0, 5):
+            run = self.hub.run("work", lambda run: Deferred(), history=3, grace=grace, restart=True)
+            slow = self.follow_run(run, max_queued=1)
+            watching = self.follow_run(run, filter=passes)
+            slow.client.pause()
+            for _ in range(5):
+                run.publish("early")
+                self.settle()
+            waits = [run.publish(f"late {number}") for number in range(20)]
+            slow.client.resume()
+            for follower in (slow, watching):
+                self.settle()
+                self.assertEqual(follower.read().end, {"state": "stopped"})
+                self.assertEqual(follower.data[4:8], ["early", "late 0", "late 1", "late 2"])
+            for wait in waits[6:]:
+                self.failureResultOf(wait, RunEnded)
+
     def test_a_message_that_fits_into_no_history_is_refused(self) -> None:
         async def producer(run: Run) -> None:
             with self.assertRaisesRegex(RunOverflow, "'work' has no room: the limits are"):
@@ -231,6 +278,23 @@ class WaitTests(FullTest):
         run = self.hub.run("work", producer, history_bytes=600)
         self.assertIs(run.state, RunState.DONE)
         self.assertEqual(len(self.follow_run(run).data), 1)
+
+    def test_a_message_that_fits_into_no_history_does_not_wait_behind_others(self) -> None:
+        run = self.hub.run("work", lambda run: Deferred(), history_bytes=500)
+        follower = self.follow_run(run, max_queued=100)
+        follower.client.pause()
+        for _ in range(12):
+            run.publish("x" * 40)
+            self.settle()
+        wait = run.publish("x" * 300)
+        self.assertNoResult(wait)
+        self.assertRaisesRegex(RunOverflow, "the limits are", run.publish, "x" * 501)
+        last = run.publish("y")
+        follower.client.resume()
+        self.settle()
+        self.successResultOf(wait)
+        self.successResultOf(last)
+        self.assertEqual([len(text) for text in follower.read().data][-2:], [300, 1])
 
 
 class ErrorTests(FullTest):

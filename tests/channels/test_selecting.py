@@ -14,6 +14,8 @@ from tests.channels.test_topics import matches
 from tests.harness.reader import Reader, epoch
 from twistream import Channel, Context, Hub, Subscription
 from twistream.channels.state import State
+from twistream.scheduling.pacing import Pacer
+from twistream.scheduling.turn import Turn
 
 
 def takes(patterns: Any, topic: str | None) -> bool:
@@ -276,6 +278,21 @@ class PositionTests(TopicTest):
         self.clock.advance(17)
         self.assertEqual(self.ids(client), [self.news.last])
 
+    def test_an_id_that_the_client_made_up_is_not_sent_back(self) -> None:
+        other = self.hub.channel("other", history=10)
+        self.publish_to("a")
+        self.pinged()
+        Pacer.of(Turn.of(self.clock)).budget = 0  # No replay makes progress.
+
+        async def feed(ctx: Context) -> None:
+            await ctx.sse(ping=15).subscribe(self.news, other, topics=["a"])
+
+        for made_up in ("made%20up", "no%0Aid", f"{self.news.last},x"):
+            client = self.client(feed, path=f"/?last_event_id={made_up}")
+            self.settle()
+            self.clock.advance(17)
+            self.assertEqual(client.read(), b": ping\n", made_up)
+
 
 class ChangeTests(TopicTest):
     def test_a_set_of_patterns(self) -> None:
@@ -292,6 +309,19 @@ class ChangeTests(TopicTest):
         self.assertIn("c/*", topics)
         self.assertNotIn("c/1", topics)
         self.assertEqual(repr(topics), "<SelectedTopics ['b/#', 'c/*']>")
+
+    def test_patterns_are_removed_one_by_one_or_all_at_once(self) -> None:
+        reader, subscription = self.changing("a", "b/#", "c/*")
+        topics = subscription.topics
+        assert topics is not None
+        popped = topics.pop()
+        self.assertEqual(topics | {popped}, {"a", "b/#", "c/*"})
+        self.assertEqual(len(topics), 2)
+        topics.clear()
+        self.assertEqual(set(topics), set())
+        self.assertRaises(KeyError, topics.pop)
+        self.send(self.news, topic="a")
+        self.assertEqual(reader.read().events, [])
 
     def test_a_subscription_to_everything_has_no_topics(self) -> None:
         self.join(self.news)
@@ -528,6 +558,8 @@ class ChangeTests(TopicTest):
         assert topics is not None
         topics.add("b")
         topics.discard("a")
+        topics.clear()
+        self.assertRaises(KeyError, topics.pop)
         self.assertEqual(set(topics), {"a"})
         self.assert_empty()
 

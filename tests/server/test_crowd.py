@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from tests.harness import StreamTest
-from twistream import Context, StreamResource
+from twistream import Context, HeadersSent, StreamResource
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -93,6 +93,32 @@ class CrowdTests(StreamTest):
             self.clock.pump([0.001] * 3)
             self.assertEqual(client.receive().status, 500)
             self.logged(ValueError)
+
+    def test_one_that_others_have_answered_by_then_is_not_served(self) -> None:
+        class Impatient(Resource):
+            isLeaf = True  # noqa: N815 - IResource
+
+            def render(self, request: Request) -> int:
+                result: int = stream.render(request)
+                request.setResponseCode(503)
+                request.write(b"Busy.")
+                if request.path == b"/finished":
+                    request.finish()
+                return result
+
+        stream = StreamResource(self.handler)
+        server = self.serve(Impatient(), clock=self.clock)
+        slow = self.server.connect()
+        for path in ("/finished", "/begun"):
+            slow.request()
+            self.clock.rightNow += 0.02
+            client = server.connect()
+            client.request(path=path)
+            self.clock.pump([0.001] * 3)
+            self.assertEqual(client.receive().status, 503)
+            self.assertTrue(client.response.body.startswith(b"Busy."))
+        self.logged(HeadersSent)  # As if it had been written before `render`.
+        self.assertEqual(self.served, ["/", "/"])
 
     def test_the_next_pipelined_request_waits_for_its_turn_too(self) -> None:
         client = self.server.connect()

@@ -64,6 +64,7 @@ class Channel:
         self._core = core
         self._on_close = on_close
         self._companion = companion
+        self._changes: Channel | None = None
         self._linger: Linger | None = None
         self.presence_grace = presence_grace
 
@@ -265,7 +266,9 @@ class Channel:
         """
         if self.closed:
             raise ChannelClosed(self.name)
-        return self._companion(f"{self.name}{PRESENCE_SUFFIX}")
+        if self._changes is None or self._changes.closed:
+            self._changes = self._companion(f"{self.name}{PRESENCE_SUFFIX}")
+        return self._changes
 
     def statistics(self) -> ChannelStatistics:
         """
@@ -306,7 +309,9 @@ class Channel:
             presence, self._core.presence = self._core.presence, None
             if presence is not None:
                 presence.close()
-                self.presence_channel.close()
+            changes, self._changes = self._changes, None
+            if changes is not None:
+                changes.close()
             # The hub forgets it before the engine is called, which may fail.
             self._core.close(self._on_close(self))
 
@@ -332,14 +337,17 @@ class Channel:
                 cast("Channel", source).open_presence()
         return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
 
+    def _publish_change(self, metadata: object, event: str) -> None:
+        # Whoever has closed the companion gets a new one.
+        self.presence_channel.publish(metadata, event)
+
     def open_presence(self) -> None:
         """
         Prepare for members. `attach` calls it for the first of them.
         """
         # The companion has no members: it would need a companion of its own.
         if self._core.presence is None and not (self.closed or self.name.endswith(PRESENCE_SUFFIX)):
-            changes = self.presence_channel
-            self._core.presence = Presence(self.presence_grace, changes.publish)
+            self._core.presence = Presence(self.presence_grace, self._publish_change)
 
 
 def queued(subscriptions: Iterable[Subscription]) -> int:

@@ -62,6 +62,14 @@ class Cursor:
         return SEPARATOR.join(self.ids)
 
     @property
+    def is_known(self) -> bool:
+        """
+        Whether all ids are those of the logs, and not what a client has sent instead.
+        """
+        pairs = zip(self._cores, self.ids, strict=True)
+        return all(core.log.owns(id_) for core, id_ in pairs)
+
+    @property
     def lag(self) -> int:
         """
         The number of messages after the cursor, in all channels.

@@ -247,6 +247,8 @@ class DrainingSubscription(ABC, Generic[F]):
                 cursor.ids[index] = pages[index].start
             self._last_event_id = cursor.id
             gap = self._feed.gap(requested, self._last_event_id, gaps)
+            if self._filter is not None:
+                self._filter.position_known()  # The id of the gap is newer.
             self._send_announcement()
             self._outlet.deliver(Batch([gap]))
         for index, page in pages.items():

@@ -173,12 +173,20 @@ class ChannelCore(Generic[F]):
         if self.on_progress is not None:
             self.on_progress()
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """
         Send the messages that wait for the end of the turn to the followers now.
+
+        Returns:
+            False if messages are being sent, so that these have to come after them. A filter or the
+            end of a follower has called this.
         """
-        for feed in list(self.feeds.values()):
+        feeds = list(self.feeds.values())
+        if any(feed.broadcast.is_sending for feed in feeds):
+            return False
+        for feed in feeds:
             feed.broadcast.flush()
+        return True
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """

@@ -129,7 +129,7 @@ class Hub:
                 channel = self._channels[name] = Channel(
                     core,
                     self._forget,
-                    partial(self.channel, history=_CHANGES),
+                    self._companion,
                     GRACE if presence_grace is None else presence_grace,
                 )
                 if linger is not None:
@@ -352,6 +352,12 @@ class Hub:
             queued=queued(subscriptions),
             **counters,
         )
+
+    def _companion(self, name: str) -> Channel:
+        """
+        The channel for the changes of another one. A program may have made it with other limits.
+        """
+        return self.get(name) or self.channel(name, history=_CHANGES)
 
     def _get_clock(self) -> IReactorTime:
         if self._clock is None:

@@ -86,6 +86,9 @@ class PublishGate:
             RunOverflow: There is no room, or too many messages wait for it.
         """
         size = text_size(payload) + (text_size(event) if event else 0)
+        limit = self._options.history_bytes
+        if limit is not None and size > limit and self._options.on_full != "trim":
+            self._overflow()  # However long it waits, it fits into no history.
         if self._waiting or self._must_wait(size):
             if len(self._waiting) >= MAX_WAITING:
                 why = f"{MAX_WAITING} messages wait for it; await each publish()"
@@ -119,8 +122,6 @@ class PublishGate:
         options = self._options
         if options.on_full == "trim":
             return False
-        if options.history_bytes is not None and size > options.history_bytes:
-            self._overflow()
         drops = self._run_log.drops(2, size + END_ROOM)
         if not drops:
             return False
@@ -129,8 +130,11 @@ class PublishGate:
         kept = self._run_log.history - drops
         if self._run_log.behind(self._flushed) > kept:
             # Those that it does not reach read the history from here.
-            self._flushed = self._run_log.last
-            self._core.flush()
+            last = self._run_log.last
+            if not self._core.flush():
+                self._look_soon()
+                return True
+            self._flushed = last
         if any(follower.unread > kept for follower in self._core.followers):
             return True
         if not self._warned:
@@ -159,7 +163,8 @@ class PublishGate:
             wait, (event, payload, size) = next(iter(self._waiting.items()))
             if self._must_wait(size):
                 return
-            self._waiting.pop(wait, None)
+            if self._waiting.pop(wait, None) is None:
+                continue  # A follower that received messages meanwhile has stopped the run.
             maybeDeferred(self._append, event, payload).chainDeferred(wait)
             if not self._may_go_on():
                 self._look_soon()

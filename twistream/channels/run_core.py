@@ -211,8 +211,6 @@ class RunCore:
             if not self.state.is_final:
                 self._adopt(RunEnd.decode(message))
             self._close()
-        else:
-            self.followers.received()
 
     def stop_requested(self, reason: str) -> None:
         """

@@ -86,19 +86,23 @@ def error_text(error: BaseException) -> str:
     """
     The text of an exception, on one line: what an error page would show.
     """
-    message = HTTPError(500, error.message if isinstance(error, HTTPError) else error).message
-    return message or type(error).__name__
+    try:
+        shown = error.message if isinstance(error, HTTPError) else error
+    except Exception:  # noqa: BLE001 - a subclass may compute its message, and the run must end
+        shown = ""
+    return HTTPError(500, shown).message or type(error).__name__
 
 
 def error_page(error: BaseException | None) -> HTTPError:
     """
     The error with which followers fail that have received nothing: that of the producer, or a 500.
     """
-    if isinstance(error, HTTPError):
-        status = error.status  # Anything can be assigned to it.
-        if isinstance(status, int) and 400 <= status <= 599:
-            return HTTPError(status, error.message)
-    return HTTPError(500)
+    if not isinstance(error, HTTPError):
+        return HTTPError(500)
+    try:
+        return HTTPError(error.status, error.message)
+    except Exception:  # noqa: BLE001 - anything can be assigned to its status; as above
+        return HTTPError(500)
 
 
 def without_frames(error: BaseException) -> BaseException:

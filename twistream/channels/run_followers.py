@@ -48,7 +48,6 @@ class RunFollowers:
         self._observer = observer
         self._on_progress = on_progress
         self._count = 0
-        self._held: list[Outlet] = []  # Those without a head.
         self.error: HTTPError | None = None
         channel.on_progress = self._progressed
 
@@ -62,9 +61,6 @@ class RunFollowers:
         """
         if self.error is not None and not self._knows_the_end(outlet, options.after):
             raise HTTPError(self.error.status, self.error.message)
-        if outlet.holds_head:
-            self._held = [each for each in self._held if not each.ended]
-            self._held.append(outlet)
         after = self._log.beginning if options.after is None else options.after
         filter = None if options.filter is None else _except_end(options.filter)
         size = options.max_queued
@@ -72,13 +68,6 @@ class RunFollowers:
             size = max(size, _END_SIZE)
         options = evolve(options, after=after, filter=filter, max_queued=size)
         return Subscription(outlet, (self._channel,), options, options.on_slow or "catchup")
-
-    def received(self) -> None:
-        """
-        A message was published, so every follower gets a head.
-        """
-        if self._held:
-            self._held.clear()
 
     def close(self) -> None:
         """
@@ -91,11 +80,9 @@ class RunFollowers:
         """
         The run failed without output: fail those that have received nothing.
         """
-        held, self._held = self._held, []
         if self.error is not None:
-            for outlet in held:
-                if outlet.holds_head:
-                    outlet.stop(HTTPError(self.error.status, self.error.message))
+            for follower in list(self._channel.followers):
+                follower.refuse(HTTPError(self.error.status, self.error.message))
 
     def _knows_the_end(self, outlet: Outlet, after: str | None) -> bool:
         """

@@ -70,6 +70,32 @@ class SelectedTopics(MutableSet[str]):
         """
         self._change(self._patterns() - {pattern})
 
+    def clear(self) -> None:
+        """
+        Remove all patterns, in one change.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        # The inherited method removes one pattern after the other until none is left. After the
+        # end of the subscription, it would never return.
+        self._change(frozenset())
+
+    def pop(self) -> str:
+        """
+        Remove a pattern, and return it.
+
+        Raises:
+            KeyError: There is no pattern, or the subscription has ended.
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        for pattern in tuple(self._patterns())[:1]:
+            self.discard(pattern)
+            if pattern not in self:
+                return pattern
+        msg = "no pattern can be removed"
+        raise KeyError(msg)
+
     @classmethod
     def _from_iterable(cls, patterns: Iterable[Any]) -> set[Any]:  # the result of & and |
         return set(patterns)

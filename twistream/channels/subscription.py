@@ -137,6 +137,13 @@ class Subscription(DrainingSubscription["Subscription"]):
             self._move(Cause.CLOSE)
         # The history ends with the last message, and a replay ends there by itself.
 
+    def refuse(self, error: BaseException) -> None:
+        """
+        Fail with an error if the head of the stream is held back, so that the error can change it.
+        """
+        if self._outlet.holds_head:
+            self._outlet.stop(error)
+
     def detach(self) -> None:
         """
         Send nothing more. It may be called again.
@@ -172,8 +179,11 @@ class Subscription(DrainingSubscription["Subscription"]):
     def _position_update_of_selection(self) -> str | None:
         if self._cursor is None and self._feed.broadcast.has_unsent:
             return None  # Those messages have ids themselves.
+        cursor = self._cursor or Cursor.at_end(self._cores)
+        if not cursor.is_known:
+            return None  # The first page reports a gap.
         # Nothing is queued, so the client has received everything for it up to this id.
-        position = (self._cursor or Cursor.at_end(self._cores)).id
+        position = cursor.id
         if self._filter is not None:
             self._filter.position_known()
         if position == self._last_event_id:

@@ -161,6 +161,13 @@ class Broadcast:
         """
         return bool(self._frames)
 
+    @property
+    def is_sending(self) -> bool:
+        """
+        Whether a round is being sent, so that `flush` must not be called.
+        """
+        return self._round is not None
+
     def pause(self, response: Response) -> None:
         """
         From now on, pass the messages of this member to its `on_full`.

@@ -127,11 +127,7 @@ class StreamResource(Resource):
             HeadersSent: Something has been written to the request.
             RuntimeError: A producer is registered on the request.
         """
-        if request.startedWriting:
-            raise HeadersSent
-        if request.producer is not None:
-            msg = "a producer is registered on this request; unregister it before it is streamed to"
-            raise RuntimeError(msg)
+        _check_unused(request)
         if is_disconnected(request):
             return NOT_DONE_YET
         if remove_encoder(request):
@@ -151,8 +147,9 @@ class StreamResource(Resource):
         """
         Answer a request that has waited for a later turn.
         """
-        if not is_disconnected(request):
+        if not (is_disconnected(request) or request.finished):  # By code that runs meanwhile.
             try:
+                _check_unused(request)
                 self._serve(request, turn)
             except Exception:  # noqa: BLE001 - Twisted answers with a 500, as for any resource
                 request.processingFailed(Failure())
@@ -191,6 +188,21 @@ class StreamResource(Resource):
                 "pass compress=True to it instead of wrapping it in an EncodingResourceWrapper",
                 resource=self,
             )
+
+
+def _check_unused(request: Request) -> None:
+    """
+    Check that nobody else has begun to answer a request.
+
+    Raises:
+        HeadersSent: Something has been written to it.
+        RuntimeError: A producer is registered on it.
+    """
+    if request.startedWriting:
+        raise HeadersSent
+    if request.producer is not None:
+        msg = "a producer is registered on this request; unregister it before it is streamed to"
+        raise RuntimeError(msg)
 
 
 def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
