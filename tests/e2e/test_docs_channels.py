@@ -15,7 +15,7 @@ from tests.e2e.net import Server, eventually, pause, serving
 from tests.e2e.pages import Page, run_curl
 from twistream.channels import ChannelStatistics, HubStatistics, SubscriptionStatistics
 from twistream.server.outlet import OnSlow
-from twistream.wire.messages import Reason
+from twistream.wire.notices import Reason
 
 CHANNELS = Page("docs/channels.rst")
 

@@ -327,10 +327,12 @@ class Channel:
         if len(set(cores)) < len(cores):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
+        policy = _policy(cores, options.on_slow)
+        options.check_policy(policy)
         if options.presence is not None:
             for source in sources:
                 cast("Channel", source).open_presence()
-        return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
+        return Subscription(outlet, tuple(cores), options, policy)
 
     def open_presence(self) -> None:
         """
