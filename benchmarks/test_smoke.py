@@ -33,6 +33,7 @@ STORED = ROOT / "docs" / "benchmarks"
 FIGURES = {
     "fanout": {f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")},
     "channel": {"channel-40"},
+    "storm": {"storm-20"},
     "publish": {"publish-text", "publish-json"},
     "topics": {f"{way}-{size}" for size in (10, 40) for way in WAYS},
     "forms": {
