@@ -61,7 +61,7 @@ QUICK: Final = Settings(
     connections=4,
     many=2_000,
     publishes=1_000,
-    crowd=20,
+    crowd=200,  # it must last longer than the interval of live messages
     long_forms=("generator",),
 )
 """
