@@ -15,12 +15,12 @@ from typing import NoReturn
 
 import pytest
 
-from benchmarks import longread, selecting, storm
+from benchmarks import longread, reading, selecting, storm
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.machine import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, Events, as_chunk
+from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, TRADES, Events, as_chunk
 from benchmarks.processes import ServerProcess, serving
 from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
@@ -348,3 +348,37 @@ def test_a_checkout_without_the_package_is_refused(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--against", "/nowhere"])
     assert "/nowhere has no package twistream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", reading.CLIENTS)
+def test_every_client_reads_every_message(form: str) -> None:
+    # A client that reads another number of messages fails.
+    figures = reading.measure(form, 1000, 1)
+    assert set(figures) == set(reading.CLIENTS[form])
+    assert all(seconds > 0 for [(seconds, _)] in figures.values())
+
+
+STREAMS = [
+    (name, path)
+    for name, server in SERVERS.items()
+    for path, scenario in (("many", "many"), ("gzip", "gzip"))
+    if scenario in server.scenarios
+]
+
+
+@pytest.mark.parametrize(("name", "path"), STREAMS)
+def test_the_console_client_reads_the_events_of_every_server(name: str, path: str) -> None:
+    with serving(ready(SERVERS[name])) as process:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "twistream", f"http://127.0.0.1:{process.port}/{path}?n=1500"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if path == "gzip":
+        expected = [data.partition(b"data: ")[2].strip() for data in TRADES]
+        assert done.stdout.splitlines() == [b"trade: " + expected[n % 1000] for n in range(1500)]
+    else:
+        assert done.stdout.splitlines() == [MESSAGE[6:].strip()] * 1500

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.basic import FileSender
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from tests.harness import StreamTest
 from tests.server.upstream import Upstream
@@ -28,6 +29,7 @@ from twistream import (
     ServerSentEvent,
     StreamResource,
 )
+from twistream.client import EventSource, iter_bytes, iter_events, iter_json, iter_lines
 
 HUGE = 10**5000
 """
@@ -103,6 +105,135 @@ class ArgumentTest(StreamTest):
                     self.fail(f"{shown} is accepted")
 
 
+class Unread:
+    """
+    A response that must not be read.
+    """
+
+    headers = Headers()
+
+    def deliverBody(self, _: object) -> None:
+        raise AssertionError("the body is read")
+
+
+class ClientTests(ArgumentTest, SynchronousTestCase):
+    """
+    What reads a response, and what makes requests.
+    """
+
+    def call_with(self, make: Any, response: Any, name: str, value: object) -> object:
+        return make(response, **{name: value})
+
+    def test_iterators(self) -> None:
+        response: Any = Unread()
+        no_responses = (None, 5, "text", b"body", NOTHING, Unread)
+        makers: dict[Any, tuple[str, ...]] = {
+            iter_bytes: ("max_buffered",),
+            iter_lines: ("max_buffered", "max_line"),
+            iter_json: ("max_buffered", "max_item"),
+            iter_events: ("max_buffered", "max_line", "max_event"),
+        }
+        for make, limits in makers.items():
+            wrong: dict[str, Iterable[object]] = {
+                **dict.fromkeys(limits, (*NO_COUNT, None)),
+                "idle_timeout": (*NO_SECONDS, 0),
+                "allow_close_delimited": (None, 1, "yes"),
+                "clock": NO_CLOCK,
+            }
+            for name, values in wrong.items():
+                call = partial(self.call_with, make, response, name)
+                self.check([(name, call, f"^{name} must be", values)])
+            self.check([("response", make, "^response must be", no_responses)])
+        self.check(
+            [
+                (
+                    "format",
+                    lambda v: iter_json(response, format=v),
+                    "^format must be",
+                    (5, True, "json", b"lines", NOTHING, ["lines"]),
+                ),
+                (
+                    "last_event_id",
+                    lambda v: iter_events(response, last_event_id=v),
+                    "^last_event_id must be",
+                    (None, *NO_TEXT),
+                ),
+            ]
+        )
+
+    def test_event_sources(self) -> None:
+        def make(**options: Any) -> object:
+            return EventSource("http://test/", **options)
+
+        no_urls = (
+            None,
+            *NO_TEXT,
+            "",
+            "test",
+            "/path",
+            "ftp://test/",
+            "http://",
+            "http://[",
+            "http://a:b/",
+        )
+        rows: Rows = [
+            ("url", EventSource, "^url must be", no_urls),
+            (
+                "method",
+                lambda v: make(method=v),
+                "^method must be",
+                (None, *NO_TEXT, "", "a b", "\n"),
+            ),
+            (
+                "headers",
+                lambda v: make(headers=v),
+                "^headers must",
+                (5, "a: b", [("a", "b")], {"a": 5}, {5: "a"}, {"a": [5]}),
+            ),
+            ("data", lambda v: make(data=v), "^data must be", (5, True, ["a"], NOTHING)),
+            ("data", lambda v: make(data=v, json=1), "^data and json", ("", b"a", {})),
+            ("client", lambda v: make(client=v), "^client must", (5, "treq", NOTHING)),
+            ("agent", lambda v: make(agent=v), "^agent must", (5, "treq", NOTHING)),
+            (
+                "last_event_id",
+                lambda v: make(last_event_id=v),
+                "^last_event_id must",
+                (*NO_TEXT, "a\n", "\0"),
+            ),
+            ("retry", lambda v: make(retry=v), "^retry must be", (*NO_SECONDS, None)),
+            ("max_delay", lambda v: make(max_delay=v), "^max_delay must be", (*NO_SECONDS, None)),
+            (
+                "retry_statuses",
+                lambda v: make(retry_statuses=v),
+                "^retry_statuses must be",
+                (None, 502, "502", b"a", ["502"], [200], [600], [True]),
+            ),
+            (
+                "head_timeout",
+                lambda v: make(head_timeout=v),
+                "^head_timeout must be",
+                (*NO_SECONDS, 0),
+            ),
+            (
+                "idle_timeout",
+                lambda v: make(idle_timeout=v),
+                "^idle_timeout must be",
+                (*NO_SECONDS, 0),
+            ),
+            ("max_line", lambda v: make(max_line=v), "^max_line must be", (*NO_COUNT, None)),
+            ("max_event", lambda v: make(max_event=v), "^max_event must be", (*NO_COUNT, None)),
+            (
+                "max_buffered",
+                lambda v: make(max_buffered=v),
+                "^max_buffered must be",
+                (*NO_COUNT, None),
+            ),
+            ("reactor", lambda v: make(reactor=v), "^reactor must be", NO_CLOCK),
+            ("random", lambda v: make(random=v), "^random must", (5, "a", NOTHING)),
+        ]
+        self.check(rows)
+
+
 def compressions(call: Callable[..., object]) -> Rows:
     """
     The arguments of `Compression` and ``Context.compress``.
@@ -118,7 +249,7 @@ def compressions(call: Callable[..., object]) -> Rows:
         (
             "level",
             lambda v: call(codings=["br"], level=v),
-            "^level (must be from 0 to 11 for br|is for br, and not for 'gzip')",
+            "^level (must be from 0 to 11 for br|must be for br, not for 'gzip')",
             (-1, 12, {"gzip": 1}),
         ),
         (

@@ -13,7 +13,7 @@ from tests.e2e.net import serving
 from tests.e2e.pages import Page, run_curl
 from twistream.scheduling.iteration import _MAX_BYTES
 from twistream.scheduling.jobs import SPARE
-from twistream.server.blocking import AHEAD
+from twistream.server.base.blocking import AHEAD
 
 THREADS = Page("docs/threads.rst")
 

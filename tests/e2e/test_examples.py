@@ -2,6 +2,7 @@
 Run the examples as their docstrings say.
 """
 
+import os
 import re
 import shutil
 import signal
@@ -19,7 +20,7 @@ from tests.e2e.browser import SECONDS, launched
 from tests.e2e.conftest import program
 from tests.e2e.net import LIMIT
 from tests.e2e.pages import Command, run_curl
-from tests.e2e.twistd import LOCAL, TWISTD, until
+from tests.e2e.twistd import LOCAL, TWISTD, addresses, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -251,8 +252,40 @@ def test_the_example_of_a_client_resumes(start: Callable[[list[str]], int], tmp_
     output = subprocess.check_output(program, cwd=tmp_path / "examples", timeout=LIMIT)
     assert output.decode().splitlines() == [
         *(f'{n} tick {{"left":{n}}}' for n in (2, 1, 0)),
-        "the stream has ended: 204",
+        "the stream has ended",
     ]
+
+
+def test_the_relay_of_values_relays(start: Callable[[list[str]], int], tmp_path: Path) -> None:
+    source = start(served("json_numbers:root"))
+    environment = {**os.environ, "SOURCE": f"http://127.0.0.1:{source}/"}
+    output = tmp_path / "relay.txt"
+    with output.open("w") as file:
+        relay = subprocess.Popen(
+            served("relay_values:root"),
+            cwd=tmp_path / "examples",
+            stdout=file,
+            stderr=file,
+            env=environment,
+        )
+    try:
+        until(lambda: addresses(output.read_text()), "the relay starts")
+        (url,) = addresses(output.read_text())
+        read = subprocess.Popen(
+            [program("curl"), "--silent", "--no-buffer", url], stdout=subprocess.PIPE, bufsize=0
+        )
+        assert read.stdout is not None
+        with read:
+            assert [read.stdout.readline() for _ in range(3)] == [
+                b'{"square":1}\n',
+                b'{"square":4}\n',
+                b'{"square":9}\n',
+            ]
+            read.kill()
+    finally:
+        relay.terminate()
+        relay.wait(LIMIT)
+    assert "Traceback" not in output.read_text()
 
 
 @ensureDeferred
@@ -380,6 +413,7 @@ def test_each_example_is_run() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "build_events.py",
         "follow_events.py",
+        "relay_values.py",
         *RUNS,
         *SESSIONS,
     }

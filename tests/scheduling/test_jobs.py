@@ -101,5 +101,5 @@ class JobQueueTests(SynchronousTestCase):
             raise RuntimeError(msg)
 
         self.patch(self.reactor, "callFromThread", closed)
-        self.queue.call_in_reactor(self.fail)
+        self.queue.call_from_thread(self.fail)
         self.assertTrue(True)

@@ -800,3 +800,21 @@ class ImportTests(SynchronousTestCase):
 
         code = "import sys, twistream; sys.exit('twisted.internet.reactor' in sys.modules)"
         self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)
+
+    def test_importing_loads_no_client(self) -> None:
+        import subprocess
+        import sys
+
+        names = "'treq', 'twistream.client', 'brotli', 'zstandard'"
+        code = f"import sys, twistream; sys.exit(not sys.modules.keys().isdisjoint([{names}]))"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)
+
+    def test_importing_the_client_installs_no_reactor_and_loads_no_treq(self) -> None:
+        import subprocess
+        import sys
+
+        names = "'treq', 'twisted.internet.reactor'"
+        code = (
+            f"import sys, twistream.client; sys.exit(not sys.modules.keys().isdisjoint([{names}]))"
+        )
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)

@@ -5,19 +5,18 @@ Content codings: what is negotiated, and what the coders write.
 import subprocess
 import sys
 import zlib
-from collections.abc import Sequence
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import NamedTuple
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.decoders import decoded, decoder
 from twistream import Compression
 from twistream.wire import compression
-from twistream.wire.compression import CODINGS, Choice, choose
+from twistream.wire.accept import Choice, choose_coding
+from twistream.wire.compression import CODINGS
 
 RANGES = {
     "gzip": ((0, 9), (9, 15)),
@@ -30,167 +29,6 @@ The levels and the windows of each coding, as documented.
 """
 
 EVENT = b'id: %d\nevent: trade\ndata: {"symbol":"ABC","price":%d.5,"time":"12:00:%02d"}\n\n'
-
-
-class Member(NamedTuple):
-    """
-    A member of ``Accept-Encoding``. Without a weight it is 1.
-    """
-
-    name: str
-    thousandths: int | None
-    before: str
-    after: str
-
-    def text(self, *, upper: bool) -> str:
-        weight = ""
-        if self.thousandths is not None:
-            number = f"{self.thousandths / 1000:.3f}"
-            # 0.500, 0.5 and 0. are all the same weight or zero.
-            number = number.rstrip("0") if self.thousandths % 2 else number
-            weight = f"{self.before};{self.after}{'Q' if upper else 'q'}={number}"
-        name = self.name.upper() if upper else self.name
-        return f"{self.before}{name}{weight}{self.after}"
-
-
-SPACES = st.text(" \t", max_size=2)
-MEMBERS = st.builds(
-    Member,
-    st.sampled_from([*CODINGS, "x-gzip", "identity", "*", "compress", "a"]),
-    st.none() | st.sampled_from([0, 1, 500, 999, 1000]) | st.integers(0, 1000),
-    SPACES,
-    SPACES,
-)
-MALFORMED = st.sampled_from(
-    [
-        *("", " ", "gzip;q=2", "gzip;q=1.5", "gzip;q=-1", "gzip;q=0.0001", "gzip;q=", "gzip;q"),
-        *("gzip;q=a", "gzip;q=.5", "gzip q=0", "gzip;level=1", "gz ip", "gzip;q =1", "gzip;q=1;a"),
-        *("identity;q=00", "*;q=0.a", "br;q=0.5.", "\xe9", "gzip;q=1e-1", '"gzip"', "gzip;;q=0"),
-    ]
-)
-"""
-Members that have no effect.
-"""
-
-
-def expected(members: Sequence[Member], offered: Sequence[str]) -> Choice | None:
-    """
-    The choice, said another way: by sorting all that is acceptable.
-    """
-    listed: dict[str, int] = {}
-    for member in members:
-        name = "gzip" if member.name == "x-gzip" else member.name
-        weight = 1000 if member.thousandths is None else member.thousandths
-        listed[name] = max(weight, listed.get(name, 0))
-    ranks: list[tuple[int, int, str | None]] = []
-    for place, coding in enumerate(offered):
-        weight = listed[coding] if coding in listed else listed.get("*", 0)
-        if weight:
-            ranks.append((-weight, place, coding))
-    if "identity" in listed or "*" in listed:
-        plain = listed["identity"] if "identity" in listed else listed["*"]
-        refused = plain == 0
-    else:
-        plain, refused = 0, False  # Acceptable, after all others.
-    if not refused:
-        ranks.append((-plain, len(offered), None))
-    return Choice(min(ranks)[2], not refused) if ranks else None
-
-
-class NegotiationTests(SynchronousTestCase):
-    """
-    `Accept-Encoding`, RFC 9110 12.5.3.
-    """
-
-    RULES = (
-        # Without the field, anything would do. The body is sent as it is.
-        (None, None),
-        # An empty field: no coding is wanted.
-        ("", None),
-        (" ", None),
-        (",", None),
-        ("gzip", "gzip"),
-        ("GZip", "gzip"),
-        ("x-gzip", "gzip"),
-        ("X-GZIP;Q=0.5", "gzip"),
-        ("deflate", "deflate"),
-        # As browsers send it: of equal ones, the server's first.
-        ("gzip, deflate, br, zstd", "gzip"),
-        ("br, zstd", "zstd"),
-        ("br, deflate", "br"),
-        # The weights decide.
-        ("gzip;q=0.1, br;q=0.2", "br"),
-        ("gzip;q=0.5, deflate;q=0.501", "deflate"),
-        ("gzip;q=0, br", "br"),
-        ("gzip;q=0", None),
-        ("gzip;q=0.000", None),
-        ("gzip;q=0.001", "gzip"),
-        ("gzip ; q=1.000", "gzip"),
-        ("\tgzip\t;\tq=1.\t", "gzip"),
-        # Not listed is not acceptable, except by `*`.
-        ("compress", None),
-        ("compress, *;q=0.1", "gzip"),
-        ("*", "gzip"),
-        ("*;q=0.5, gzip;q=0", "zstd"),
-        ("br;q=0.1, *;q=0.5", "gzip"),
-        # The body as it is: acceptable unless refused, and the last choice unless listed.
-        ("identity", None),
-        ("identity, gzip", "gzip"),
-        ("identity;q=0.5, gzip;q=0.4", None),
-        ("identity;q=0.5, gzip;q=0.5", "gzip"),
-        ("gzip;q=0.001, identity;q=0", "gzip"),
-        ("gzip;q=0.5, *;q=0", "gzip"),
-        # Malformed members are ignored, and the others count.
-        ("gzip;q=2, br", "br"),
-        ("gzip;q=-1, br;q=0.1", "br"),
-        ("gzip;level=1", None),
-        ("gzip;q=1;q=0", None),
-        ("br;;q=0, gzip", "gzip"),
-        ("gzip;q=0, gzip", "gzip"),
-    )
-
-    REFUSED = (
-        "identity;q=0",
-        "*;q=0",
-        "*;q=0.0, compress",
-        "identity;q=0, compress",
-        "gzip;q=0, identity;q=0, br;q=0.000, zstd;q=0, deflate;q=0, *",
-        "identity;q=0, gzip;q=0, *;q=0",
-    )
-
-    def test_the_rules_of_the_rfc(self) -> None:
-        for value, coding in self.RULES:
-            choice = choose(None if value is None else value.encode(), CODINGS)
-            assert choice is not None, value
-            self.assertEqual(choice.coding, coding, value)
-
-    def test_a_client_that_refuses_all_there_is(self) -> None:
-        for value in self.REFUSED:
-            self.assertIsNone(choose(value.encode(), CODINGS), value)
-        self.assertIsNone(choose(b"gzip, identity;q=0", ("br",)))
-        self.assertIsNone(choose(b"identity;q=0", ()))
-
-    @given(st.lists(MEMBERS | MALFORMED, max_size=8), st.permutations(CODINGS), st.booleans())
-    @example(["gzip;q=2"], list(CODINGS), False)
-    def test_any_field(self, members: list[Member | str], offered: list[str], upper: bool) -> None:
-        offered = offered[: len(members) % 5]
-        text = ",".join(
-            each if isinstance(each, str) else each.text(upper=upper) for each in members
-        )
-        listed = [each for each in members if isinstance(each, Member)]
-        self.assertEqual(
-            choose(text.encode("latin-1"), tuple(offered)), expected(listed, offered), text
-        )
-
-    @given(st.binary(max_size=60))
-    def test_no_field_is_an_error(self, value: bytes) -> None:
-        choice = choose(value, CODINGS)
-        self.assertTrue(choice is None or choice.coding in (None, *CODINGS))
-
-    def test_a_long_field_is_read_in_time_that_grows_with_its_length(self) -> None:
-        # With a pattern that looks back, this would never end.
-        for part in (b"a;q=0.5 ", b" \t" * 8, b"gzip;q=", b"a "):
-            choose(part * (16_384 // len(part)), CODINGS)
 
 
 PIECES = st.lists(
@@ -289,7 +127,7 @@ class OptionTests(SynchronousTestCase):
     def test_the_order_of_codings_is_the_server_s_preference(self) -> None:
         options = Compression(codings=(name for name in ("br", "gzip", "br")))
         self.assertEqual(options.codings, ("br", "gzip"))
-        self.assertEqual(choose(b"gzip, br", options.codings), Choice("br", identity=True))
+        self.assertEqual(choose_coding(b"gzip, br", options.codings), Choice("br", identity=True))
 
     def test_levels_and_windows_by_coding(self) -> None:
         body = b"".join(EVENT % (n, n * n, n % 60) for n in range(500))

@@ -84,8 +84,8 @@ class Hub:
         Return the channel of this name, and create it if necessary.
 
         The first caller sets the history limits, `linger` and `presence_grace`; others omit them, or
-        pass the same ones. A channel exists until it is closed, so pass `linger` if the number of names is not
-        bounded, as in ``user-5``.
+        pass the same ones. A channel exists until it is closed, so pass `linger` if the number of
+        names is not bounded, as in ``user-5``.
 
         Args:
             history: The number of messages that are kept for clients that reconnect, or
@@ -97,8 +97,8 @@ class Hub:
                 not limited. The size is that of the published data; in memory each message
                 takes half a kilobyte more, and its size again for each format that it is
                 sent in.
-            linger: The channel closes when for so many seconds nobody was subscribed and nothing
-                was published, up to a quarter of that time late. A channel that is closed
+            linger: Seconds after which the channel closes if nobody is subscribed and nothing is
+                published. It may close up to a quarter of that time late. A closed channel
                 accepts no messages, so ask the hub for it whenever you need it, or call
                 `publish`. By default it stays open.
             presence_grace: Seconds for which a member may be away before ``left`` is published, up
@@ -151,6 +151,7 @@ class Hub:
         Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
             topic: See ``Channel.publish``.
@@ -182,6 +183,7 @@ class Hub:
         Do what `publish` does from another thread, and wait until the message is kept.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
             topic: See ``Channel.publish``.

@@ -338,7 +338,7 @@ class RunCore:
         ).encode()
         if not complete:
             self._log.warn(
-                "the result of the run {name!r} is not sent to clients: it is too large, or no JSON",
+                "the result of the run {name!r} is not sent to clients: it is too large, or not JSON",
                 name=self.name,
             )
         appended = maybeDeferred(self._owner.append, END, payload, last=True)

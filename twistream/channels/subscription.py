@@ -21,7 +21,7 @@ from twistream.channels.statistics import SubscriptionStatistics
 from twistream.errors import SlowConsumer
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
-from twistream.server.base import BaseContext
+from twistream.server.base.streaming import BaseContext
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import SEPARATOR, Delivery
 

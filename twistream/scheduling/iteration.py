@@ -2,9 +2,9 @@
 ThreadIteration: an iterator that runs in a thread, and hands its items over to the reactor.
 
 The thread is at most a fixed number of items, and of bytes, ahead of the reactor. Then it waits, or
-gives its place in the pool to another iteration. No item waits for others, and still they cross in
-batches: the thread wakes the reactor only when the reactor has run out of items, and the reactor wakes
-the thread only when it has taken all items.
+gives its place in the pool to another iteration. No item waits for others, but
+both sides work in batches: the thread wakes the reactor only when the reactor has run out of items, and
+the reactor wakes the thread only when it has taken all items.
 
 Layer: scheduling, above `tasks` and `jobs`. It knows no HTTP.
 """
@@ -149,10 +149,11 @@ class ThreadIteration:
 
     def take(self) -> bytes | None:
         """
-        The next item; None if there is none yet. The item before it counts as sent.
+        Return the next item, or None if the thread has not made it yet. The item before it now counts
+        as sent.
 
         Raises:
-            StopIteration: No more items come.
+            StopIteration: There are no more items.
         """
         resumes = False
         with self._lock:
@@ -189,7 +190,7 @@ class ThreadIteration:
 
     def pop_failure(self) -> Failure | None:
         """
-        The error that has ended it, at the first call after `take` has raised; otherwise None.
+        Return the error that ended the iteration, once; None after a normal end, and at later calls.
         """
         failure, self._failure = self._failure, None
         return failure
@@ -258,7 +259,7 @@ class ThreadIteration:
 
     def _park(self) -> bool:
         """
-        Give up the thread, unless there is something to do meanwhile.
+        Give up the thread, unless there is room again or the end has come. Return whether it did.
         """
         with self._lock:
             if self._cancelled or self._has_room():
@@ -287,7 +288,7 @@ class ThreadIteration:
             is_wanted, self._is_wanted = self._is_wanted, False
             is_full = len(self._items) + self._sending > self._ahead or self._bytes > _MAX_BYTES
         if is_wanted:
-            self._queue.call_in_reactor(self._notify)
+            self._queue.call_from_thread(self._notify)
         return self._wait_for_room() if is_full else _ITERATE
 
     def _wait_for_room(self) -> _Next:
@@ -320,7 +321,7 @@ class ThreadIteration:
                 self._failure = failure
             is_wanted, self._is_wanted = self._is_wanted, False
         if is_wanted:
-            self._queue.call_in_reactor(self._notify)
+            self._queue.call_from_thread(self._notify)
         if cancelled and failure is not None:
             self._complain(_TOO_LATE, failure)
 

@@ -26,7 +26,7 @@ Threads of the reactor's pool that jobs leave to its other users. There are ten 
 
 class JobQueue:
     """
-    The queue of one pool. Only the reactor's thread uses it, except for `call_in_reactor`.
+    The queue of one pool. Only the reactor's thread uses it, except for `call_from_thread`.
     """
 
     __slots__ = ("__weakref__", "_jobs", "_pool", "_reactor", "_spare", "_working")
@@ -49,11 +49,12 @@ class JobQueue:
     @classmethod
     def of(cls, pool: ThreadPool | None, clock: object) -> "JobQueue":
         """
-        Return the one queue of a pool.
+        Return the queue of a pool. Each pool has one.
 
         Args:
             pool: None for the pool of the reactor.
-            clock: The clock of a response. If it is no reactor with threads, the default one is used.
+            clock: The clock of a response. If it is not a reactor with threads, the default reactor is
+                used.
         """
         if not hasattr(clock, "callFromThread"):
             from twisted.internet import reactor as clock  # noqa: PLC0415 - an import installs one
@@ -75,8 +76,9 @@ class JobQueue:
 
     def submit(self, job: Job) -> None:
         """
-        Run a job in a thread, when it is its turn. If the pool has stopped, run it here: it must
-        look at `is_stopped`.
+        Run a job in a thread, after the jobs that wait already.
+
+        If the pool has stopped, the job runs at once in this thread: it must check `is_stopped`.
         """
         self._jobs[job] = None
         self._run_next()
@@ -89,17 +91,16 @@ class JobQueue:
 
     def submit_short(self, job: Job) -> None:
         """
-        Run a short job in a thread without waiting for others; here, if the pool has no threads any
-        more.
+        Run a short job in a thread, before the jobs that wait. If the pool has stopped, run it here.
         """
         if self._pool.joined:
             job()
         else:
             self._pool.callInThread(job)
 
-    def call_in_reactor(self, function: Callable[[], object]) -> None:
+    def call_from_thread(self, function: Callable[[], object]) -> None:
         """
-        Call a function in the reactor's thread. Any thread may call this.
+        Call a function in the reactor's thread, without waiting. Any thread may call this.
         """
         with suppress(RuntimeError):  # The event loop of asyncio is closed: nobody waits any more.
             self._reactor.callFromThread(function)
@@ -118,7 +119,7 @@ class JobQueue:
         try:
             job()
         finally:
-            self.call_in_reactor(self._left)
+            self.call_from_thread(self._left)
 
     def _left(self) -> None:
         self._working -= 1

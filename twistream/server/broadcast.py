@@ -92,9 +92,9 @@ class Broadcast:
         """
         Send every message to `response` from now on, until it is over or discarded.
 
-        Its head is sent at the latest at the end of this turn, unless it is held. Each message is a chunk of its
-        own. It is sent after everything that the handler has flushed, and before what the
-        handler has written and not flushed. Where no body is allowed, this completes the
+        Its head is sent at the latest at the end of this turn, unless it is held. Each message is a
+        chunk of its own. It is sent after everything that the handler has flushed, and before what
+        the handler has written and not flushed. Where no body is allowed, this completes the
         response. A message that exceeds a declared ``Content-Length`` aborts the response.
 
         Args:

@@ -13,8 +13,10 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 
 from twistream.scheduling.threads import check_thread
-from twistream.server.blocking import BlockingContext
-from twistream.server.compressing import CompressingContext
+from twistream.server.base.blocking import BlockingContext
+from twistream.server.base.compressing import CompressingContext
+from twistream.server.base.piping import PipingContext
+from twistream.server.base.trailers import TrailerContext
 from twistream.server.events import EventStream
 from twistream.server.outlet import (
     Filter,
@@ -27,8 +29,6 @@ from twistream.server.outlet import (
     Subscription,
     checked_hold,
 )
-from twistream.server.piping import PipingContext
-from twistream.server.trailers import TrailerContext
 from twistream.server.values import PartStream, ValueStream
 from twistream.wire.messages import JSON_LINES
 from twistream.wire.metadata import encode_metadata
@@ -163,7 +163,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
                 subscription change or its ``recheck`` is called.
             presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
                 JSON object of at most 4 KiB. Streams with equal objects are one member. By
-                default, the stream is no member.
+                default, the stream is not a member.
             announce: Send the id of the `subscription` first, as ``{"subscription": {"id": ...}}``.
                 With this id, another request can change the topics, see ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
@@ -176,8 +176,8 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             Succeeds when all channels have been closed and their messages are delivered. If
             there were no messages, and the handler then returns without sending anything,
             the response is a 204. Fails with the reason if the response is over, and with
-            the error of `filter` or `may_see`. Where no body is allowed, it succeeds at once, and the
-            response is complete. Cancel it to unsubscribe.
+            the error of `filter` or `may_see`. Where no body is allowed, it succeeds at once,
+            and the response is complete. Cancel it to unsubscribe.
 
         Raises:
             EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
@@ -216,8 +216,8 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
 
         The type is ``application/json`` if none is set. Values are what `json` accepts, except
         bytes. Clients that read the whole body parse it like any JSON. If the response is aborted,
-        the array has no end, and is no JSON. The head is sent with the first value: until then, an
-        error is answered with an error page.
+        the array has no end, and is not valid JSON. The head is sent with the first value: until
+        then, an error is answered with an error page.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -266,7 +266,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             dialect: Options of `csv.writer`, such as ``delimiter=";"``.
 
         Raises:
-            EncodeError: The header is no row.
+            EncodeError: A name in the header is bytes-like, or cannot be encoded.
             HeadersSent: The head has been sent.
             RuntimeError: The response is a stream of events or of values already.
             StreamClosed: The response ended early, before its head was sent.

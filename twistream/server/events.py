@@ -20,8 +20,8 @@ from twistream.errors import StreamAborted
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
-from twistream.server.base import BaseContext
-from twistream.server.incoming import last_event_id
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
 from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,
@@ -261,7 +261,7 @@ class EventStream:
                 subscription change or its ``recheck`` is called.
             presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
                 JSON object of at most 4 KiB. Streams with equal objects are one member. By
-                default, the stream is no member.
+                default, the stream is not a member.
             announce: Send the id of the `subscription` first, in an event named ``subscription`` with
                 the data ``{"id"}``. With this id, another request can change the topics, see
                 ``Hub.subscriptions``.

@@ -8,7 +8,6 @@ Layer: server, above `context`.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any, TypeAlias
@@ -18,16 +17,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
-from twistream.checks import has_methods
+from twistream.checks import has_methods, name_of
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
-from twistream.server.body import Item
+from twistream.server.base.body import Item
 from twistream.server.context import Context
 from twistream.server.response.coding import Coding
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire import fields, problem, render
-from twistream.wire.accept import preferred
+from twistream.wire.accept import preferred_type
 from twistream.wire.compression import Compression
 
 Handler: TypeAlias = Callable[
@@ -186,7 +185,7 @@ class Exchange:
         for call in response.observers.not_awaited():
             _log.warn(
                 "{handler} returned while its {call}() was still running, which ends it: {advice}",
-                handler=self._name,
+                handler=name_of(self._handler),
                 call=call,
                 advice=_ADVICE.get(call, _AWAIT),
             )
@@ -206,21 +205,11 @@ class Exchange:
             return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, Item):
             msg = (
-                f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
-                f"{_hint(result)}"
+                f"{name_of(self._handler)} must return None, str or bytes, "
+                f"not {type(result).__name__}; {_hint(result)}"
             )
             raise TypeError(msg)
         self._context.write(result)
-
-    @property
-    def _name(self) -> str:
-        """
-        The handler's name, for messages.
-        """
-        handler: object = self._handler
-        while isinstance(handler, partial):
-            handler = handler.func
-        return getattr(handler, "__qualname__", type(handler).__name__)
 
     def _give_up(self, error: BaseException) -> None:
         """
@@ -262,8 +251,8 @@ class Exchange:
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        accepts: bytes = self._response.request.getHeader(b"Accept") or b""
-        wanted = preferred(accepts.decode("latin-1"), _PAGE_TYPES)
+        accepted: bytes = self._response.request.getHeader(b"Accept") or b""
+        wanted = preferred_type(accepted, _PAGE_TYPES)
         if wanted in _JSON_TYPES:
             media_type, body = problem.error_problem(error)
         else:

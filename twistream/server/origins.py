@@ -17,13 +17,13 @@ def checked_origins(allow_origin: str | Collection[str] | None) -> Collection[st
     Check the argument `allow_origin`, and return its origins.
 
     Raises:
-        TypeError: It is neither a str nor several.
+        TypeError: It is neither a str nor an iterable of str.
         ValueError: An origin has the wrong form.
     """
     if allow_origin is None:
         return ()
     if isinstance(allow_origin, bytes) or not isinstance(allow_origin, Iterable):
-        msg = f"allow_origin must be a str or several, not {type(allow_origin).__name__}"
+        msg = f"allow_origin must be a str or an iterable of str, not {type(allow_origin).__name__}"
         raise TypeError(msg)
     # A tuple, because an iterator would be used up here.
     origins = (allow_origin,) if isinstance(allow_origin, str) else tuple(allow_origin)

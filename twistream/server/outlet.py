@@ -17,8 +17,8 @@ from twistream.checks import check_callback, check_count, has_methods, is_corout
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
-from twistream.server.base import BaseContext
-from twistream.server.incoming import last_event_id
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
@@ -149,7 +149,7 @@ class Subscription(Protocol):
     @property
     def id(self) -> str:
         """
-        What finds the subscription. See ``Hub.subscriptions``.
+        A random id by which ``Hub.subscriptions`` finds the subscription.
         """
 
     @property

@@ -17,7 +17,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_clock, check_count, check_timer, kind
+from twistream.checks import check_clock, check_count, check_timer, checked_names, kind
 from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
@@ -26,7 +26,7 @@ from twistream.server.response.response import Response
 from twistream.server.response.trailers import Trailers
 from twistream.server.threaded import BlockingHandler, ThreadContext, check_blocking
 from twistream.wire import fields
-from twistream.wire.compression import Compression, default
+from twistream.wire.compression import Compression, default_compression
 
 _log = Logger()
 
@@ -113,7 +113,7 @@ class StreamResource(Resource):
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
-        self._compression = default() if compress is True else compress or None
+        self._compression = default_compression() if compress is True else (compress or None)
         self._always_trailers = trailers == "always"
         self._clock = clock
         self._turn: Turn | None = None  # Until the clock is known.
@@ -197,13 +197,8 @@ def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
     """
     The names of methods in upper case, each once.
     """
-    if isinstance(methods, str):
-        msg = f"methods must be an iterable of names, such as ({methods!r},)"
-        raise TypeError(msg)
-    if isinstance(methods, bytes) or not isinstance(methods, Iterable):
-        msg = f"methods must be an iterable of names, not {type(methods).__name__}"
-        raise TypeError(msg)
-    names = [fields.token(method, "method").decode().upper() for method in methods]
+    given = checked_names("methods", methods, "('GET',)")
+    names = [fields.token(method, "method").decode().upper() for method in given]
     if not names:
         msg = "methods must have at least one name, such as ('GET',)"
         raise ValueError(msg)

@@ -14,14 +14,14 @@ from typing import Any, NoReturn, TypeAlias
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.threadpool import ThreadPool
 
-from twistream.checks import is_asynchronous
+from twistream.checks import is_asynchronous, name_of
 from twistream.errors import BufferOverflow, HeadersSent
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.threads import call_in_reactor, refuse_thread
-from twistream.server.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
-from twistream.server.body import Item, encoded
+from twistream.server.base.blocking import AHEAD, check_pool, iterator_of, queue_of, start_loop
+from twistream.server.base.body import Item, encoded
+from twistream.server.base.items import encoded_item
 from twistream.server.context import Context
-from twistream.server.items import encoded_item
 from twistream.server.response.response import Response
 from twistream.wire import render
 from twistream.wire.digest import Algorithm
@@ -47,7 +47,7 @@ class ThreadContext(Context):
         super().__init__(response)
         self._parts: list[bytes] = []
         self._size = 0
-        self._begun = False  # The first item is handed over.
+        self._begun = False  # The first item has been handed over.
 
     def handler(
         self, function: BlockingHandler, pool: ThreadPool | None
@@ -175,7 +175,7 @@ class ThreadContext(Context):
             return iter(())
         if result is None or (isinstance(result, int) and self._parts):
             return iter(())  # An int is what `write` has returned, perhaps to a lambda.
-        return iterator_of(result, _name(function), _RESULTS)
+        return iterator_of(result, name_of(function), _RESULTS)
 
 
 def check_blocking(handler: object, in_thread: object) -> None:
@@ -188,9 +188,7 @@ def check_blocking(handler: object, in_thread: object) -> None:
     if not isinstance(in_thread, bool):
         check_pool("in_thread", in_thread)
     if is_asynchronous(handler):
-        msg = f"with in_thread, handler must be a blocking function, but {_name(handler)} is async"
+        msg = (
+            f"with in_thread, handler must be a blocking function, but {name_of(handler)} is async"
+        )
         raise TypeError(msg)
-
-
-def _name(function: object) -> str:
-    return getattr(function, "__qualname__", type(function).__name__)

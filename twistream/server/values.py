@@ -17,11 +17,11 @@ from twisted.python import threadable
 
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
-from twistream.server.base import BaseContext
-from twistream.server.body import BytesLike
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.multipart import Headers, Part
+from twistream.wire.render import BytesLike
 from twistream.wire.sequences import SequenceEncoder, SequenceFormat
 
 _NOW = Urgency.NOW

@@ -1,20 +1,20 @@
 """
-Content codings: which one a client gets, and the coders that compress a body as it is sent.
+Content codings: the coders that compress a body as it is sent, and their options.
 
-Pure. ``server.response.coding`` decides whether a response is compressed, and flushes the coders.
+Pure. `twistream.wire.accept` chooses the coding for a client. ``server.response.coding`` decides
+whether a response is compressed, and flushes the coders.
 """
 
-import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from twistream.checks import shown
+from twistream.checks import checked_names, shown
 
 Sizes: TypeAlias = int | Mapping[str, int] | None
 """
@@ -153,7 +153,7 @@ def _zstd(level: int, window: int) -> Coder:
 
 class _Kind(NamedTuple):
     """
-    What one coding takes: the least, the largest and the default level and window.
+    How to make the coder of one coding, and its smallest, largest and default level and window.
 
     The defaults suit long streams, because each one has a coder: they save memory, not bytes.
     """
@@ -161,7 +161,7 @@ class _Kind(NamedTuple):
     make: Callable[[int, int], Coder]
     level: tuple[int, int, int]
     window: tuple[int, int, int]
-    modules: tuple[str, ...] = ()  # Any of these.
+    modules: tuple[str, ...] = ()  # It needs one of these.
 
 
 _KINDS: Final = {
@@ -211,8 +211,8 @@ class Compression:
 
     Attributes:
         codings: The codings that are offered, in the server's order of preference.
-        level: As it was given.
-        window: As it was given.
+        level: The argument.
+        window: The argument.
     """
 
     codings: tuple[str, ...]
@@ -229,9 +229,9 @@ class Compression:
     ) -> None:
         """
         Args:
-            codings: The codings to offer, ``"gzip"``, ``"zstd"``, ``"br"`` and ``"deflate"``. A
-                client that likes several equally well gets the first one. By default all that
-                can be used, in this order: zstd and br need ``twistream[compression]``.
+            codings: The codings to offer, in order of preference. If a client gives several the same
+                weight, it gets the first of them. By default ``"gzip"``, ``"zstd"``, ``"br"`` and
+                ``"deflate"``; zstd and br only if ``twistream[compression]`` is installed.
             level: How hard the coders try, and so how slow they are: a number, or a dict of
                 numbers by coding. gzip and deflate have 0 to 9 (by default 6), zstd 1 to 22 (3),
                 br 0 to 11 (5).
@@ -245,7 +245,7 @@ class Compression:
             TypeError: An argument has the wrong type.
             ValueError: There is no such coding, or it does not have this level or window.
         """
-        # What is offered by default depends on what is installed; what is refused does not.
+        # Only `codings` depends on what is installed. Wrong levels and windows are refused anywhere.
         named = CODINGS if codings is None else _checked_codings(codings)
         levels, windows = _by_coding("level", level, named), _by_coding("window", window, named)
         self.__attrs_init__(
@@ -263,19 +263,16 @@ class Compression:
 
 
 def _checked_codings(codings: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(codings, str | bytes) or not isinstance(codings, Iterable):
-        msg = f"codings must be an iterable of names, such as ('gzip',), not {codings!r}"
-        raise TypeError(msg)
-    names = tuple(codings)
+    names = checked_names("codings", codings, "('gzip',)")
     for name in names:
         if not isinstance(name, str):
             msg = f"codings must be names, not {type(name).__name__}"
             raise TypeError(msg)
         if name not in _KINDS:
-            msg = f"codings can be {', '.join(CODINGS)}, not {name!r}"
+            msg = f"codings must be among {', '.join(CODINGS)}, not {name!r}"
             raise ValueError(msg)
         if not _is_usable(name):
-            msg = f"codings can have {name} after pip install 'twistream[compression]'"
+            msg = f"codings has {name!r}, which needs pip install 'twistream[compression]'"
             raise ImportError(msg)
     return tuple(dict.fromkeys(names))
 
@@ -290,7 +287,7 @@ def _by_coding(name: str, given: Sizes, codings: tuple[str, ...]) -> dict[str, i
     chosen = given if isinstance(given, Mapping) else dict.fromkeys(codings, given)
     for coding, size in chosen.items():
         if coding not in sizes:
-            msg = f"{name} is for {', '.join(sizes) or 'no coding'}, and not for {coding!r}"
+            msg = f"{name} must be for {', '.join(sizes) or 'no coding'}, not for {coding!r}"
             raise ValueError(msg)
         if isinstance(size, bool) or not isinstance(size, int):
             msg = f"{name} must be an int, or a dict of them by coding, not {type(size).__name__}"
@@ -303,81 +300,8 @@ def _by_coding(name: str, given: Sizes, codings: tuple[str, ...]) -> dict[str, i
 
 
 @cache
-def default() -> Compression:
+def default_compression() -> Compression:
     """
     The compression of a program that has chosen nothing.
     """
     return Compression()
-
-
-# Negotiation.
-
-_MEMBER = re.compile(
-    rb"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*"
-    rb"(?:;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?"
-)
-"""
-A member of ``Accept-Encoding`` and its weight (RFC 9110 12.4.2 and 12.5.3).
-"""
-
-_ALIASES = {b"x-gzip": b"gzip"}
-"""
-Names that mean the same (RFC 9110 8.4.1.3).
-"""
-
-
-class Choice(NamedTuple):
-    """
-    What a client gets.
-
-    Attributes:
-        coding: The coding, or None to send the body as it is.
-        identity: Whether the client also accepts the body as it is.
-    """
-
-    coding: str | None
-    identity: bool
-
-
-AS_IT_IS: Final = Choice(None, identity=True)
-
-
-@lru_cache(maxsize=64)  # Most clients are one of a few browsers.
-def choose(accepted: bytes | None, offered: tuple[str, ...]) -> Choice | None:
-    """
-    Choose what a client gets by its ``Accept-Encoding`` (RFC 9110 12.5.3).
-
-    Members that are malformed are ignored. If a coding is listed twice, the larger weight counts.
-
-    Args:
-        accepted: The value, or None if the client has sent none. Such a client would accept
-            anything, but is better sent the body as it is.
-        offered: The codings of the server. Of those that the client likes equally well, it gets the
-            first one.
-
-    Returns:
-        None if the client refuses all there is.
-    """
-    if accepted is None:
-        return AS_IT_IS
-    weights = _weights(accepted)
-    others = weights.get(b"*")
-    # Without being listed, the body as it is remains acceptable, and is the last choice.
-    plain = weights.get(b"identity", others)
-    identity = plain is None or plain > 0
-    best, best_weight = None, plain or 0.0
-    for coding in offered:
-        weight = weights.get(coding.encode(), others or 0.0)
-        if weight > best_weight or (weight == best_weight > 0 and best is None):
-            best, best_weight = coding, weight
-    return Choice(best, identity) if best is not None or identity else None
-
-
-def _weights(accepted: bytes) -> dict[bytes, float]:
-    weights: dict[bytes, float] = {}
-    for member in accepted.split(b","):
-        if found := _MEMBER.fullmatch(member):
-            name = found[1].lower()
-            name = _ALIASES.get(name, name)
-            weights[name] = max(weights.get(name, 0.0), float(found[2] or 1))
-    return weights

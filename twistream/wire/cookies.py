@@ -15,7 +15,7 @@ class Cookies(Mapping[str, str]):
 
     Of several cookies with one name, the first counts. Browsers send the one with the longest path
     first (RFC 6265 5.4). A pair of quotes around a value is removed, and nothing else is decoded:
-    not ``%20``, and not a backslash. A part without ``=``, or without a name, is no cookie.
+    not ``%20``, and not a backslash. A part without ``=``, or without a name, is ignored.
 
     Looking up a cookie raises an `HTTPError` with the status 400 if its value is not UTF-8. Other
     cookies can still be read, because the client may have got such a cookie from another program.

@@ -31,7 +31,7 @@ _RESERVED = (
     "void while with yield"
 )
 """
-Words that are no names in JavaScript (ECMA-262 12.7.2). After a dot they are.
+Words that are not names in JavaScript (ECMA-262 12.7.2), except after a dot.
 """
 
 _JSONP_ESCAPES = {b"<": b"\\u003c", "\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029"}
@@ -47,7 +47,6 @@ _YAML_NUMBER = re.compile(
 The numbers of the core schema (YAML 1.2.2, 10.3.2). PyYAML follows YAML 1.1, in which some of these are
 strings, and would write such a string without quotes.
 """
-
 
 _WIDTH = 2**31 - 1
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from twistream.wire.fields import field_name, field_value, token, with_charset
-from twistream.wire.render import encode_text
+from twistream.wire.render import BytesLike, encode_text
 from twistream.wire.sequences import SequenceFormat
 
 Headers: TypeAlias = Mapping[str, str | bytes]
@@ -26,7 +26,7 @@ class Part(NamedTuple):
         headers: Its other headers.
     """
 
-    data: str | bytes | bytearray | memoryview
+    data: str | BytesLike
     content_type: str | None = None
     headers: Headers | None = None
 
@@ -74,7 +74,7 @@ def _body(part: Part) -> bytes:
     data = part.data
     if isinstance(data, str):
         return encode_text(data, "data")
-    if isinstance(data, bytes | bytearray | memoryview):
+    if isinstance(data, BytesLike):
         return memoryview(data).tobytes()
     msg = f"data must be str or bytes, not {type(data).__name__}"
     raise TypeError(msg)

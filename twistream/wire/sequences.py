@@ -12,9 +12,7 @@ from attrs import frozen
 
 from twistream.errors import EncodeError
 from twistream.wire.formats import msgpack
-from twistream.wire.render import encode_json, encode_text, refuse_bytes
-
-_BYTES_LIKE = (bytes, bytearray, memoryview)
+from twistream.wire.render import BYTES_LIKE, BytesLike, encode_json, encode_text, refuse_bytes
 
 
 @frozen(kw_only=True)
@@ -62,7 +60,7 @@ class SequenceEncoder:
             written: The number of bytes of the body so far.
 
         Raises:
-            EncodeError: The format cannot represent the value. The sequence goes on without it.
+            EncodeError: The format cannot represent the value. The sequence continues without it.
         """
         format = self._format
         data = format.encode(value)
@@ -98,7 +96,7 @@ JSON_ARRAY = SequenceFormat(
     closing=b"]",
 )
 """
-One JSON array, with each value on a line of its own. Without its end it is no JSON.
+One JSON array, with each value on a line of its own. Without its end, it is not valid JSON.
 """
 
 JSON_SEQ = SequenceFormat(
@@ -111,7 +109,7 @@ the end is complete.
 
 MSGPACK = SequenceFormat(media_type="application/msgpack", encode=lambda value: msgpack(value)[1])
 """
-One value of MessagePack after the other. Their lengths are in themselves.
+Values in MessagePack, one after the other. Each contains its own length.
 """
 
 
@@ -124,7 +122,7 @@ def csv_format(header: Iterable[object] | None, dialect: Mapping[str, Any]) -> S
         dialect: What `csv.writer` takes by keyword.
 
     Raises:
-        EncodeError: The header is no row.
+        EncodeError: A name in the header is bytes-like, or cannot be encoded.
         TypeError: The header, or an argument for `csv.writer`, has the wrong type.
         ValueError: The header is empty, or `csv.writer` refuses the value of an argument.
     """
@@ -166,12 +164,12 @@ def _csv_row(
 ) -> bytes:
     if isinstance(row, Mapping):
         row = _fields(row, names)
-    if isinstance(row, str | bytes | bytearray | memoryview) or not isinstance(row, Iterable):
+    if isinstance(row, str | BytesLike) or not isinstance(row, Iterable):
         msg = f"a row must be a sequence of fields, not {type(row).__name__}"
         raise EncodeError(msg)
     fields = tuple(row)
     for each in fields:
-        if isinstance(each, _BYTES_LIKE):
+        if isinstance(each, BYTES_LIKE):
             msg = f"a field must not be {type(each).__name__}: decode it first"
             raise EncodeError(msg)
     try:

@@ -65,7 +65,7 @@ def xml(value: object, root: str | None = None) -> Rendered:
         if ET.iselement(value):
             element: Any = copy(value)
             element.tail = None  # After the document there is no text.
-            _check_qualified(element.tag)  # It is no comment.
+            _check_qualified(element.tag)  # It is not a comment.
             _check_tree(element)
         else:
             plain = msgspec.to_builtins(value)
@@ -92,7 +92,7 @@ def _check_root(root: str) -> None:
 
 def _default_root(value: object, plain: object) -> str:
     name = type(value).__name__
-    # A dict is no object with fields: an element named ``dict`` would say nothing.
+    # A dict is not an object with fields: an element named ``dict`` would say nothing.
     is_object = isinstance(plain, dict) and not isinstance(value, dict)
     return name if is_object and _is_name(name) else "root"
 

@@ -129,7 +129,8 @@ class UpstreamBody(Protocol):
 
     def stopProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
-        Close the connection at once, even if it is silent. A complete body has none any more.
+        Close the connection at once, even if it is silent. After a complete body there is none to
+        close.
         """
         transport = self.transport
         if isinstance(transport, TransportProxyProducer):

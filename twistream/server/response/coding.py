@@ -20,7 +20,9 @@ from twistream.server.connection.request import raw_fields
 from twistream.server.response.head import Head
 from twistream.server.response.sink import Sink, Stage
 from twistream.server.response.writer import ResponseWriter
-from twistream.wire.compression import Choice, Coder, Compression, choose
+from twistream.wire.accept import Choice, choose_coding
+from twistream.wire.compression import Coder, Compression
+from twistream.wire.fields import list_members
 from twistream.wire.frames import Batch
 
 _Fields = dict[bytes, list[bytes]]
@@ -28,7 +30,7 @@ _Fields = dict[bytes, list[bytes]]
 _COMPACT: Final = re.compile(
     rb"(image/(?!svg\+xml|bmp)|video/|audio/|application/vnd\.openxmlformats-"
     rb"|(font/woff2?|[^;]*\+zip"
-    # What programs serve as bytes without a type of their own is mostly compressed, too.
+    # Programs use it for files of other types, and most of these are compressed.
     rb"|application/(octet-stream|zip|gzip|x-gzip|zstd|x-bzip2?|x-xz|x-7z-compressed|x-rar"
     rb"|vnd\.rar|java-archive|pdf))[ \t]*(;|$))",
     re.IGNORECASE,
@@ -37,13 +39,13 @@ _COMPACT: Final = re.compile(
 Matches media types whose content is compressed already.
 """
 
-_EMPTY: Final = (NO_CONTENT, RESET_CONTENT)
+_STATUSES_WITHOUT_CONTENT: Final = (NO_CONTENT, RESET_CONTENT)
 
 _EVENTS: Final = b"text/event-stream"
 
 _NO_TRANSFORM: Final = re.compile(rb"(^|,)[ \t]*no-transform[ \t]*(,|$)", re.IGNORECASE)
 
-_OF_THE_BYTES: Final = (
+_UNCODED_ONLY: Final = (
     b"Accept-Ranges",
     b"Content-Digest",
     b"Content-Length",
@@ -52,9 +54,8 @@ _OF_THE_BYTES: Final = (
     b"Repr-Digest",
 )
 """
-Headers that are true only of the bytes that the handler writes.
+Headers that are wrong for a compressed body: they describe the bytes that the handler writes.
 """
-
 
 _NO_CODER: Final = cast("Coder", None)
 """
@@ -76,11 +77,11 @@ class Coding:
         """
         values = request.requestHeaders.getRawHeaders(b"Accept-Encoding")
         accepted = None if values is None else b",".join(values)
-        choice = choose(accepted, compression.codings)
+        choice = choose_coding(accepted, compression.codings)
         if choice is None:
             _vary(raw_fields(request))
             offered = ", ".join((*compression.codings, "identity"))
-            raise HTTPError(406, f"The codings of this response are {offered}.")
+            raise HTTPError(406, f"This response is available as {offered}.")
         self._choice: Choice = choice
         self._compression = compression
         self._stage: CodingStage | None = None
@@ -128,7 +129,7 @@ class Coding:
 
         They have no coding and no length: these may depend on the body.
         """
-        if head.request.code in _EMPTY:
+        if head.request.code in _STATUSES_WITHOUT_CONTENT:
             _vary(raw_fields(head.request))
         else:
             self._complete(head)
@@ -142,7 +143,10 @@ class Coding:
 
     def sent(self, written: int) -> int:
         """
-        The number of bytes of the body that were sent, if so many were written.
+        Return the number of bytes of the body that were sent, after compression.
+
+        Args:
+            written: The number of bytes that the handler has written.
         """
         return written if self._stage is None else self._stage.sent
 
@@ -157,7 +161,7 @@ class Coding:
         coding = self._choice.coding
         if coding is None or not self._admits(request.code, fields):
             return None
-        for name in _OF_THE_BYTES:
+        for name in _UNCODED_ONLY:
             fields.pop(name, None)
         # The same entity in another coding has other bytes (RFC 9110 8.8.1).
         if values := fields.get(b"ETag"):
@@ -270,7 +274,7 @@ def _vary(fields: _Fields) -> None:
     Tell caches that the response depends on ``Accept-Encoding`` (RFC 9110 12.5.5).
     """
     values = fields.get(b"Vary") or []
-    names = {name.strip().lower() for value in values for name in value.split(b",")}
+    names = {name.lower() for name in list_members(values)}
     if names.isdisjoint((b"*", b"accept-encoding")):
         fields[b"Vary"] = [b", ".join([*values, b"Accept-Encoding"])]
 

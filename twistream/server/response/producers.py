@@ -24,6 +24,7 @@ from twistream.scheduling.threads import check_thread
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
+from twistream.wire.render import BytesLike
 
 _NOW, _COALESCE = Urgency
 
@@ -288,7 +289,7 @@ class Pipe(Registration):
         If this fails, for instance with `BufferOverflow`, the pipe fails, and the source is stopped.
         """
         check_thread("write()")
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, BytesLike):
             msg = f"write() takes bytes, not {type(data).__name__}"
             raise TypeError(msg)
         if self.ended:

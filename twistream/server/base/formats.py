@@ -4,7 +4,7 @@ FormattedBody: the methods with which a handler writes a value in one of many fo
 ``wire`` renders the values. A value that its format cannot represent raises at the call, and nothing is
 written.
 
-Layer: server, above `body`.
+Layer: base, above `body`.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from twisted.python import threadable
 
 from twistream.scheduling.threads import refuse_thread
 from twistream.scheduling.waits import Fired
-from twistream.server.body import Body, BytesLike
+from twistream.server.base.body import Body
 from twistream.server.response.writer import Urgency
 from twistream.wire import formats, problem, render, xml
+from twistream.wire.render import BytesLike
 
 
 class FormattedBody(Body):
@@ -118,8 +119,8 @@ class FormattedBody(Body):
         Raises:
             BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
             ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: XML cannot represent the value: a key is no name of an element, or a text
-                has a control character. Nothing is written.
+            EncodeError: XML cannot represent the value: a key is not the name of an element, or a
+                text has a control character. Nothing is written.
             StreamClosed: The response ended early.
             StreamFinished: The response ended normally.
             TypeError: `root` is not a str.
@@ -194,7 +195,7 @@ class FormattedBody(Body):
             TypeError: The callback is neither a str nor None.
         """
         rendered = formats.jsonp(callback, value)
-        # A browser must not take the script for anything else, such as Flash or HTML.
+        # A browser must not interpret the script as anything else, such as HTML.
         self._default_header(b"X-Content-Type-Options", b"nosniff")
         return self._write_rendered(rendered)
 

@@ -1,14 +1,14 @@
 """
 CompressingContext: adds content codings to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import Iterable
 
-from twistream.server.base import BaseContext
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.coding import Coding
-from twistream.wire.compression import Compression, Sizes, default
+from twistream.wire.compression import Compression, Sizes, default_compression
 
 
 class CompressingContext(BaseContext):
@@ -28,21 +28,24 @@ class CompressingContext(BaseContext):
         """
         Compress this response, if its client accepts that (RFC 9110 12.5.3).
 
-        Every flush, event and message can be decoded as soon as it arrives. Responses without a
-        body, parts (206), bodies with a ``Content-Encoding`` of the handler's own, with
-        ``Cache-Control: no-transform`` unless they are events, and types that are compressed
-        already, such as images and archives, are sent as they are. The last call counts.
+        The client can decode every flush, event and message as soon as it arrives. The last call
+        counts. These are sent uncompressed:
 
-        Do not compress secrets together with what a client can choose: see BREACH in the
-        documentation.
+        - responses without a body, and parts (206),
+        - bodies for which the handler has set ``Content-Encoding``,
+        - bodies with ``Cache-Control: no-transform``, except events,
+        - types that are already compressed, such as images and archives.
+
+        Do not compress a secret together with text that someone else can choose: see BREACH in
+        ``docs/compression.rst``.
 
         Args:
-            codings: The codings to offer, ``"gzip"``, ``"zstd"``, ``"br"`` and ``"deflate"``. A
-                client that likes several equally well gets the first one. By default all that
-                can be used, in this order: zstd and br need ``twistream[compression]``. An
-                empty one turns compression off for this response.
-            level: How hard the coders try: see `Compression`.
-            window: How far back the coders look for repetitions, in bits: see `Compression`.
+            codings: The codings to offer, in order of preference. If a client gives several the same
+                weight, it gets the first of them. By default ``"gzip"``, ``"zstd"``, ``"br"`` and
+                ``"deflate"``; zstd and br only if ``twistream[compression]`` is installed. An
+                empty iterable turns compression off for this response.
+            level: How hard the coders try. See `Compression`.
+            window: How far back the coders look for repetitions, in bits. See `Compression`.
 
         Raises:
             HTTPError: 406. The client accepts none of the codings, nor the body as it is.
@@ -55,7 +58,7 @@ class CompressingContext(BaseContext):
         response = self._response
         request = response.open_head.request
         if codings is level is window is None:
-            compression = default()
+            compression = default_compression()
         else:
             compression = Compression(codings=codings, level=level, window=window)
         response.coding = Coding(request, compression)

@@ -1,7 +1,7 @@
 """
 Body: the methods with which a handler sets the head and writes the body.
 
-Layer: server, below `formats`.
+Layer: base, below `formats`.
 """
 
 from datetime import datetime
@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from twistream.server.file import WritableFile
+from twistream.server.base.file import WritableFile
 from twistream.server.response.response import Response
 from twistream.wire import fields, render
+from twistream.wire.render import BytesLike
 
-BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
 
 

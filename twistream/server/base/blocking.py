@@ -1,7 +1,7 @@
 """
 BlockingContext: adds streams from blocking code, which runs in a thread pool.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.python.threadpool import ThreadPool
 
-from twistream.checks import check_count, is_asynchronous, is_iterable, kind
+from twistream.checks import check_count, is_asynchronous, is_iterable, kind, name_of
 from twistream.scheduling.iteration import ThreadIteration
 from twistream.scheduling.jobs import JobQueue
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext
-from twistream.server.body import Item
-from twistream.server.items import encoded_item
+from twistream.server.base.body import Item
+from twistream.server.base.items import encoded_item
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.blocking import BlockingLoop
 from twistream.server.response.response import Response
 
@@ -123,7 +123,7 @@ def queue_of(pool: ThreadPool | None, clock: object) -> JobQueue:
 
     Raises:
         RuntimeError: It is not running.
-        TypeError: It is no thread pool.
+        TypeError: It is not a thread pool.
     """
     if pool is not None:
         check_pool("pool", pool)
@@ -154,7 +154,7 @@ def iterator_of(items: object, name: str, allowed: str) -> Iterator[Any]:
         allowed: What it may return, for the message of the error.
 
     Raises:
-        TypeError: It is no iterable of items.
+        TypeError: It is not an iterable of items.
     """
     wrong = isinstance(items, Item | Mapping | AsyncIterable) or isawaitable(items)
     if wrong or not is_iterable(items):
@@ -176,5 +176,4 @@ def _maker(items: object) -> Callable[[], Iterator[Any]]:
     if not callable(items):
         msg = f"stream_blocking() takes a blocking iterable of items, not {kind(items)}"
         raise TypeError(msg)
-    name = getattr(items, "__qualname__", type(items).__name__)
-    return lambda: iterator_of(items(), name, "an iterable of str or bytes")
+    return lambda: iterator_of(items(), name_of(items), "an iterable of str or bytes")

@@ -1,7 +1,7 @@
 """
 PipingContext: adds `pipe` and the methods of a consumer of Twisted to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -15,15 +15,16 @@ from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from twistream.checks import has_methods, is_iterable, kind, makes_generator
+from twistream.checks import checked_names, has_methods, is_iterable, kind, makes_generator, name_of
 from twistream.scheduling.threads import check_thread
-from twistream.server.base import BaseContext
-from twistream.server.body import BytesLike, Item
+from twistream.server.base.body import Item
+from twistream.server.base.streaming import BaseContext
 from twistream.server.connection.upstream import check_unbuffered, read_into
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import ItemLoop
 from twistream.server.response.phase import Phase
 from twistream.server.response.producers import Pipe, Registration, Start, stop_producer
+from twistream.wire.render import BytesLike
 
 _READ_SIZE = 64 * 1024
 """
@@ -64,7 +65,7 @@ _TAKES = (
 @implementer(IConsumer)
 class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns the number of bytes, too
     """
-    A context that sources of bytes can be poured into.
+    A context that can send everything that a source of bytes has.
     """
 
     __slots__ = ()
@@ -130,7 +131,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             read = partial(
                 _read_response, response=response, allow_close_delimited=allow_close_delimited
             )
-            return self._pour(read, partial(_abandon_response, response), detached=detached)
+            return self._pipe(read, partial(_abandon_response, response), detached=detached)
         if names or allow_close_delimited:
             option = "copy_headers" if names else "allow_close_delimited"
             msg = f"{option} is for responses, not for {kind(source)}"
@@ -138,12 +139,12 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
         if has_methods(source, "startProducing"):
             producer = cast("IBodyProducer", source)
             start = partial(_start_producer, producer=producer)
-            return self._pour(start, partial(_abandon_producer, producer), detached=detached)
+            return self._pipe(start, partial(_abandon_producer, producer), detached=detached)
         if has_methods(source, "read") and not isinstance(source, AsyncIterable):
-            return self._pour_file(source, detached=detached)
+            return self._pipe_file(source, detached=detached)
         if _has_items(source):
-            return self._pour_items(source, detached=detached)
-        return self._pour(_checked_function(source), detached=detached)
+            return self._pipe_items(source, detached=detached)
+        return self._pipe(_checked_function(source), detached=detached)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:  # noqa: FBT001, N802 - IConsumer
         """
@@ -202,7 +203,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
 
     # Inside.
 
-    def _pour(
+    def _pipe(
         self,
         start: Start,
         abandon: Callable[[], object] | None = None,
@@ -222,7 +223,7 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             None if abandon is None else partial(self._call, abandon, complaint),
         )
 
-    def _pour_file(self, file: Any, *, detached: bool) -> Deferred[None]:
+    def _pipe_file(self, file: Any, *, detached: bool) -> Deferred[None]:
         # Wrappers, such as those of `tempfile`, are no `TextIOBase`, but have its attributes.
         if isinstance(file, TextIOBase) or hasattr(file, "encoding"):
             msg = "pipe() takes binary files; open it with 'rb'"
@@ -238,9 +239,9 @@ class PipingContext(BaseContext):  # type: ignore[override]  # `write` returns t
             close,
         )
 
-    def _pour_items(self, items: Any, *, detached: bool) -> Deferred[None]:
+    def _pipe_items(self, items: Any, *, detached: bool) -> Deferred[None]:
         self._default_to_bytes()
-        encode = partial(_encoded_piece, getattr(items, "__qualname__", type(items).__name__))
+        encode = partial(_encoded_piece, name_of(items))
         if isinstance(items, AsyncIterable):
             return self._send_async(aiter(items), encode, call="pipe", detached=detached)
         return self._send_items(iter(items), encode, call="pipe", detached=detached)
@@ -295,9 +296,9 @@ class _FlushingWriter:
 
 
 @implementer(IConsumer)
-class _Nowhere:
+class _StoppingConsumer:
     """
-    The consumer for a source that is not read: it stops the producer.
+    The consumer for a source that is not read. It stops every producer.
     """
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:  # noqa: ARG002, FBT001, N802 - IConsumer
@@ -317,7 +318,7 @@ def _read_response(
 
 
 def _abandon_response(response: IResponse) -> None:
-    read_into(_Nowhere(), response, allow_close_delimited=True).addErrback(lambda _: None)
+    read_into(_StoppingConsumer(), response, allow_close_delimited=True).addErrback(lambda _: None)
 
 
 def _start_producer(consumer: IConsumer, *, producer: IBodyProducer) -> Deferred[None]:
@@ -329,18 +330,15 @@ def _start_producer(consumer: IConsumer, *, producer: IBodyProducer) -> Deferred
 
 def _abandon_producer(producer: IBodyProducer) -> None:
     # Before it is started, it cannot be stopped.
-    producer.startProducing(_Nowhere()).addErrback(lambda _: None)
+    producer.startProducing(_StoppingConsumer()).addErrback(lambda _: None)
     producer.stopProducing()
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not is_iterable(names):
-        msg = "copy_headers must be a list of names, such as ['Content-Type']"
-        raise TypeError(msg)
-    checked = tuple(names)
+    checked = checked_names("copy_headers", names, "['Content-Type']")
     for name in checked:
         if not isinstance(name, str):
-            msg = f"copy_headers must be a list of str, not of {type(name).__name__}"
+            msg = f"copy_headers must be names, not {kind(name)}"
             raise TypeError(msg)
     return checked
 

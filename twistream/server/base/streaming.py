@@ -1,8 +1,8 @@
 """
 BaseContext: adds loops, sleeping and the end of the response to `FormattedBody`.
 
-Layer: server, above `formats`. `Context` adds events and subscriptions, which need this class
-themselves.
+Layer: base, above `formats`. `Context` adds events and subscriptions, which need this class
+themselves, so they are not here.
 """
 
 from collections.abc import (
@@ -30,9 +30,9 @@ from twistream.errors import (
 )
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.scheduling.threads import check_thread
-from twistream.server.body import Item
-from twistream.server.formats import FormattedBody
-from twistream.server.items import NO_ITEM, EncodedItems, encoded_item, first_item
+from twistream.server.base.body import Item
+from twistream.server.base.formats import FormattedBody
+from twistream.server.base.items import NO_ITEM, EncodedItems, encoded_item, first_item
 from twistream.server.response.attachment import Loop
 from twistream.server.response.loop import (
     SHORTEST_INTERVAL,

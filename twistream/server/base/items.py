@@ -1,7 +1,7 @@
 """
 The items that ``stream`` takes from an iterable or async iterable.
 
-Layer: server, below `base`.
+Layer: base, below `streaming`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from twisted.internet.defer import Deferred
 
+from twistream.checks import name_of
 from twistream.errors import StopStream
-from twistream.server.body import Item, encoded
+from twistream.server.base.body import Item, encoded
 
 NO_ITEM = object()
 """
@@ -52,11 +53,10 @@ def encoded_item(source: object, item: Item) -> bytes:
     """
     if isinstance(item, bytes):
         return item
-    if isinstance(item, str | bytearray | memoryview):
+    if isinstance(item, Item):
         return encoded(item)
-    name = getattr(source, "__qualname__", type(source).__name__)
     hint = "use an async generator, or did you mean @inlineCallbacks?"
     if not isinstance(item, Deferred):
         hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
-    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
+    msg = f"{name_of(source)} must yield str or bytes, not {type(item).__name__}; {hint}"
     raise TypeError(msg)

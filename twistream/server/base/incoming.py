@@ -1,7 +1,7 @@
 """
 Incoming: what a handler reads from the request.
 
-Layer: server, below `file`.
+Layer: base, below `file`.
 """
 
 import re
@@ -62,13 +62,15 @@ class Incoming:
 
     def query(self, name: str, default: object = None) -> object:
         """
-        Return a parameter of the query, ``?name=value``; `default` if there is no such parameter.
+        Return a parameter of the query, ``?name=value``.
 
-        If it is given several times, this is the first value. A parameter without a value,
-        ``?name`` or ``?name=``, is the empty string.
+        Args:
+            name: The name of the parameter.
+            default: The result if there is no such parameter.
 
         Returns:
-            The text, decoded: ``+`` and ``%20`` become a space.
+            The first value of the parameter, decoded: ``+`` and ``%20`` become a space. It is the empty
+            string for a parameter without a value, ``?name`` or ``?name=``.
 
         Raises:
             HTTPError: 400. A value of this parameter is not UTF-8, or the query has more than
