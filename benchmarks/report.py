@@ -36,6 +36,7 @@ _TITLES: Final = {
     "fanout-paced": "Fan-out to {size} subscribers, ten messages a second (two from 10,000)",
     "channel": "Fan-out to {size} subscribers of a channel, eight publishes in flight",
     "replay": "Replay of 1,000 events that a client missed, in chunks of any size",
+    "storm": "Live messages, one every 10 ms, while {size} clients replay 1,000 events each",
     "memory": "Memory of an idle stream",
 }
 _OWN: Final = {

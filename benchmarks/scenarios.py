@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from benchmarks import gzipread, h2load, longread, selecting
+from benchmarks import gzipread, h2load, longread, selecting, storm
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
@@ -43,6 +43,7 @@ class Settings:
     connections: int = 64  # of `twelve`
     many: int = 200_000  # messages of one long response
     publishes: int = 2_000  # for each request of `publish`: at least a whole history
+    crowd: int = 5_000  # clients of `storm`
     long_forms: tuple[str, ...] = tuple(FORMS)  # forms to measure as one long response
 
     @property
@@ -60,6 +61,7 @@ QUICK: Final = Settings(
     connections=4,
     many=2_000,
     publishes=1_000,
+    crowd=200,  # it must last longer than the interval of live messages
     long_forms=("generator",),
 )
 """
@@ -181,6 +183,10 @@ def _replay(process: ServerProcess, settings: Settings, _: str) -> Figures:
     yield "replay", values | latencies(times) | use.shares()
 
 
+def _storm(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    yield f"storm-{part}", storm.measure(process, int(part), 2 * settings.duration)
+
+
 def _form_parts(settings: Settings) -> list[str]:
     return [
         f"{kind}-{form}"
@@ -211,6 +217,11 @@ SCENARIOS: Final = {
         "deliveries to 1,000 subscribers of a channel", _channel, lambda s: [str(s.sizes[1])]
     ),
     "replay": Scenario("replays of 1,000 events of a channel", _replay),
+    "storm": Scenario(
+        "live messages while 5,000 clients replay 1,000 events each",
+        _storm,
+        lambda s: [str(s.crowd)],
+    ),
     "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),
     "topics": Scenario(
         "publishes to one of 100, 1,000 and 10,000 subscribers, by topics= and by filter=",

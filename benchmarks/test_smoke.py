@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from benchmarks import longread, reading, selecting
+from benchmarks import longread, reading, selecting, storm
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
@@ -33,6 +33,7 @@ STORED = ROOT / "docs" / "benchmarks"
 FIGURES = {
     "fanout": {f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")},
     "channel": {"channel-40"},
+    "storm": {"storm-200"},
     "publish": {"publish-text", "publish-json"},
     "topics": {f"{way}-{size}" for size in (10, 40) for way in WAYS},
     "forms": {
@@ -218,6 +219,19 @@ def test_a_subscriber_of_a_topic_with_one_message_too_many_is_noticed() -> None:
     process = Scripted(start + as_chunk(EVENTS.event(1)) * 2, answer)
     with closing(process), pytest.raises(NotMeasuredError, match="nothing was expected"):
         selecting.measure(process, "topics", 1, [0.0])
+
+
+def test_a_crowd_with_another_byte_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    replay = Client.replay
+
+    def other_byte(self: Client, events: Events, newest: int) -> tuple[str, bytes]:
+        last_event_id, received = replay(self, events, newest)
+        return last_event_id, received[:-20] + b"y" + received[-19:]
+
+    monkeypatch.setattr(Client, "replay", other_byte)
+    found = pytest.raises(NotMeasuredError, match="a client of the crowd received")
+    with serving(SERVERS["twistream"]) as process, found:
+        storm.measure(process, 3, 0.1)
 
 
 @pytest.mark.parametrize("lagging", [False, True])

@@ -762,4 +762,12 @@ class ResponseTests(ArgumentTest):
                 "^max_queued must",
                 (*NO_COUNT, None, 0),
             ),
+            # The channel has a history, so that the policy is "catchup".
+            ("warn_slow", lambda v: subscribe(warn_slow=v), "^warn_slow needs on_slow=", (True,)),
+            (
+                "warn_slow",
+                lambda v: subscribe(warn_slow=True, on_slow=v),
+                '^warn_slow needs on_slow="disconnect"',
+                ("catchup", "latest", "drop"),
+            ),
         ]

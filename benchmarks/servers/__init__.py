@@ -11,7 +11,7 @@ All send the same bytes, and each is written in the fastest way that its documen
     ``GET /subscribe`` sends one message, then every message that is posted to ``/publish``. A
     subscriber that does not read must not delay the others, or make the server's memory grow
     without limit; a server may disconnect it. The smoke tests check this, except for the bare loop.
-``channel``, ``replay``
+``channel``, ``replay``, ``storm``
     The same below ``/channel``, for events with ids. The server keeps the last 1,000 events, and a
     client that sends a ``Last-Event-ID`` first receives the events it missed.
 ``forms``
@@ -144,7 +144,7 @@ _TABLE = (
         title="twistream",
         module="twistream_",
         packages=("twistream", "Twisted"),
-        scenarios=PEER | {"channel", "replay", "forms", "gzip", "publish", "topics"},
+        scenarios=PEER | {"channel", "replay", "storm", "forms", "gzip", "publish", "topics"},
     ),
     Server(name="twisted", title="twisted.web", module="twisted_", packages=("Twisted",)),
     Server(
@@ -152,7 +152,7 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         packages=("aiohttp", "uvloop"),
-        scenarios=PEER | {"channel", "replay", "forms", "gzip"},
+        scenarios=PEER | {"channel", "replay", "storm", "forms", "gzip"},
     ),
     Server(
         name="uvicorn",

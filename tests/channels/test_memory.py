@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twistream.channels.engine import Bounds, Page
 from twistream.channels.memory import PAGE_COUNT, PAGE_SIZE, MemoryLog
 from twistream.channels.memory_engine import MemoryEngine
-from twistream.wire.messages import Message, Reason
+from twistream.wire.messages import Message
+from twistream.wire.notices import Reason
 
 
 class Opened:

@@ -213,6 +213,7 @@ class FollowTests(RunTest):
             ({"may_see": lambda topic: True}, "of a run have no topics"),
             ({"presence": {"name": "a"}}, "for channels, not for runs"),
             ({"announce": True}, "for channels, not for runs"),
+            ({"warn_slow": True}, 'here, on_slow is "catchup"'),
         ]
         for options, words in refused:
             self.ends.clear()

@@ -15,7 +15,8 @@ from tests.e2e.net import Server, eventually, pause, serving
 from tests.e2e.pages import Page, run_curl
 from twistream.channels import ChannelStatistics, HubStatistics, SubscriptionStatistics
 from twistream.server.outlet import OnSlow
-from twistream.wire.messages import Reason
+from twistream.wire.messages import EVENTS, JSON_LINES
+from twistream.wire.notices import Reason, Slow
 
 CHANNELS = Page("docs/channels.rst")
 
@@ -104,6 +105,12 @@ async def test_a_stream_adds_and_removes_topics_through_other_requests(
         assert b"before" not in data
         assert b"nobody" not in data
         assert b" 404 " in await post(b"add?id=x&build=12")
+
+
+def test_the_warning_that_it_shows_is_the_one_that_is_sent() -> None:
+    slow = Slow(queued=524_412, limit=2**20)
+    assert EVENTS.slow(slow).decode().strip() in CHANNELS.blocks("text")
+    assert f"``{JSON_LINES.slow(slow).decode().strip()}``" in CHANNELS.text
 
 
 def test_the_page_names_all_policies_reasons_and_statistics() -> None:

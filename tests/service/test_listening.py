@@ -2,18 +2,22 @@
 The service listens on all addresses or on none, and logs where it serves.
 """
 
+import socket
 from errno import EADDRINUSE
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.stdio import PipeAddress
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -23,6 +27,7 @@ from twistream.service.endpoints import Address, parse_address
 from twistream.service.listening import (
     CannotListen,
     ListeningService,
+    limit_accepts,
     url_of,
 )
 
@@ -196,6 +201,49 @@ class ListeningTests(SynchronousTestCase):
         service = self.service(succeed(None))
         service.startService()
         self.successResultOf(service.stopService())
+
+
+class AcceptTests(SynchronousTestCase):
+    """
+    With real sockets, and without a reactor: the test calls `doRead` as a reactor does.
+    """
+
+    def test_a_crowd_is_accepted_a_few_at_a_time(self) -> None:
+        made: list[int] = []
+
+        class Refusing(Factory):
+            noisy = False
+
+            def buildProtocol(self, addr: object) -> None:  # noqa: ARG002 - Twisted's signature
+                made.append(1)
+
+        reactor: Any = MemoryReactorClock()
+        port = tcp.Port(0, Refusing(), interface="127.0.0.1", reactor=reactor)
+        self.assertIs(limit_accepts(port), port)
+        port.startListening()
+        self.addCleanup(port.connectionLost, Failure(ConnectionDone()))
+        for _ in range(35):
+            self.addCleanup(socket.create_connection(("127.0.0.1", port.getHost().port), 5).close)
+        counts = []
+        for _ in range(5):
+            made.clear()
+            port.doRead()
+            counts.append(len(made))
+        self.assertEqual(counts, [10, 10, 10, 5, 0])
+
+    def test_other_ports_do_not_change(self) -> None:
+        for other in (Port(), None):
+            self.assertIs(limit_accepts(other), other)
+
+    def test_the_service_does_it_for_its_ports(self) -> None:
+        reactor: Any = MemoryReactorClock()
+        port = tcp.Port(0, Factory(), interface="127.0.0.1", reactor=reactor)
+        usual = port.doRead
+        service = ListeningService(
+            Site(Resource()), [Address("tcp:0", Endpoint(succeed(port)))], reactor
+        )
+        service.privilegedStartService()
+        self.assertNotEqual(port.doRead, usual)
 
 
 class URLTests(SynchronousTestCase):

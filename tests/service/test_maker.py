@@ -39,6 +39,7 @@ class Serving(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name, "access.log")
         self.patch(sys, "path", [*sys.path])
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
         self.reactor = MemoryReactorClock()
 
     def service(self, *arguments: str) -> Any:
@@ -80,6 +81,23 @@ class ServiceTests(Serving):
         self.assertEqual(calls, [])
         self.reactor.run()
         self.assertEqual(calls, ["collect", "freeze"])
+
+    def test_full_collections_are_rare_once_the_reactor_runs(self) -> None:
+        self.patch(gc, "freeze", lambda: None)
+        before = gc.get_threshold()
+        self.service().startService()
+        self.assertEqual(gc.get_threshold(), before)
+        self.reactor.run()
+        young, middle, old = gc.get_threshold()
+        self.assertGreater(young * middle * old, 10 * before[0] * before[1] * max(1, before[2]))
+
+    def test_thresholds_of_the_application_are_kept(self) -> None:
+        self.patch(gc, "freeze", lambda: None)
+        for own in ((0, 10, 10), (900, 10, 10)):
+            gc.set_threshold(*own)
+            self.service().startService()
+            self.reactor.run()
+            self.assertEqual(gc.get_threshold(), own)
 
     def test_requests_are_not_logged_by_default(self) -> None:
         events: list[LogEvent] = []

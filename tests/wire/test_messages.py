@@ -20,12 +20,12 @@ from twistream.wire.messages import (
     JSON_LINES,
     Delivery,
     Events,
-    Gap,
     Message,
     Payload,
     check_event,
     encoded,
 )
+from twistream.wire.notices import Gap, Slow
 
 GAP = Gap(requested="1-3", resumed_from="1-5", reason="trimmed")
 
@@ -204,6 +204,12 @@ class JSONLinesTests(SynchronousTestCase):
         self.assertEqual(JSON_LINES.subscription("x"), b'{"subscription":{"id":"x"}}\n')
         event = b'event: subscription\ndata: {"id":"x"}\n\n'
         self.assertEqual(EVENTS.subscription("x"), event)
+
+    def test_the_warning_of_a_slow_client(self) -> None:
+        slow = Slow(queued=600, limit=1_000)
+        event = b'event: slow\ndata: {"queued":600,"limit":1000}\n\n'
+        self.assertEqual(EVENTS.slow(slow), event)
+        self.assertEqual(JSON_LINES.slow(slow), b'{"slow":{"queued":600,"limit":1000}}\n')
 
     def test_a_position_cannot_be_said(self) -> None:
         self.assertEqual(JSON_LINES.position("1-4"), b"")

@@ -332,10 +332,12 @@ class Channel:
         if len(set(cores)) < len(cores):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
+        policy = _policy(cores, options.on_slow)
+        options.check_policy(policy)
         if options.presence is not None:
             for source in sources:
                 cast("Channel", source).open_presence()
-        return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
+        return Subscription(outlet, tuple(cores), options, policy)
 
     def _publish_change(self, metadata: object, event: str) -> None:
         # Whoever has closed the companion gets a new one.

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twistream.channels.cursor import Cursor
-from twistream.channels.deliveries import DeliveryQueue
+from twistream.channels.deliveries import DeliveryQueue, WarningQueue
 from twistream.channels.engine import Page
 from twistream.channels.feed import ChannelCore, Feed, Follower
 from twistream.channels.filtering import MessageFilter, decision
@@ -89,7 +89,11 @@ class DrainingSubscription(ABC, Generic[F]):
         follower = cast("F", self)
         key = (cores, outlet.format, outlet.turn, options.topics)
         self._feed = Feed.join(key, follower)
-        self._queue = DeliveryQueue(options.max_queued, self._feed)
+        self._queue = (
+            WarningQueue(options.max_queued, self._feed, outlet)
+            if options.warn_slow
+            else DeliveryQueue(options.max_queued, self._feed)
+        )
         for core in cores:
             core.add(follower, options.presence)
 

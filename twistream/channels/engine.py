@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twistream.checks import check_count, check_timer
-from twistream.wire.messages import Message, Payload, Reason
+from twistream.wire.messages import Message, Payload
+from twistream.wire.notices import Reason
 from twistream.wire.render import encode_text
 
 

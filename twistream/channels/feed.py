@@ -24,7 +24,8 @@ from twistream.scheduling.pacing import Pacer
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
-from twistream.wire.messages import Delivery, Format, Gap, Message, Reason, compound_id
+from twistream.wire.messages import Delivery, Format, Message, compound_id
+from twistream.wire.notices import Gap, Reason
 
 
 class Follower(Protocol):

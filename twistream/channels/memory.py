@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from twistream.channels.engine import Bounds, Page
 from twistream.scheduling.turn import Turn
 from twistream.scheduling.wheel import Timer
-from twistream.wire.messages import Message, Payload, Reason
+from twistream.wire.messages import Message, Payload
+from twistream.wire.notices import Reason
 
 PAGE_COUNT = 128
 PAGE_SIZE = 64 * 1024

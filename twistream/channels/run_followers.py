@@ -67,7 +67,9 @@ class RunFollowers:
         if options.on_slow == "latest":
             size = max(size, _END_SIZE)
         options = evolve(options, after=after, filter=filter, max_queued=size)
-        return Subscription(outlet, (self._channel,), options, options.on_slow or "catchup")
+        policy = options.on_slow or "catchup"
+        options.check_policy(policy)
+        return Subscription(outlet, (self._channel,), options, policy)
 
     def close(self) -> None:
         """

@@ -116,6 +116,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        warn_slow: bool = False,
         topics: Iterable[str] | None = None,
         may_see: MaySee | None = None,
         presence: Mapping[str, object] | None = None,
@@ -129,7 +130,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
 
         A message is ``{"id": ..., "data": ...}``, with ``"event"`` if it has a name, and
         ``"topic"`` if it has one. A gap is ``{"gap": {"requested", "resumed_from", "reason"}}``, see
-        `twistream.wire.messages.Gap`. The type is ``application/jsonl`` if none is set.
+        `twistream.wire.notices.Gap`. The type is ``application/jsonl`` if none is set.
         No pings are sent.
 
         Args:
@@ -148,6 +149,10 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            warn_slow: Only with ``"disconnect"``: when more than half of `max_queued` bytes wait for
+                the client, queue a line
+                ``{"slow": {"queued": ..., "limit": ...}}``, in bytes. It is
+                sent once until the queue is empty.
             topics: The topics to receive, as patterns such as ``"builds/*/steps/*"`` or
                 ``"workers/#"``: ``*`` matches one segment, and ``#`` at the end matches the rest,
                 or nothing. A message without a topic matches no pattern. By default, every
@@ -183,7 +188,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued`, `open` or a pattern is not allowed; there are more
                 than 1,000 patterns; `presence` is too large; ``"catchup"`` is used without a
-                history; or a channel is given twice.
+                history, or `warn_slow` without ``"disconnect"``; or a channel is given twice.
         """
         if self._response.is_event_stream:
             msg = "after sse(), call subscribe() on the object that it returned"
@@ -196,6 +201,7 @@ class Context(PipingContext, BlockingContext, CompressingContext, TrailerContext
             filter=filter,
             on_slow=on_slow,
             max_queued=max_queued,
+            warn_slow=warn_slow,
             topics=topics,
             may_see=may_see,
             presence=encode_metadata("presence", presence),

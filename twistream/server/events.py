@@ -214,6 +214,7 @@ class EventStream:
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        warn_slow: bool = False,
         topics: Iterable[str] | None = None,
         may_see: MaySee | None = None,
         presence: Mapping[str, object] | None = None,
@@ -226,7 +227,7 @@ class EventStream:
         The id of an event is the one that ``publish`` returned. With several channels, one id
         covers all of them, and a client resumes in each. Messages keep the order of their
         channel. Where messages are missing, an event named ``gap`` is sent, with the data
-        ``{"requested", "resumed_from", "reason"}``, see `twistream.wire.messages.Gap`.
+        ``{"requested", "resumed_from", "reason"}``, see `twistream.wire.notices.Gap`.
 
         Args:
             channels: Channels, or one `Run`. A run starts with its first message for a client
@@ -246,6 +247,10 @@ class EventStream:
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            warn_slow: Only with ``"disconnect"``: when more than half of `max_queued` bytes wait for
+                the client, queue an event named ``slow`` with the data
+                ``{"queued", "limit"}``, in bytes. It is
+                sent once until the queue is empty.
             topics: The topics to receive, as patterns such as ``"builds/*/steps/*"`` or
                 ``"workers/#"``: ``*`` matches one segment, and ``#`` at the end matches the rest,
                 or nothing. A message without a topic matches no pattern. By default, every
@@ -279,8 +284,8 @@ class EventStream:
             TypeError: An argument has the wrong type, there is no channel, or `filter` or
                 `may_see` is a coroutine function or a generator function.
             ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
-                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history;
-                or a channel is given twice.
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history, or
+                `warn_slow` without ``"disconnect"``; or a channel is given twice.
         """
         outlet = Outlet(
             self.context,
@@ -295,6 +300,7 @@ class EventStream:
             filter=filter,
             on_slow=on_slow,
             max_queued=max_queued,
+            warn_slow=warn_slow,
             topics=topics,
             may_see=may_see,
             presence=encode_metadata("presence", presence),

@@ -110,6 +110,7 @@ class SubscribeOptions:
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        warn_slow: Warn the client before it is disconnected because it is too slow.
         topics: The patterns of the topics to receive; None for every message.
         may_see: Decides whether the client may see a topic.
         presence: The metadata with which the stream is a member of its channels, as JSON.
@@ -121,11 +122,23 @@ class SubscribeOptions:
     filter: Filter | None = field(validator=_check_decision)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    warn_slow: bool = False
     topics: frozenset[str] | None = field(default=None, converter=_patterns)
     may_see: MaySee | None = field(default=None, validator=_check_decision)
     presence: bytes | None = None
     announce: bool = False
     detached: bool = False
+
+    def check_policy(self, policy: OnSlow) -> None:
+        """
+        Check the options against the policy that applies to the sources.
+
+        Raises:
+            ValueError: They do not fit.
+        """
+        if self.warn_slow and policy != "disconnect":
+            msg = f'warn_slow needs on_slow="disconnect"; here, on_slow is "{policy}"'
+            raise ValueError(msg)
 
 
 class Subscription(Protocol):

@@ -10,6 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorCore
 from twisted.internet.stdio import PipeAddress
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -20,6 +21,12 @@ from twistream.service.endpoints import Address
 from twistream.service.reasons import why_not
 
 _log = Logger(namespace="twistream")
+
+_ACCEPTS = 10
+"""
+Connections that a port accepts in one turn of the reactor. Twisted starts with 100, and accepts 20 more
+each time. The requests of these connections then arrive in one turn, which holds up all other streams.
+"""
 
 
 class CannotListen(SystemExit, Exception):
@@ -64,6 +71,7 @@ class ListeningService(Service):
         self._error = None
         for address in self._addresses:
             port: Deferred[Any] = maybeDeferred(address.endpoint.listen, self._site)
+            port.addCallback(limit_accepts)
             self._ports.append(port.addErrback(self._failed, address))
             if self._error is not None:
                 self._stop_listening()
@@ -115,6 +123,22 @@ class ListeningService(Service):
                 lambda port: port.stopListening() if IListeningPort.providedBy(port) else None
             )
         return DeferredList(ports).addCallback(lambda _: None)
+
+
+def limit_accepts(port: Any) -> Any:
+    """
+    Let a TCP or Unix port accept few connections in one turn. Returns the port; others do not change.
+    """
+    if isinstance(port, Port):
+        do_read = port.doRead
+
+        def read() -> object:
+            # Twisted adapts the number after each turn.
+            port.numberAccepts = _ACCEPTS
+            return do_read()
+
+        port.doRead = read  # type: ignore[method-assign]  # the reactor calls that of the object
+    return port
 
 
 def url_of(port: IListeningPort) -> str:

@@ -1,42 +1,24 @@
 """
 Messages of channels, and their formats: Server-Sent Events and JSON Lines.
 
-Pure. A format encodes a message, a gap or a position as bytes that a stream sends as they are.
+Pure. A format encodes a message, a gap, a warning or a position as bytes that a stream sends as they
+are.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from twistream.wire import render
 from twistream.wire.frames import Frame
+from twistream.wire.notices import GAP, SLOW, SUBSCRIPTION, Gap, Slow
 from twistream.wire.sse import ServerSentEvent
 
 Payload: TypeAlias = str | bytes
 """
 The data of a message: a str for text, or bytes for JSON on one line.
-"""
-
-Reason: TypeAlias = Literal["trimmed", "rewound", "unknown", "dropped"]
-"""
-Why messages are missing.
-
-- ``trimmed``: the history no longer contains them.
-- ``rewound``: the id is newer than the newest message.
-- ``unknown``: the id belongs to another channel, was issued before a restart, or is malformed.
-- ``dropped``: the client was too slow.
-"""
-
-GAP = "gap"
-"""
-The name of the event that reports a gap.
-"""
-
-SUBSCRIPTION = "subscription"
-"""
-The name of the event that tells a client the id of its subscription.
 """
 
 SEPARATOR = ","
@@ -67,23 +49,6 @@ def compound_id(ids: Iterable[str]) -> str:
     Join the ids of several channels, in the order of the channels, to the id of a stream.
     """
     return SEPARATOR.join(ids)
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """
-    Reports that messages are missing from a stream.
-
-    Attributes:
-        requested: The id after which messages are missing, as the client sent it.
-        resumed_from: The id that precedes the next message of the stream.
-        reason: Why messages are missing. With several channels, the reason for the first of them.
-        channels: With several channels, the reason for each channel that has a gap, by name.
-    """
-
-    requested: str
-    resumed_from: str
-    reason: Reason
-    channels: dict[str, Reason] | None = None
 
 
 class Format(Protocol):
@@ -129,6 +94,11 @@ class Format(Protocol):
     def subscription(self, id: str) -> bytes:
         """
         Encode the id of a subscription, which a client uses to change it.
+        """
+
+    def slow(self, slow: Slow) -> bytes:
+        """
+        Encode the warning of a slow client. It has no id.
         """
 
 
@@ -187,6 +157,12 @@ class Events:
         """
         return ServerSentEvent(render.json({"id": id})[1].decode(), event=SUBSCRIPTION).encode()
 
+    def slow(self, slow: Slow) -> bytes:
+        """
+        Encode a warning as an event named ``slow``.
+        """
+        return ServerSentEvent(render.json(slow)[1].decode(), event=SLOW).encode()
+
 
 class JSONLines:
     """
@@ -224,7 +200,7 @@ class JSONLines:
 
     def position(self, id: str) -> bytes:  # noqa: ARG002 - there is no such line
         """
-        Return no bytes: every line is a message, a gap or a subscription.
+        Return no bytes: no line has only an id.
         """
         return b""
 
@@ -233,6 +209,12 @@ class JSONLines:
         Encode the id as a line, ``{"subscription": {"id": ...}}``.
         """
         return render.json_line({"subscription": {"id": id}})[1]
+
+    def slow(self, slow: Slow) -> bytes:
+        """
+        Encode a warning as a line, ``{"slow": {...}}``.
+        """
+        return render.json_line({"slow": slow})[1]
 
 
 EVENTS, JSON_LINES = Events(), JSONLines()
