@@ -1,0 +1,102 @@
+"""
+Runs with followers of any speed, whose own code changes the run: no message is missing or doubled.
+"""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from tests.channels.case import Busy
+from tests.channels.runs import Follower, RunTest
+from twistream import Hub, Message, Run, RunEnded, RunState
+
+STEPS = ("publish", "burst", "follow", "watch", "leave", "pause", "resume", "wait")
+DEEDS = ("publish", "burst", "leave", "pause", "stop", "nothing")
+
+
+class InterleavingTests(RunTest):
+    @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30)), max_size=30),
+        st.integers(1, 12),
+    )
+    def test_followers_that_stay_receive_everything_once(
+        self, steps: list[tuple[str, int]], history: int
+    ) -> None:
+        self.clock = Busy()
+        self.hub = Hub(clock=self.clock)
+        self.target = self.hub.run("work", lambda _: Deferred(), history=history, ttl=1, grace=0)
+        self.count = 0
+        self.staying: list[Follower] = []
+        for step, number in steps:
+            getattr(self, step)(number)
+        for follower in self.staying:
+            follower.client.resume()
+        self.settle()
+        self.stop(0)
+        self.settle()
+        for follower in self.staying:
+            self.check(follower.read(), self.target)
+            follower.client.disconnect()
+        self.clock.pump([0.5] * 8)
+        self.assertEqual((self.target.subscriber_count, self.hub.runs), (0, {}))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def check(self, follower: Follower, run: Run) -> None:
+        """
+        It has received all messages from its start on, and the end. Only its start may be a gap.
+        """
+        self.assertEqual(follower.end, {"state": "stopped"})
+        names = [name for name, _ in follower.events]
+        self.assertNotIn("gap", names[1:])
+        numbers = [int(text) for text in follower.data]
+        first = numbers[0] if numbers else run.published - 1
+        self.assertEqual(numbers, list(range(first, run.published - 1)))
+        if "gap" not in names:
+            self.assertEqual(first, 0)
+
+    # The steps.
+
+    def publish(self, _: int) -> None:
+        if self.target.state is RunState.RUNNING:
+            self.target.publish(str(self.count)).addErrback(lambda failure: failure.trap(RunEnded))
+            self.count += 1
+
+    def burst(self, number: int) -> None:
+        for _ in range(number):
+            self.publish(0)
+
+    def follow(self, number: int) -> None:
+        self.staying.append(self.follow_run(self.target, max_queued=1 + number))
+
+    def watch(self, number: int) -> None:
+        deeds = iter(DEEDS[number % len(DEEDS) :])
+
+        def passes(message: Message) -> bool:
+            if int(message.data) % 5 == number % 5:
+                getattr(self, next(deeds, "nothing"))(number)
+            return True
+
+        self.staying.append(self.follow_run(self.target, filter=passes, max_queued=1 + number))
+
+    def leave(self, number: int) -> None:
+        if self.staying:
+            self.staying.pop(number % len(self.staying)).client.disconnect()
+
+    def pause(self, number: int) -> None:
+        if self.staying:
+            self.staying[number % len(self.staying)].client.pause(number % 3)
+
+    def resume(self, number: int) -> None:
+        if self.staying:
+            self.staying[number % len(self.staying)].client.resume()
+
+    def wait(self, number: int) -> None:
+        self.clock.advance(number / 1000)
+
+    def stop(self, _: int) -> None:
+        self.target.stop()
+
+    def nothing(self, _: int) -> None:
+        pass
