@@ -2,16 +2,18 @@
 Runs with followers of any speed, whose own code changes the run: no message is missing or doubled.
 """
 
+import contextlib
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from tests.channels.case import Busy
 from tests.channels.runs import Follower, RunTest
-from twistream import Hub, Message, Run, RunEnded, RunState
+from twistream import Hub, Message, Run, RunEnded
 
-STEPS = ("publish", "burst", "follow", "watch", "leave", "pause", "resume", "wait")
-DEEDS = ("publish", "burst", "leave", "pause", "stop", "nothing")
+STEPS = ("publish_one", "burst", "join_slow", "watch", "leave", "pause", "resume", "wait")
+DEEDS = ("publish_one", "burst", "leave", "pause", "stop", "nothing")
 
 
 class InterleavingTests(RunTest):
@@ -27,13 +29,15 @@ class InterleavingTests(RunTest):
         self.hub = Hub(clock=self.clock)
         self.target = self.hub.run("work", lambda _: Deferred(), history=history, ttl=1, grace=0)
         self.count = 0
+        self.is_over = False
         self.staying: list[Follower] = []
         for step, number in steps:
             getattr(self, step)(number)
+        self.settle()
+        self.is_over = True
+        self.stop(0)
         for follower in self.staying:
             follower.client.resume()
-        self.settle()
-        self.stop(0)
         self.settle()
         for follower in self.staying:
             self.check(follower.read(), self.target)
@@ -58,23 +62,23 @@ class InterleavingTests(RunTest):
 
     # The steps.
 
-    def publish(self, _: int) -> None:
-        if self.target.state is RunState.RUNNING:
-            self.target.publish(str(self.count)).addErrback(lambda failure: failure.trap(RunEnded))
-            self.count += 1
+    def publish_one(self, _: int) -> None:
+        text, self.count = str(self.count), self.count + 1
+        with contextlib.suppress(RunEnded):
+            self.target.publish(text).addErrback(lambda failure: failure.trap(RunEnded))
 
     def burst(self, number: int) -> None:
         for _ in range(number):
-            self.publish(0)
+            self.publish_one(0)
 
-    def follow(self, number: int) -> None:
+    def join_slow(self, number: int) -> None:
         self.staying.append(self.follow_run(self.target, max_queued=1 + number))
 
     def watch(self, number: int) -> None:
         deeds = iter(DEEDS[number % len(DEEDS) :])
 
         def passes(message: Message) -> bool:
-            if int(message.data) % 5 == number % 5:
+            if int(message.data) % 5 == number % 5 and not self.is_over:
                 getattr(self, next(deeds, "nothing"))(number)
             return True
 
