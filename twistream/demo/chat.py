@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from twisted.internet.defer import DeferredQueue, QueueOverflow
 
 from twistream import Context, HTTPError, Hub, ServerSentEvent
+from twistream.demo.requests import body_of, parameter
 
 KEPT = 200
 """
@@ -19,6 +20,11 @@ How many messages the history keeps, for clients that join later or reconnect.
 LONGEST = 4096
 """
 The maximum size of a posted message in bytes.
+"""
+
+LONGEST_NAME = 40
+"""
+The maximum length of a name in characters.
 """
 
 # A terminal would interpret them. Tabs and line endings are harmless.
@@ -41,24 +47,25 @@ class Room:
 
         Messages start after ``Last-Event-ID``, or with the oldest one if there is no id.
         """
-        # One second, so that pages are back soon after a restart of the server.
+        # One second: pages are back soon after a restart.
         events = ctx.sse(retry=1.0)
         after = events.last_event_id or self._messages.oldest
         messages = events.subscribe(self._messages, after=after)
-        ctx.stream(self._presence(), detached=True)  # Runs alongside, and ends with the response.
+        ctx.stream(self._presence(), detached=True)  # Runs alongside.
         await messages
 
-    async def say(self, ctx: Context) -> None:
+    async def say(self, ctx: Context) -> str:
         """
-        Publish the body of the request as a message, and answer 204.
+        Publish the body of the request as a message from ``?name=``, and answer with its id.
 
         Raises:
-            HTTPError: 400, if the body is not a valid message.
+            HTTPError: 400, if the body is not a valid message, or the name is not a valid name.
         """
-        body = ctx.request.content.read(LONGEST + 1)  # type: ignore[union-attr]  # it is never None here
-        text = message_text(body)
-        await self._messages.publish({"time": datetime.now(UTC), "text": text})
-        ctx.status_code(204)
+        text = message_text(body_of(ctx, LONGEST))
+        name = name_text(parameter(ctx, "name") or b"")
+        ctx.content_type("text/plain")
+        message = {"time": datetime.now(UTC), "name": name, "text": text}
+        return await self._messages.publish(message) + "\n"
 
     async def _presence(self) -> AsyncIterator[bytes]:
         """
@@ -87,6 +94,21 @@ class Room:
                 changes.put(None)
 
 
+def name_text(value: bytes) -> str:
+    """
+    Decode the name of a sender, and strip white space. It may be empty.
+
+    Raises:
+        HTTPError: 400, if it is too long, not UTF-8, or contains control characters.
+    """
+    name = decoded(value, "name")
+    if len(name) > LONGEST_NAME:
+        raise HTTPError(400, f"The name is longer than {LONGEST_NAME} characters.")
+    if control := re.search(r"[\t\r\n]", name):
+        raise HTTPError(400, f"The name contains a control character, {control[0]!r}.")
+    return name
+
+
 def message_text(body: bytes) -> str:
     """
     Decode a posted message, and strip white space.
@@ -96,12 +118,23 @@ def message_text(body: bytes) -> str:
     """
     if len(body) > LONGEST:
         raise HTTPError(400, f"The message is longer than {LONGEST} bytes of UTF-8.")
-    try:
-        text = body.decode().strip()
-    except UnicodeDecodeError as err:
-        raise HTTPError(400, f"The message is not valid UTF-8 at byte {err.start}.") from err
+    text = decoded(body, "message")
     if not text:
         raise HTTPError(400, "The message is empty.")
+    return text
+
+
+def decoded(value: bytes, what: str) -> str:
+    """
+    Decode UTF-8, and strip white space.
+
+    Raises:
+        HTTPError: 400, if it is not UTF-8, or contains control characters.
+    """
+    try:
+        text = value.decode().strip()
+    except UnicodeDecodeError as err:
+        raise HTTPError(400, f"The {what} is not valid UTF-8 at byte {err.start}.") from err
     if control := _CONTROL.search(text):
-        raise HTTPError(400, f"The message contains a control character, {control[0]!r}.")
+        raise HTTPError(400, f"The {what} contains a control character, {control[0]!r}.")
     return text

@@ -7,11 +7,11 @@ Each reads its interval from ``?interval=``.
 import re
 from datetime import UTC, datetime
 from reprlib import repr as shortened
-from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 
 from twistream import ClientDisconnected, Context, HTTPError, StopStream
+from twistream.demo.requests import parameter
 
 NUMBERS = (1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 23, 29)
 
@@ -76,14 +76,10 @@ def pace(ctx: Context, *, default: float) -> float:
     Raises:
         HTTPError: 400, if it is not a single decimal number within the limits.
     """
-    # request.args omits parameters without "=".
-    query = ctx.request.uri.decode("latin-1").partition("?")[2]
-    given = parse_qs(query, keep_blank_values=True, errors="backslashreplace").get("interval")
+    given = parameter(ctx, "interval")
     if given is None:
         return default
-    if len(given) > 1:
-        raise HTTPError(400, f"interval must be given once, not {len(given)} times.")
-    value = given[0]
+    value = given.decode(errors="backslashreplace")
     if re.fullmatch(r"[0-9]*\.?[0-9]+", value) and SHORTEST <= float(value) <= LONGEST:
         return float(value)
     raise HTTPError(
