@@ -111,7 +111,9 @@ form.addEventListener("submit", async (event) => {
 name.value = recall("localStorage", NAME) ?? "";
 name.addEventListener("input", () => remember("localStorage", NAME, name.value.trim()));
 name.addEventListener("keydown", (event) => {
-  if (event.key === "Enter") field.focus();
+  if (event.key !== "Enter") return;
+  event.preventDefault(); // it would submit the form of the field that has the focus then
+  field.focus();
 });
 
 toggle.addEventListener("click", () => {
