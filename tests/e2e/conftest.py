@@ -15,7 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from tests.e2e.browser import SECONDS, launched
-from tests.e2e.live import Service, Visit, close_all
+from tests.e2e.live import PATIENT, Service, Visit, close_all
 
 
 def program(*names: str) -> str:
@@ -94,6 +94,17 @@ def service(tmp_path: Path) -> Iterator[Service]:
     The demo, which runs until the test ends.
     """
     service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Service]:
+    """
+    The demo, with texts that do not end before the test does.
+    """
+    (tmp_path / "patient.py").write_text(PATIENT)
+    service = Service(tmp_path, "--app", "patient:root")
     yield service
     service.stop()
 

@@ -16,8 +16,21 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.browser import SECONDS
 from tests.e2e.net import LIMIT
 from tests.e2e.twistd import LOCAL, Running
+from twistream.demo.runs import TEXTS
 
 Visit: TypeAlias = Callable[[Browser], None]
+
+PATIENT = """
+from twistream.demo import make_root, runs
+
+runs.TEXTS = tuple(f"{text} " * 10 for text in runs.TEXTS)
+root = make_root
+"""
+"""
+An application: the demo, with texts that go on for as long as a test may take.
+"""
+
+PATIENT_TEXTS = tuple(f"{text} " * 10 for text in TEXTS)
 
 
 class Service:
@@ -30,6 +43,7 @@ class Service:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder = folder
+        self._arguments = arguments
         self._running = Running(folder, "--listen", LOCAL, *arguments)
         [self.url] = self._running.urls()
 
@@ -38,7 +52,9 @@ class Service:
 
     def start_again(self) -> None:
         port = urlsplit(self.url).port
-        self._running = Running(self._folder, "--listen", f"tcp:{port}:interface=127.0.0.1")
+        self._running = Running(
+            self._folder, "--listen", f"tcp:{port}:interface=127.0.0.1", *self._arguments
+        )
         assert self._running.urls() == [self.url]
 
     def post(self, text: str, path: str = "/chat") -> int:

@@ -39,7 +39,7 @@ def open_all(page: Page) -> None:
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(
-    service: Service,
+    patient: Service,
     visit: Callable[[Visit], None],
     scheme: Literal["light", "dark"],
     width: int,
@@ -48,11 +48,11 @@ def test_axe_finds_nothing(
         context = browser.new_context(
             color_scheme=scheme, viewport={"width": width, "height": 844}, reduced_motion="reduce"
         )
-        pages = {path: Shown(context, service.url, path) for path in PATHS}
+        pages = {path: Shown(context, patient.url, path) for path in PATHS}
         expect(pages[""].lines.nth(1)).to_be_visible()
         pages["events"].await_tick(1)
         chat = pages["chat"]
-        service.post("from somebody", "/chat?name=Ann")
+        patient.post("from somebody", "/chat?name=Ann")
         chat.name.fill("Bea")
         chat.say("long " * 500)
         expect(chat.page.locator(".messages .own")).to_have_count(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, expect
 
-from tests.e2e.live import Service, Shown, Visit
+from tests.e2e.live import PATIENT_TEXTS, Service, Shown, Visit
 from twistream.demo.runs import TEXTS, pieces
 
 RECORD = """
@@ -80,7 +80,8 @@ class Run(Shown):
         The pieces, all of which are the beginning of a text.
         """
         shown = [text.strip() for text in self.pieces.all_inner_texts()]
-        assert any(shown == stripped(text)[: len(shown)] for text in TEXTS), shown
+        texts = (*TEXTS, *PATIENT_TEXTS)
+        assert any(shown == stripped(text)[: len(shown)] for text in texts), shown
         return shown
 
     def is_in_state(self, state: str) -> None:
@@ -99,11 +100,11 @@ def is_disabled(button: Locator, *, disabled: bool = True) -> None:
 
 
 def test_a_reload_and_other_pages_continue_where_the_text_is(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
         context = browser.new_context()
-        first = Run(context, service.url)
+        first = Run(context, patient.url)
         first.is_in_state("running")
         first.awaits(3)
         before = first.shown()
@@ -112,8 +113,8 @@ def test_a_reload_and_other_pages_continue_where_the_text_is(
         first.awaits(len(before) + 1)
         assert first.shown()[: len(before)] == before
         # A second tab, and another browser.
-        tab = Run(context, service.url)
-        other = Run(browser, service.url)
+        tab = Run(context, patient.url)
+        other = Run(browser, patient.url)
         for run in tab, other:
             run.awaits(len(before) + 2)
             assert run.shown()[: len(before)] == before
@@ -122,7 +123,7 @@ def test_a_reload_and_other_pages_continue_where_the_text_is(
         for run in first, tab, other:
             assert run.complaints == []
             run.page.close()
-        again = Run(browser, service.url)
+        again = Run(browser, patient.url)
         again.awaits(len(before) + 3)
         again.shown()
         assert again.complaints == []
@@ -162,10 +163,10 @@ def is_stream(response: Response) -> bool:
 
 
 def test_stop_is_for_all_pages_and_new_text_starts_the_next_one(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        one, two = Run(browser, service.url), Run(browser, service.url)
+        one, two = Run(browser, patient.url), Run(browser, patient.url)
         one.awaits(2)
         two.awaits(2)
         with one.page.expect_response(lambda response: response.status == 204):
@@ -180,7 +181,7 @@ def test_stop_is_for_all_pages_and_new_text_starts_the_next_one(
         one.new.click()
         one.is_in_state("running")
         one.awaits(2)
-        assert one.shown() == stripped(TEXTS[1])[: len(one.shown())]
+        assert one.shown() == stripped(PATIENT_TEXTS[1])[: len(one.shown())]
         is_disabled(one.stop, disabled=False)
         two.page.reload()
         two.awaits(2)
@@ -191,27 +192,27 @@ def test_stop_is_for_all_pages_and_new_text_starts_the_next_one(
 
 
 def test_a_new_text_in_place_of_a_running_one_reaches_the_other_pages(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        one, two = Run(browser, service.url), Run(browser, service.url)
+        one, two = Run(browser, patient.url), Run(browser, patient.url)
         two.awaits(2)
         one.new.click()
         for run in one, two:
-            expect(run.pieces.first).to_have_text(stripped(TEXTS[1])[0])
+            expect(run.pieces.first).to_have_text(stripped(PATIENT_TEXTS[1])[0])
             run.awaits(2)
             run.is_in_state("running")
-            assert run.shown() == stripped(TEXTS[1])[: len(run.shown())]
+            assert run.shown() == stripped(PATIENT_TEXTS[1])[: len(run.shown())]
             assert run.complaints == []
 
     visit(script)
 
 
 def test_a_dropped_connection_shows_what_it_misses_and_then_the_replay(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        run, other = Run(browser, service.url), Run(browser, service.url)
+        run, other = Run(browser, patient.url), Run(browser, patient.url)
         run.awaits(2)
         run.drop.focus()
         run.page.keyboard.press("Enter")
@@ -275,10 +276,10 @@ def test_a_text_that_ends_while_the_page_is_away_is_replayed_with_its_end(
 
 
 def test_a_reload_ends_the_drop_and_new_text_does_too(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        run = Run(browser, service.url)
+        run = Run(browser, patient.url)
         run.awaits(1)
         run.drop.click()
         run.is_in_state("disconnected")
@@ -287,7 +288,7 @@ def test_a_reload_ends_the_drop_and_new_text_does_too(
         run.awaits(2)
         expect(run.missing).to_have_count(0)
         expect(run.gap).to_be_hidden()
-        assert run.shown() == stripped(TEXTS[1])[: len(run.shown())]
+        assert run.shown() == stripped(PATIENT_TEXTS[1])[: len(run.shown())]
         run.drop.click()
         run.is_in_state("disconnected")
         run.page.reload()
@@ -299,26 +300,26 @@ def test_a_reload_ends_the_drop_and_new_text_does_too(
 
 
 def test_a_server_that_was_killed_has_a_new_text(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        run = Run(browser, service.url)
+        run = Run(browser, patient.url)
         run.awaits(3)
-        service.kill()
+        patient.kill()
         run.is_in_state("reconnecting")
         run.new.click()
         expect(run.reason).to_have_text("The server cannot be reached.")
-        service.start_again()
+        patient.start_again()
         run.is_in_state("running")
         run.awaits(2)
-        assert run.shown() == stripped(TEXTS[0])[: len(run.shown())]
+        assert run.shown() == stripped(PATIENT_TEXTS[0])[: len(run.shown())]
         assert [line for line in run.complaints if "net::ERR_" not in line] == []
 
     visit(script)
 
 
 def test_a_refused_stream_can_be_opened_again(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
         page = browser.new_page()
@@ -330,7 +331,7 @@ def test_a_refused_stream_can_be_opened_again(
                 else route.continue_()
             ),
         )
-        run = Run(page, service.url)
+        run = Run(page, patient.url)
         run.is_in_state("ended")
         page.unroute_all()
         page.get_by_role("button", name="Reconnect").click()
@@ -342,10 +343,10 @@ def test_a_refused_stream_can_be_opened_again(
 
 
 def test_screen_readers_hear_the_state_and_the_replay_but_not_each_message(
-    service: Service, visit: Callable[[Visit], None]
+    patient: Service, visit: Callable[[Visit], None]
 ) -> None:
     def script(browser: Browser) -> None:
-        run = Run(browser, service.url)
+        run = Run(browser, patient.url)
         run.awaits(1)
         live = "[aria-live]:not([aria-live=off]), [role=status], [role=alert], [role=log]"
         assert run.page.locator(f".paper:is({live}), :is({live}) .paper").count() == 0
