@@ -5,15 +5,27 @@ A server that joins or splits messages does different work, so `NotMeasuredError
 """
 
 import re
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Final
 
 from benchmarks.machine import NotMeasuredError
 from benchmarks.message import HISTORY, LAST_CHUNK, PUBLISHED, Events, as_chunk
 from benchmarks.processes import ServerProcess
 from benchmarks.servers import HOST
 
+_POSITION: Final = re.compile(rb"[0-9a-fA-F]+\r\nid: (\S+)-(\d+)\n\n\r\n")
+"""
+An id without an event, as a chunk. twistream sends it to a client that does not know its position.
+"""
 
-def request(path: str, body: bytes | None = None, *, last_event_id: str | None = None) -> bytes:
+
+def request(
+    path: str,
+    body: bytes | None = None,
+    *,
+    last_event_id: str | None = None,
+    accept_encoding: str | None = None,
+) -> bytes:
     """
     A GET, or a POST if there is a body, on a connection that stays open.
     """
@@ -22,6 +34,8 @@ def request(path: str, body: bytes | None = None, *, last_event_id: str | None =
         head += f"Content-Length: {len(body)}\r\n"
     if last_event_id is not None:
         head += f"Last-Event-ID: {last_event_id}\r\n"
+    if accept_encoding is not None:
+        head += f"Accept-Encoding: {accept_encoding}\r\n"
     return f"{head}\r\n".encode() + (body or b"")
 
 
@@ -68,11 +82,18 @@ class Client:
             self._receive()
         return self._take(self.data.index(end) + len(end))
 
-    def get(self, path: str, last_event_id: str | None = None) -> None:
+    def get(
+        self,
+        path: str,
+        last_event_id: str | None = None,
+        accept_encoding: str | None = None,
+    ) -> None:
         """
         Send a GET and read the head of a 200.
         """
-        self.socket.sendall(request(path, last_event_id=last_event_id))
+        self.socket.sendall(
+            request(path, last_event_id=last_event_id, accept_encoding=accept_encoding)
+        )
         self.head(200)
 
     def post(self, path: str, body: bytes) -> None:
@@ -87,6 +108,12 @@ class Client:
         Read the head of a response.
         """
         check_status(self._take_to(b"\r\n\r\n"), status)
+
+    def take_chunk(self) -> bytes:
+        """
+        Read one chunk, and return what it holds.
+        """
+        return self._take(int(self._take_to(b"\r\n"), 16) + 2)[:-2]
 
     def expect(self, expected: bytes) -> None:
         """
@@ -106,6 +133,40 @@ class Client:
                 break
             self._receive()
         self.data = self.data[len(expected) :]
+
+    def position(self) -> tuple[Events, int]:
+        """
+        Read the id with which a stream of a channel starts.
+
+        Returns:
+            The events of the channel, and the number of the last one.
+        """
+        chunk = self._take_to(b"\n\n\r\n")
+        if not (found := _POSITION.fullmatch(chunk)):
+            msg = f"the stream starts with {chunk[:60]!r}, where an id was expected"
+            raise NotMeasuredError(msg)
+        return Events(found[1].decode()), int(found[2])
+
+    def expect_event(self, expected: bytes) -> None:
+        """
+        Read one event of a channel as a chunk, after any number of ids that stand alone.
+        """
+        while _POSITION.fullmatch(chunk := self._take_to(b"\n\n\r\n")):
+            pass
+        if chunk != expected:
+            msg = f"messages are joined, split or changed: {chunk[:60]!r}"
+            raise NotMeasuredError(msg)
+
+    def expect_silence(self) -> None:
+        """
+        Check that nothing has arrived but ids that stand alone.
+        """
+        self.socket.setblocking(False)  # noqa: FBT003 - Python's signature
+        with suppress(BlockingIOError):
+            self.data += self.socket.recv(65536)
+        if rest := _POSITION.sub(b"", self.data):
+            msg = f"nothing was expected, but this arrived: {rest[:60]!r}"
+            raise NotMeasuredError(msg)
 
     def replay(self, events: Events, newest: int) -> tuple[str, bytes]:
         """
@@ -135,8 +196,8 @@ class Client:
         """
         while not (found := re.search(rb"id: (\S+)-(\d+)\ndata: ", self.data)):
             self._receive()
-        # twistream first sends an id without an event, for clients that disconnect before one.
-        self.data = re.sub(rb"\A[0-9a-fA-F]+\r\nid: \S+\n\n\r\n", b"", self.data)
+        if found_alone := _POSITION.match(self.data):
+            self.data = self.data[found_alone.end() :]
         events, number = Events(found[1].decode()), int(found[2])
         self.expect(as_chunk(events.event(number)))
         return events, number

@@ -19,6 +19,19 @@ HISTORY: Final = 1_000  # the events that a channel keeps
 MEDIA_TYPE: Final = "text/event-stream"
 
 
+def _trade(number: int) -> bytes:
+    price, volume = 10_000 + number * 7919 % 5000, number * 104_729 % 9973
+    value = (
+        f'{{"symbol":"{"ABCDEFGH"[number * 5 % 8]}{"IJKLM"[number * 3 % 5]}X",'
+        f'"price":{price // 100}.{price % 100:02},"volume":{volume},'
+        f'"time":"12:{number // 60 % 60:02}:{number % 60:02}"}}'
+    )
+    return f"id: 5f3a-{number}\nevent: trade\ndata: {value}\n\n".encode()
+
+
+TRADES: Final = tuple(map(_trade, range(1_000)))  # events that differ, about 100 bytes each
+
+
 def as_chunk(data: bytes) -> bytes:
     """
     Frame bytes as one chunk (RFC 9112 7.1).

@@ -30,6 +30,7 @@ name of the server says so."""
 _TITLES: Final = {
     "twelve": "Responses of 12 messages, each flushed, on 64 connections",
     "many": "One long response of messages, each flushed, on one connection",
+    "gzip": "One long stream of events, compressed with gzip, on one connection",
     "fanout-one": "Fan-out to {size} subscribers, one publish at a time",
     "fanout-eight": "Fan-out to {size} subscribers, eight publishes in flight",
     "fanout-paced": "Fan-out to {size} subscribers, ten messages a second (two from 10,000)",
@@ -40,6 +41,8 @@ _TITLES: Final = {
 _OWN: Final = {
     "publish-text": "Publish of 100 bytes to a channel without subscribers, with 1,000 events kept",
     "publish-json": "The same for a value that is encoded as JSON each time",
+    "topics": "Publish to one of {size} subscribers, each with a topic of its own in ``topics=``",
+    "filter": "The same with a function for each subscriber in ``filter=``",
 }
 """
 Figures that only twistream has. They share one table.
@@ -106,13 +109,13 @@ def as_rst(results: Results, plots: Iterable[tuple[str, str]]) -> str:
             title = title.format(size=f"{_size(figure):,}")
             parts += [_head(title, "-"), _figure(results, figure)]
     own = [
-        [_OWN[figure], text(value), unit]
+        [_OWN[_kind(figure)].format(size=f"{_size(figure):,}"), text(value), unit]
         for figure in figures
-        if figure in _OWN and (unit := _cost(results, figure))
+        if _kind(figure) in _OWN and (unit := _cost(results, figure))
         for value in results.medians(figure, unit).values()
     ]
     if own:
-        parts += [_head("Only twistream", "-"), _table(["what", "figure", "unit"], own)]
+        parts += [_head("Only twistream", "-"), table(["what", "figure", "unit"], own)]
     parts += _forms(results)
     warnings = "\n".join(f"- {_plain(line)}" for line in results.cautions + results.errors)
     parts += [_head("Warnings", "-"), warnings or "None."]
@@ -122,8 +125,8 @@ def as_rst(results: Results, plots: Iterable[tuple[str, str]]) -> str:
         for server in results.servers.values()
         if (found := server["versions"])
     ]
-    parts += [_head("Machine and versions", "-"), _table(["what", "which"], machine)]
-    parts += [_table(["server", "versions"], versions)]
+    parts += [_head("Machine and versions", "-"), table(["what", "which"], machine)]
+    parts += [table(["server", "versions"], versions)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -172,7 +175,7 @@ def _figure(results: Results, figure: str) -> str:
         else:
             ratio = results.ratio(figure, main, OURS, server)
         rows.append([title, first, ratio, *cells])
-    return _table(["server", main, "ratio", *others], rows)
+    return table(["server", main, "ratio", *others], rows)
 
 
 def _forms(results: Results) -> list[str]:
@@ -211,7 +214,7 @@ def _form_costs(results: Results, figures: Mapping[str, str]) -> str:
                 cells.append(NONE)
             if server != OURS:
                 cells.append(results.ratio(figure, _COST, server, OURS))
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _form_latencies(results: Results, figures: Mapping[str, str]) -> str:
@@ -224,7 +227,7 @@ def _form_latencies(results: Results, figures: Mapping[str, str]) -> str:
             for server in servers
         )
         rows.append([words, *cells])
-    return _table(["form", *servers.values()], rows)
+    return table(["form", *servers.values()], rows)
 
 
 def _servers(results: Results, figures: Mapping[str, str]) -> dict[str, str]:
@@ -252,6 +255,9 @@ def _plain(words: str) -> str:
     return " ".join(re.sub(r"([\\*`|_])", r"\\\1", words).split())
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """
+    A table in reStructuredText.
+    """
     first, *lines = (", ".join(f'"{cell}"' for cell in row) for row in (head, *rows))
     return "\n   ".join([".. csv-table::", f":header: {first}\n", *lines])

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from benchmarks import h2load, longread
+from benchmarks import gzipread, h2load, longread, selecting
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.message import CHUNK, JSON_LINE, MESSAGE, PUBLISHED, as_chunk
@@ -101,6 +101,10 @@ def _twelve(process: ServerProcess, settings: Settings, _: str) -> Figures:
     yield "twelve", values
 
 
+def _gzip(process: ServerProcess, settings: Settings, _: str) -> Figures:
+    yield "gzip", gzipread.measure(process, settings.warm_up, settings.duration)
+
+
 def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
     number, path = settings.publishes, f"/channel/{part}?n={settings.publishes}"
     # This fills the history, so that each later publish drops an event.
@@ -108,6 +112,12 @@ def _publish(process: ServerProcess, settings: Settings, part: str) -> Figures:
     size, duration = len(MESSAGE), settings.duration
     values = h2load.measure(process, path, size, duration, unit="publishes", units=number)
     yield f"publish-{part}", values
+
+
+def _topics(process: ServerProcess, settings: Settings, part: str) -> Figures:
+    way, _, size = part.partition("-")
+    seconds = settings.warm_up, settings.duration
+    yield part, selecting.measure(process, way, int(size), seconds)
 
 
 def _subscribers(process: ServerProcess) -> Fanout:
@@ -193,6 +203,7 @@ class Scenario(NamedTuple):
 SCENARIOS: Final = {
     "twelve": Scenario("responses of 12 messages, on 64 connections", _twelve),
     "many": Scenario("one response of 200,000 messages", _many),
+    "gzip": Scenario("one long stream of events, compressed with gzip", _gzip),
     "fanout": Scenario(
         "deliveries to 100, 1,000 and 10,000 subscribers", _fan_out, lambda s: map(str, s.sizes)
     ),
@@ -201,6 +212,11 @@ SCENARIOS: Final = {
     ),
     "replay": Scenario("replays of 1,000 events of a channel", _replay),
     "publish": Scenario("publishes without subscribers", _publish, lambda _: ("text", "json")),
+    "topics": Scenario(
+        "publishes to one of 100, 1,000 and 10,000 subscribers, by topics= and by filter=",
+        _topics,
+        lambda s: [f"{way}-{size}" for way in selecting.WAYS for size in s.sizes],
+    ),
     "memory": Scenario("memory of an idle stream, with 10,000 streams", _memory),
     "forms": Scenario("each way to write a response with twistream", _forms, _form_parts),
 }

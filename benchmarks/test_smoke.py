@@ -15,17 +15,18 @@ from typing import NoReturn
 
 import pytest
 
-from benchmarks import longread
+from benchmarks import longread, reading, selecting
 from benchmarks.__main__ import main
 from benchmarks.client import Client, check_response, fill_channel, request
 from benchmarks.fanout import Fanout
 from benchmarks.machine import NotMeasuredError
-from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, as_chunk
+from benchmarks.message import CHUNK, LAST_CHUNK, MESSAGE, TRADES, Events, as_chunk
 from benchmarks.processes import ServerProcess, serving
 from benchmarks.report import as_rst
 from benchmarks.results import NONE, Results
 from benchmarks.run import disturbances
 from benchmarks.scenarios import KINDS
+from benchmarks.selecting import WAYS
 from benchmarks.servers import FORMS, ROOT, SERVERS, TICK, Server
 
 STORED = ROOT / "docs" / "benchmarks"
@@ -33,6 +34,7 @@ FIGURES = {
     "fanout": {f"fanout-{size}-{mode}" for size in (10, 40) for mode in ("one", "eight", "paced")},
     "channel": {"channel-40"},
     "publish": {"publish-text", "publish-json"},
+    "topics": {f"{way}-{size}" for size in (10, 40) for way in WAYS},
     "forms": {
         *(f"forms-short-{form}" for form in FORMS),
         *(f"forms-{kind}-generator" for kind in KINDS if kind != "short"),
@@ -44,6 +46,7 @@ ROBUST = [
     for scenario in sorted({"fanout", "channel"} & server.scenarios)
     if name != "bare_send"
 ]
+EVENTS = Events("e")
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 PUBLISHED = b"HTTP/1.1 204 No Content\r\n\r\n"
 LARGE = b"data: " + b"l" * 60_000 + b"\n\n"
@@ -89,6 +92,20 @@ def test_a_server_sends_the_right_bytes_and_has_every_figure(name: str, tmp_path
         expected = {figure for figure in expected if not re.search("lagging|crowded", figure)}
     assert {cell["figure"] for cell in results.figures} == expected
     assert results.errors == []
+
+
+def test_the_tables_of_compression_have_every_coding() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compression", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for coding in ("identity", "gzip", "zstd", "br", "deflate"):
+        assert done.stdout.count(f'"{coding}", "') == 2, done.stdout
 
 
 @pytest.mark.parametrize(("name", "scenario"), ROBUST)
@@ -179,6 +196,28 @@ def test_a_subscriber_that_receives_something_else_is_noticed(
     process = Scripted(*repeat(PUBLISHED, 8), HEAD + first)
     with closing(process), pytest.raises(NotMeasuredError, match=why):
         fan_out(process)
+
+
+@pytest.mark.parametrize(
+    ("received", "why"),
+    [
+        (EVENTS.event(2), "joined, split or changed"),
+        (EVENTS.event(1) * 2, "joined, split or changed"),
+        (EVENTS.event(1, b"y" * 100), "joined, split or changed"),
+    ],
+)
+def test_a_subscriber_of_a_topic_with_another_message_is_noticed(received: bytes, why: str) -> None:
+    start, answer = HEAD + as_chunk(b"id: e-0\n\n"), HEAD + CHUNK + LAST_CHUNK
+    process = Scripted(start + as_chunk(received), answer)
+    with closing(process), pytest.raises(NotMeasuredError, match=why):
+        selecting.measure(process, "topics", 1, [0.0])
+
+
+def test_a_subscriber_of_a_topic_with_one_message_too_many_is_noticed() -> None:
+    start, answer = HEAD + as_chunk(b"id: e-0\n\n"), HEAD + CHUNK + LAST_CHUNK
+    process = Scripted(start + as_chunk(EVENTS.event(1)) * 2, answer)
+    with closing(process), pytest.raises(NotMeasuredError, match="nothing was expected"):
+        selecting.measure(process, "topics", 1, [0.0])
 
 
 @pytest.mark.parametrize("lagging", [False, True])
@@ -295,3 +334,37 @@ def test_a_checkout_without_the_package_is_refused(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--against", "/nowhere"])
     assert "/nowhere has no package twistream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", reading.CLIENTS)
+def test_every_client_reads_every_message(form: str) -> None:
+    # A client that reads another number of messages fails.
+    figures = reading.measure(form, 1000, 1)
+    assert set(figures) == set(reading.CLIENTS[form])
+    assert all(seconds > 0 for [(seconds, _)] in figures.values())
+
+
+STREAMS = [
+    (name, path)
+    for name, server in SERVERS.items()
+    for path, scenario in (("many", "many"), ("gzip", "gzip"))
+    if scenario in server.scenarios
+]
+
+
+@pytest.mark.parametrize(("name", "path"), STREAMS)
+def test_the_console_client_reads_the_events_of_every_server(name: str, path: str) -> None:
+    with serving(ready(SERVERS[name])) as process:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "twistream", f"http://127.0.0.1:{process.port}/{path}?n=1500"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if path == "gzip":
+        expected = [data.partition(b"data: ")[2].strip() for data in TRADES]
+        assert done.stdout.splitlines() == [b"trade: " + expected[n % 1000] for n in range(1500)]
+    else:
+        assert done.stdout.splitlines() == [MESSAGE[6:].strip()] * 1500

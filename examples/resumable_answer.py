@@ -86,7 +86,7 @@ async def ask(ctx):
 
 
 def asked_run(ctx):
-    run = hub.get_run(ctx.request.args.get(b"name", [b""])[0].decode("utf-8", "replace"))
+    run = hub.get_run(ctx.query("name", ""))
     if run is None:
         raise HTTPError(404, "There is no such answer.")
     return run

@@ -78,3 +78,31 @@ def pieces(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[bytes]:
     stream = draw(streams)
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     return [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+_SEGMENTS = st.sampled_from(["a", "b", "aa", "é"])
+
+TOPICS = st.lists(_SEGMENTS, min_size=1, max_size=4).map("/".join)
+"""
+Topics of few segments, so that patterns often match them.
+"""
+
+PATTERNS = st.builds(
+    lambda segments, rest: "/".join([*segments, *rest]),
+    st.lists(_SEGMENTS | st.just("*"), min_size=1, max_size=4),
+    st.sampled_from([[], [], ["#"]]),
+) | st.just("#")
+"""
+Patterns of few segments.
+"""
+
+PRODUCER_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sampled_from([0, 1, 100, 16_384, 16_385, 70_000])),
+        st.sampled_from([("pause", 0), ("resume", 0), ("turn", 0), ("follow", 0)]),
+    ),
+    max_size=40,
+)
+"""
+What a producer, its client and the reactor do, in turns.
+"""

@@ -1,13 +1,14 @@
 """
-What numbers programs may give.
+What programs may pass as arguments.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.checks import check_count, check_seconds, check_timer
+from twistream.checks import check_count, check_seconds, check_timer, checked_names, name_of
 
 
 class CheckTests(SynchronousTestCase):
@@ -38,3 +39,22 @@ class CheckTests(SynchronousTestCase):
             self.refused(ValueError, check_count, wrong, least)
         for other in (1.0, "1", True, None):
             self.refused(TypeError, check_count, other, 0)
+
+    def test_names(self) -> None:
+        for value in (["a", "b"], ("a", "b"), {"a": 1, "b": 2}, iter("ab")):
+            self.assertEqual(checked_names("pause", value, "['a']"), ("a", "b"))
+        for wrong in ("ab", b"ab", None, 1, list):
+            self.refused(TypeError, checked_names, wrong, "['a']")
+
+
+class NameTests(SynchronousTestCase):
+    def test_the_name_in_messages(self) -> None:
+        qualified = f"{type(self).__qualname__}.{self._testMethodName}"
+        method = self.test_the_name_in_messages
+        for value, expected in (
+            (method, qualified),
+            (partial(partial(method), 1), qualified),
+            ((n for n in [1]), f"{qualified}.<locals>.<genexpr>"),
+            (iter(()), "tuple_iterator"),
+        ):
+            self.assertEqual(name_of(value), expected)

@@ -38,6 +38,8 @@ ERRORS: list[Exception] = [
     errors.EncodeError("a"),
     errors.DecodeError("no JSON", 7),
     errors.LimitExceeded(9, 5, "bytes of a line"),
+    errors.StreamTruncated(5),
+    errors.StreamTruncated(5, ConnectionLost("a")),
     errors.HTTPError(404),
     errors.HTTPError(400, KeyError("a")),
     errors.HTTPError(499, "\udcff"),

@@ -24,19 +24,25 @@ from twistream.errors import (
     StreamClosed,
     StreamError,
     StreamFinished,
+    StreamTruncated,
 )
 from twistream.server.context import Context
 from twistream.server.events import EventStream
 from twistream.server.exchange import Handler
 from twistream.server.resource import StreamResource
+from twistream.server.threaded import BlockingHandler
+from twistream.server.values import PartStream, ValueStream
+from twistream.wire.compression import Compression
 from twistream.wire.messages import Message
 from twistream.wire.sse import EventDecoder, ServerSentEvent
 
 __all__ = (
+    "BlockingHandler",
     "BufferOverflow",
     "Channel",
     "ChannelClosed",
     "ClientDisconnected",
+    "Compression",
     "ContentLengthMismatch",
     "Context",
     "DecodeError",
@@ -50,6 +56,7 @@ __all__ = (
     "LimitExceeded",
     "MemoryEngine",
     "Message",
+    "PartStream",
     "ResponseComplete",
     "Run",
     "RunEnded",
@@ -64,6 +71,8 @@ __all__ = (
     "StreamError",
     "StreamFinished",
     "StreamResource",
+    "StreamTruncated",
     "Subscription",
+    "ValueStream",
     "__version__",
 )

@@ -2,8 +2,10 @@
 Validation of the numbers and objects that programs pass as arguments. Each error names its argument.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any
 
 _MAX_SECONDS = 1e9
 """
@@ -106,6 +108,13 @@ def is_coroutine_function(function: object) -> bool:
     return _is(iscoroutinefunction, function)
 
 
+def is_asynchronous(function: object) -> bool:
+    """
+    Whether a call of this function, or of this object, makes a coroutine or an async generator.
+    """
+    return is_coroutine_function(function) or _is(isasyncgenfunction, function)
+
+
 def _is(predicate: Callable[[object], bool], function: object) -> bool:
     return predicate(function) or predicate(getattr(function, "__call__", None))  # noqa: B004 - an object may define it
 
@@ -118,11 +127,45 @@ def has_methods(value: object, *names: str) -> bool:
     return not isinstance(value, type) and all(map(callable, methods))
 
 
+def is_iterable(value: object) -> bool:
+    """
+    Whether ``iter`` accepts a value.
+    """
+    # The old sequence protocol, which `Iterable` does not detect, counts, too.
+    return isinstance(value, Iterable) or hasattr(type(value), "__getitem__")
+
+
+def checked_names(name: str, value: object, example: str) -> tuple[Any, ...]:
+    """
+    Check that the argument `name` is an iterable of names, and return them. The caller checks each one.
+
+    Args:
+        example: A correct value as Python code.
+
+    Raises:
+        TypeError: It is not iterable, or is itself a name.
+    """
+    if isinstance(value, str | bytes) or not is_iterable(value):
+        given = repr(value) if isinstance(value, str | bytes) else kind(value)
+        msg = f"{name} must be an iterable of names, such as {example}, not {given}"
+        raise TypeError(msg)
+    return tuple(value)  # type: ignore[arg-type]  # checked
+
+
 def kind(value: object) -> str:
     """
     What a value is, for the message of an error.
     """
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def name_of(value: object) -> str:
+    """
+    The name of a function or a generator, or of the type of any other value, for messages.
+    """
+    while isinstance(value, partial):
+        value = value.func
+    return getattr(value, "__qualname__", type(value).__name__)
 
 
 def shown(value: float) -> str:

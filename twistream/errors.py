@@ -20,6 +20,7 @@ The exceptions of this library, in one tree. Misuse raises Python's own exceptio
     |- EncodeError             also TypeError: the format cannot represent a value
     |- DecodeError             also ValueError: the input does not have its format
     |  `- LimitExceeded          a part of the input is longer than the limit
+    |- StreamTruncated         a response that was read ended before it was complete
     `- HTTPError               the status and the message of an error page
 
     StopStream                 not an error: ends a stream_writer loop with success
@@ -262,6 +263,24 @@ class LimitExceeded(DecodeError):
         super().__init__(f"more than {limit} {unit}", offset)
         self.limit = limit
         self.unit = unit
+
+
+class StreamTruncated(StreamError):
+    """
+    A response that was read from another server ended before it was complete.
+
+    Attributes:
+        received: The number of bytes of its body that were received.
+        reason: The exception that Twisted reported, for instance a
+            `twisted.web.client.ResponseFailed`, or None. `twisted.web.http.PotentialDataLoss`
+            means that the body ended with its connection, and nothing says whether it was complete.
+    """
+
+    def __init__(self, received: int, reason: BaseException | None = None) -> None:
+        cause = "" if reason is None else f" ({type(reason).__name__})"
+        super().__init__(f"the body ended early, after {received} bytes{cause}")
+        self.received = received
+        self.reason = reason
 
 
 class HTTPError(StreamError):

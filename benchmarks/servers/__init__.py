@@ -5,6 +5,8 @@ All send the same bytes, and each is written in the fastest way that its documen
 
 ``twelve``, ``many``
     ``GET /twelve`` and ``GET /many?n=N`` send 12 or N messages, each flushed as its own chunk.
+``gzip``
+    ``GET /gzip?n=N`` sends N of `TRADES` in gzip. A client can decode each one when it arrives.
 ``fanout``, ``memory``
     ``GET /subscribe`` sends one message, then every message that is posted to ``/publish``. A
     subscriber that does not read must not delay the others, or make the server's memory grow
@@ -18,6 +20,10 @@ All send the same bytes, and each is written in the fastest way that its documen
     library's encoder. ``GET /ticks`` sends a message, and another one every quarter of a second.
 ``publish``
     Paths that only twistream has, for its channels.
+``topics``
+    ``GET /topics/subscribe?n=K`` receives the messages of topic K. ``GET /topics/publish?n=N``
+    publishes N messages, one to each topic in turn, and sends a message. The same below
+    ``/filter``, where each subscriber has a function that selects its messages.
 """
 
 import os
@@ -38,6 +44,7 @@ FORMS: Final = {
     "generator": "generator",
     "async_generator": "async generator",
     "stream": "``stream(iterable)``",
+    "pipe": "``pipe(iterable)``",
     "flush": "``await flush()``",
     "stream_writer": "``stream_writer``, function",
     "stream_writer_async": "``stream_writer``, async function",
@@ -137,7 +144,7 @@ _TABLE = (
         title="twistream",
         module="twistream_",
         packages=("twistream", "Twisted"),
-        scenarios=PEER | {"channel", "replay", "forms", "publish"},
+        scenarios=PEER | {"channel", "replay", "forms", "gzip", "publish", "topics"},
     ),
     Server(name="twisted", title="twisted.web", module="twisted_", packages=("Twisted",)),
     Server(
@@ -145,7 +152,7 @@ _TABLE = (
         title="aiohttp (uvloop)",
         module="aiohttp_",
         packages=("aiohttp", "uvloop"),
-        scenarios=PEER | {"channel", "replay", "forms"},
+        scenarios=PEER | {"channel", "replay", "forms", "gzip"},
     ),
     Server(
         name="uvicorn",
@@ -159,6 +166,7 @@ _TABLE = (
         title="Starlette on uvicorn (uvloop, httptools)",
         module="asgi",
         packages=("uvloop", "starlette", "uvicorn", "httptools"),
+        scenarios=PEER | {"gzip"},
     ),
     Server(
         name="granian",
@@ -174,7 +182,7 @@ _TABLE = (
         scenarios=RESPONSES,
         backpressure=False,  # it queues without limit
     ),
-    GoServer(name="go", title="Go net/http", module="go"),
+    GoServer(name="go", title="Go net/http", module="go", scenarios=PEER | {"gzip"}),
     Server(
         name="bare_send",
         title="a bare loop of socket.send (ends at a full socket)",

@@ -5,14 +5,16 @@ aiohttp's server, on uvloop.
 import asyncio
 import secrets
 import sys
+import zlib
 from collections import deque
 from contextlib import suppress
+from itertools import cycle, islice
 from typing import Final
 
 import uvloop
 from aiohttp import web
 
-from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, VALUE, Events, encode
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, TRADES, VALUE, Events, encode
 from benchmarks.servers import BACKLOG, FORMS, HOST, TICK
 
 _QUEUE: Final = 2**20  # bytes queued for a subscriber
@@ -39,6 +41,19 @@ async def _json_lines(request: web.Request) -> web.StreamResponse:
     with suppress(ConnectionError):  # the client may disconnect
         for _ in range(int(request.query.get("n", 12))):
             await response.write(f"{encode(VALUE)}\n".encode())
+        await response.write_eof()
+    return response
+
+
+async def _gzip(request: web.Request) -> web.StreamResponse:
+    # `enable_compression` does not flush, so an event would wait for later ones.
+    response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, "Content-Encoding": "gzip"})
+    await response.prepare(request)
+    coder = zlib.compressobj(6, zlib.DEFLATED, 16 + 12, 5)  # the settings of twistream
+    with suppress(ConnectionError):  # the client may disconnect
+        for trade in islice(cycle(TRADES), int(request.query["n"])):
+            await response.write(coder.compress(trade) + coder.flush(zlib.Z_SYNC_FLUSH))
+        await response.write(coder.flush())
         await response.write_eof()
     return response
 
@@ -126,6 +141,7 @@ if __name__ == "__main__":
     for _path in ("twelve", "many", *FORMS):
         _app.router.add_get(f"/{_path}", _json_lines if _path == "json_line" else _messages)
     _app.router.add_get("/ticks", _ticks)
+    _app.router.add_get("/gzip", _gzip)
     for _prefix, _fan_out in (("", _FanOut()), ("/channel", _Channel())):
         _app.router.add_get(f"{_prefix}/subscribe", _fan_out.subscribe)
         _app.router.add_post(f"{_prefix}/publish", _fan_out.publish)

@@ -9,11 +9,12 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from itertools import cycle, islice
 from typing import Any, Final, TypeAlias
 
 import uvloop
 
-from benchmarks.message import MEDIA_TYPE, MESSAGE, VALUE, encode
+from benchmarks.message import MEDIA_TYPE, MESSAGE, TRADES, VALUE, encode
 from benchmarks.servers import BACKLOG, FORMS, HOST, TICK
 
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -135,6 +136,8 @@ async def _plain(scope: _Message, receive: _Receive, send: _Send) -> None:
 def _starlette() -> _Application:
     # granian works without these.
     from starlette.applications import Starlette  # noqa: PLC0415 - see above
+    from starlette.middleware import Middleware  # noqa: PLC0415 - see above
+    from starlette.middleware.gzip import GZipMiddleware  # noqa: PLC0415 - see above
     from starlette.requests import Request  # noqa: PLC0415 - see above
     from starlette.responses import StreamingResponse  # noqa: PLC0415 - see above
     from starlette.routing import Route  # noqa: PLC0415 - see above
@@ -147,7 +150,17 @@ def _starlette() -> _Application:
         number = int(request.query_params.get("n", 12))
         return StreamingResponse(messages(number), media_type=MEDIA_TYPE)
 
-    app = Starlette(routes=[Route("/twelve", respond), Route("/many", respond)])
+    async def trades(number: int) -> AsyncIterator[bytes]:
+        for trade in islice(cycle(TRADES), number):
+            yield trade
+
+    async def respond_in_gzip(request: Request) -> StreamingResponse:
+        return StreamingResponse(trades(int(request.query_params["n"])), media_type=MEDIA_TYPE)
+
+    # It flushes after each item. By default it leaves out events, and its level is 9.
+    gzip = Middleware(GZipMiddleware, compresslevel=6, exclude_content_types=())
+    routes = [Route("/twelve", respond), Route("/many", respond)]
+    app = Starlette(routes=[*routes, Route("/gzip", respond_in_gzip, middleware=[gzip])])
     app.router.default = _plain  # the fan-out, without the tasks of a `StreamingResponse`
     return app
 

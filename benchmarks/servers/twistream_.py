@@ -5,20 +5,27 @@ twistream: every way to write a response, a fan-out of raw bytes, and a channel.
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from itertools import repeat
+from itertools import count as counter
+from itertools import cycle, islice, repeat
 from typing import Any
 
+from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 
-from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, VALUE
+from benchmarks.message import HISTORY, MEDIA_TYPE, MESSAGE, PUBLISHED, TEXT, TRADES, VALUE
 from benchmarks.servers import TICK
 from benchmarks.servers.twisted_ import Publish, count, reactor, serve
-from twistream import Context, Hub, StopStream, StreamResource
+from twistream import Channel, Context, Hub, Message, StopStream, StreamResource
 
 
 async def _stream(ctx: Context) -> None:
     ctx.content_type(MEDIA_TYPE)
     await ctx.stream(repeat(MESSAGE, count(ctx.request)))
+
+
+async def _pipe(ctx: Context) -> None:
+    ctx.content_type(MEDIA_TYPE)
+    await ctx.pipe(repeat(MESSAGE, count(ctx.request)))
 
 
 async def _flush(ctx: Context) -> None:
@@ -78,6 +85,19 @@ async def _sse_send(ctx: Context) -> None:
         await events.send(TEXT)
 
 
+async def _gzip(ctx: Context) -> None:
+    ctx.compress()
+    ctx.content_type(MEDIA_TYPE)
+    for trade in islice(cycle(TRADES), count(ctx.request)):
+        ctx.write(trade)
+        await ctx.flush()
+
+
+async def _open(ctx: Context) -> None:
+    await _gzip(ctx)
+    await ctx.done()
+
+
 async def _ticks(ctx: Context) -> None:
     def write(ctx: Context) -> None:
         ctx.write(MESSAGE)
@@ -95,6 +115,10 @@ def _channel(hub: Hub) -> Resource:
     async def subscribe(ctx: Context) -> None:
         await ctx.sse(ping=None).subscribe(events)
 
+    async def subscribe_compressed(ctx: Context) -> None:
+        ctx.compress()
+        await subscribe(ctx)
+
     def publish(name: str, value: Any) -> StreamResource:
         unheard = hub.channel(name, history=HISTORY)
 
@@ -108,9 +132,43 @@ def _channel(hub: Hub) -> Resource:
 
     root = Resource()
     root.putChild(b"subscribe", StreamResource(subscribe))
+    root.putChild(b"compressed", StreamResource(subscribe_compressed))
     root.putChild(b"publish", Publish(lambda text: events.publish(text.decode())))
     root.putChild(b"text", publish("text", PUBLISHED.decode()))
     root.putChild(b"json", publish("json", VALUE))
+    return root
+
+
+def _selecting(channel: Channel, *, by_topics: bool) -> Resource:
+    """
+    A channel with a topic for each subscriber. The subscribers are numbered from 0.
+    """
+    publishes = counter()
+
+    async def subscribe(ctx: Context) -> None:
+        build = f"builds/{count(ctx.request)}/"
+
+        def is_selected(message: Message) -> bool:
+            return message.topic is not None and message.topic.startswith(build)
+
+        options: dict[str, Any] = (
+            {"topics": [f"{build}#"]} if by_topics else {"filter": is_selected}
+        )
+        await ctx.sse(ping=None).subscribe(channel, **options)
+
+    async def publish(ctx: Context) -> bytes:
+        ctx.content_type(MEDIA_TYPE)
+        for _ in range(count(ctx.request)):
+            number = next(publishes) % channel.subscriber_count
+            channel.publish(PUBLISHED.decode(), topic=f"builds/{number}/steps/1")
+            await deferLater(reactor, 0)  # In a turn of its own.
+        ctx.write(MESSAGE)
+        await ctx.flush()
+        return b""
+
+    root = Resource()
+    root.putChild(b"subscribe", StreamResource(subscribe))
+    root.putChild(b"publish", StreamResource(publish))
     return root
 
 
@@ -138,13 +196,16 @@ def _add_fan_out(root: Resource) -> None:
 if __name__ == "__main__":
     _root = Resource()
     for _form in (
-        *(_generator, _async_generator, _stream, _flush),
-        *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks),
+        *(_generator, _async_generator, _stream, _pipe, _flush),
+        *(_stream_writer, _stream_writer_async, _json_line, _sse_send, _ticks, _gzip, _open),
     ):
         _root.putChild(_form.__name__.strip("_").encode(), StreamResource(_form))
     _root.putChild(b"twelve", StreamResource(_generator))
     _root.putChild(b"many", StreamResource(_generator))
-    _root.putChild(b"channel", _channel(Hub()))
+    _hub = Hub()
+    _root.putChild(b"channel", _channel(_hub))
+    _root.putChild(b"topics", _selecting(_hub.channel("topics", history=HISTORY), by_topics=True))
+    _root.putChild(b"filter", _selecting(_hub.channel("filter", history=HISTORY), by_topics=False))
     # Another checkout may keep its internals elsewhere. Everything else can still be compared.
     with suppress(ImportError):
         _add_fan_out(_root)

@@ -7,13 +7,14 @@ The diagrams of state machines in the documentation, drawn from the tables of th
 
 from pathlib import Path
 
-from scripts.diagrams import phase, subscription
+from scripts.diagrams import phase, run, subscription
 from scripts.diagrams.states import StateDiagram
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "diagrams"
 
 ALL: dict[str, StateDiagram] = {
     "phase.svg": phase.DIAGRAM,
+    "run.svg": run.DIAGRAM,
     "subscription.svg": subscription.DIAGRAM,
 }
 """

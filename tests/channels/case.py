@@ -97,11 +97,18 @@ class ChannelTest(StreamTest):
         for _ in range(times):
             self.send(channel, "x" * size)
 
-    def send(self, channel: Channel, text: str = "", event: str | None = None) -> str:
+    def send(
+        self,
+        channel: Channel,
+        text: str = "",
+        event: str | None = None,
+        topic: str | None = None,
+    ) -> str:
         """
         Publish a message that a reader can tell from others, and return its id.
         """
-        published = channel.publish([channel.published + 1, text, epoch(channel)], event)
+        data = [channel.published + 1, text, epoch(channel)]
+        published = channel.publish(data, event, topic=topic)
         return self.successResultOf(published)
 
     def settle(self) -> None:

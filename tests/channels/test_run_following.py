@@ -205,12 +205,22 @@ class FollowTests(RunTest):
             self.assertIn(b"refused", self.client(feed).receive().body)
         self.assertEqual((run.subscriber_count, news.subscriber_count), (0, 0))
 
-    def test_the_policy_drop_is_refused(self) -> None:
+    def test_what_only_channels_have_is_refused(self) -> None:
         run = self.run_work()
-        self.follow_run(run, on_slow="drop")
-        self.logged(ValueError)
-        [end] = self.ends
-        self.assertRegex(str(end), "could drop the end")
+        refused: list[tuple[dict[str, Any], str]] = [
+            ({"on_slow": "drop"}, "could drop the end"),
+            ({"topics": ["a"]}, "of a run have no topics"),
+            ({"may_see": lambda topic: True}, "of a run have no topics"),
+            ({"presence": {"name": "a"}}, "for channels, not for runs"),
+            ({"announce": True}, "for channels, not for runs"),
+        ]
+        for options, words in refused:
+            self.ends.clear()
+            self.follow_run(run, **options)
+            self.logged(ValueError)
+            [end] = self.ends
+            self.assertRegex(str(end), words)
+        self.assertEqual(run.subscriber_count, 0)
 
     def test_the_producer_goes_on_without_clients(self) -> None:
         run = self.run_work()

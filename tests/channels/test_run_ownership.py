@@ -454,6 +454,20 @@ class LaterTests(SharedTest):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assert_ended(run, RunState.DONE)
 
+    def test_a_shutdown_waits_until_the_end_is_appended(self) -> None:
+        for answered in (True, False):
+            self.work = Work()
+            run = self.hub.run(f"answered: {answered}", self.work, grace=4.0)
+            self.answer_all()
+            wait = run._core.lose()
+            self.assertEqual(len(self.work.errors), 1)
+            self.assertNoResult(wait)
+            if answered:
+                self.answer_all()
+            else:
+                self.clock.advance(4)
+            self.successResultOf(wait)
+
     def test_a_run_that_ends_while_it_is_joined(self) -> None:
         self.run_work()
         self.answer_all()

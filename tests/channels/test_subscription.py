@@ -954,7 +954,7 @@ class InterleavingTests(ChannelTest):
     Whatever the order of things, each reader gets everything, or is told what it does not.
     """
 
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
     @given(_STEPS, st.sampled_from([0, 3, 50, 1_000]))
     def test_no_hole_and_no_double(self, steps: list[tuple[str, int]], history: int) -> None:
         self.setUp()

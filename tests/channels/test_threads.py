@@ -138,6 +138,24 @@ class WrongThreadTests(ChannelTest):
         self.publish(news)
         self.assertEqual(len(client.read_events()), 1)
 
+    def test_a_subscription_is_not_changed_from_a_thread(self) -> None:
+        news = self.hub.channel("news")
+        self.join(news, topics=["a"])
+        [subscription] = news.subscriptions
+        topics = subscription.topics
+        assert topics is not None
+        for call in (
+            lambda: topics.add("b"),
+            lambda: topics.discard("a"),
+            subscription.recheck,
+            lambda: subscription.id,
+        ):
+            self.assertIn("callFromThread", str(self.in_thread(call)))
+        self.assertEqual((set(topics), len(self.hub.subscriptions)), ({"a"}, 0))
+        id_ = subscription.id
+        for atomic in (lambda: subscription.id, lambda: self.hub.subscriptions[id_]):
+            self.assertIsNone(self.in_thread(atomic))
+
     def test_a_buffer_that_is_full_is_not_sent_from_a_thread(self) -> None:
         async def handler(ctx: Context) -> None:
             error = self.in_thread(lambda: ctx.write("x" * 20_000))

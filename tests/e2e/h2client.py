@@ -2,6 +2,7 @@
 An HTTP/2 client that shows frames, for tests.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
@@ -77,12 +78,17 @@ class H2Client:
         client = await server.connect(alpn=b"h2")
         return cls(client, window)
 
-    def request(self, path: str = "/", method: str = "GET") -> Stream:
+    def request(
+        self, path: str = "/", method: str = "GET", headers: Sequence[tuple[str, str]] = ()
+    ) -> Stream:
         number = self.connection.get_next_available_stream_id()
         stream = self.streams[number] = Stream()
         self.connection.send_headers(
             number,
-            [(":method", method), (":path", path), (":scheme", "https"), (":authority", "a")],
+            [
+                *((":method", method), (":path", path), (":scheme", "https"), (":authority", "a")),
+                *headers,
+            ],
             end_stream=True,
         )
         self.flush()

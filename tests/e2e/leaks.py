@@ -9,12 +9,13 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
@@ -22,12 +23,29 @@ from twisted.web.server import Request
 
 from tests.e2e.h2client import H2Client
 from tests.e2e.net import Server, pause, serving
+from tests.server.producers import ENDLESS, Push
 from twistream import Context
+from twistream.scheduling.iteration import ThreadIteration
+from twistream.server.response.coding import Coding, CodingStage
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.loop import StreamLoop
+from twistream.server.response.producers import Registration
 
 AT_ONCE = 50
-COUNTED = (Context, Deferred, DelayedCall, Failure, Request, MessageWriter, StreamLoop)
+COUNTED = (
+    Coding,
+    CodingStage,
+    Context,
+    Deferred,
+    DelayedCall,
+    Failure,
+    MessageWriter,
+    Push,
+    Registration,
+    Request,
+    StreamLoop,
+    ThreadIteration,
+)
 
 
 async def foreign(ctx: Context) -> None:
@@ -57,7 +75,62 @@ def looping(ctx: Context) -> Deferred[None]:
     return ctx.stream_writer(step, interval=3600)
 
 
-HANDLERS: list[Callable[[Context], Any]] = [foreign, sleeping, sending, looping]
+async def valuing(ctx: Context) -> None:
+    async def values() -> AsyncIterator[str]:
+        yield "start"
+        await Deferred()
+
+    await ctx.json_array().send_all(values())
+
+
+async def compressed(ctx: Context) -> None:
+    ctx.compress(codings=["gzip"], level=0)  # Which leaves the text as it is.
+    await foreign(ctx)
+
+
+def piping(ctx: Context) -> Deferred[None]:
+    def start(consumer: IConsumer) -> Deferred[None]:
+        producer = Push(consumer)
+        producer.register()
+        producer.write(b"start")
+        return Deferred()
+
+    return ctx.pipe(start)
+
+
+def registered(ctx: Context) -> Deferred[None]:
+    producer = Push(ctx, size=10_000, total=ENDLESS)
+    ctx.write("start")
+    producer.register()
+    return Deferred()
+
+
+def rows() -> Iterator[bytes]:
+    yield b"start"
+    while True:
+        yield b"x" * 30_000
+
+
+def blocking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows)
+
+
+def parking(ctx: Context) -> Deferred[None]:
+    return ctx.stream_blocking(rows, pin=False)
+
+
+HANDLERS: list[Callable[[Context], Any]] = [
+    foreign,
+    sleeping,
+    sending,
+    looping,
+    piping,
+    registered,
+    valuing,
+    compressed,
+    blocking,
+    parking,
+]
 
 
 def serve(ctx: Context) -> Any:
@@ -72,12 +145,13 @@ async def visit(server: Server, number: int) -> None:
     if server.tls:
         client = await H2Client.connect(server)
         client.reading = False
-        stream = client.request(f"/{number // 3}")
+        stream = client.request(f"/{number // 3}", headers=[("accept-encoding", "gzip")])
         await client.client.until(lambda: b"start" in stream.body)
         (lambda: client.reset(stream), client.client.leave, client.client.reset)[way]()
         client.client.reset()
     else:
-        raw = await server.get(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (number // 3))
+        head = b"GET /%d HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+        raw = await server.get(head % (number // 3))
         await raw.holds(b"start")
         (raw.leave, raw.reset, raw.half_close)[way]()
         await raw.end()

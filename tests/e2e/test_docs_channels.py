@@ -77,6 +77,35 @@ async def test_a_slow_client_with_the_policy_latest_skips_to_the_newest_message_
         assert b'"reason":"dropped"' in data
 
 
+@ensureDeferred
+async def test_a_stream_adds_and_removes_topics_through_other_requests(
+    names: dict[str, Any],
+) -> None:
+    builds = names["builds"]
+    async with serving(names["root"]) as server:
+        stream = await get(server, b"/follow")
+        await stream.holds(b"event: subscription\n")
+        [id_] = re.findall(rb'data: {"id":"(.+?)"}', stream.data)
+
+        async def post(path: bytes) -> bytes:
+            request = b"POST /%b HTTP/1.0\r\nContent-Length: 0\r\n\r\n" % path
+            client = await server.get(request)
+            return bytes((await client.end()).partition(b"\r\n")[0])
+
+        builds.publish("before", topic="builds/12")
+        assert b" 204 " in await post(b"add?id=%b&build=12" % id_)
+        builds.publish("first", topic="builds/12/steps/1")
+        await stream.holds(b"data: first\n")
+        assert b" 204 " in await post(b"add?id=%b&build=13" % id_)
+        assert b" 204 " in await post(b"remove?id=%b&build=12" % id_)
+        builds.publish("nobody's", topic="builds/12/steps/2")
+        builds.publish("second", topic="builds/13")
+        data = await stream.holds(b"data: second\n")
+        assert b"before" not in data
+        assert b"nobody" not in data
+        assert b" 404 " in await post(b"add?id=x&build=12")
+
+
 def test_the_page_names_all_policies_reasons_and_statistics() -> None:
     text = CHANNELS.tables()
     assert set(get_args(OnSlow)) == set(re.findall('^"([a-z]+)"', text, re.MULTILINE))

@@ -2,6 +2,7 @@
 Run the examples as their docstrings say.
 """
 
+import os
 import re
 import shutil
 import signal
@@ -19,7 +20,7 @@ from tests.e2e.browser import SECONDS, launched
 from tests.e2e.conftest import program
 from tests.e2e.net import LIMIT
 from tests.e2e.pages import Command, run_curl
-from tests.e2e.twistd import LOCAL, TWISTD, until
+from tests.e2e.twistd import LOCAL, TWISTD, addresses, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -42,6 +43,11 @@ RUNS: dict[str, tuple[list[str], str, bytes]] = {
         served("json_numbers:root"),
         "/",
         b'{"number":1}\n{"number":2}\n',
+    ),
+    "sqlite_rows.py": (
+        served("sqlite_rows:root"),
+        "/",
+        b'{"id": 1, "place": "roof", "celsius": 10.0}\n{"id": 2, ',
     ),
     "handler_app.py": (
         served("handler_app:hello"),
@@ -136,6 +142,27 @@ SESSIONS: dict[str, list[Command]] = {
             "404 Not Found\nThe countdown starts at ten.",
         ),
     ],
+    "relay.py": [
+        Command("curl -N http://127.0.0.1:8080/relay", "data: 1\n\ndata: 2\n\n"),
+    ],
+    "llm_proxy.py": [
+        Command(
+            "curl -N -d 'Once upon' http://127.0.0.1:8080/chat",
+            'data: {"token":"Once"}\n\ndata: {"token":"upon"}\n\ndata: {"token":"Once"}\n\n',
+        ),
+        Command(
+            "curl -d '' http://127.0.0.1:8080/chat",
+            "400 Bad Request\nA prompt must not be empty.",
+        ),
+    ],
+    "sqlite_rows.py": [
+        Command(
+            "curl -N http://127.0.0.1:8080/cellar",
+            '{"id": 2, "place": "cellar", "celsius": 11.0}\n'
+            '{"id": 5, "place": "cellar", "celsius": 14.0}\n',
+        ),
+        Command("curl http://127.0.0.1:8080/kitchen", "404 Not Found\nThere is no such place."),
+    ],
     "json_lines_channel.py": [
         Command("curl -d 12.5 http://127.0.0.1:8080/cellar", '{"id":"9f1c0d5e7a3b2468-1"}'),
         Command("curl -d 21 http://127.0.0.1:8080/roof", '{"id":"9f1c0d5e7a3b2468-2"}'),
@@ -225,8 +252,40 @@ def test_the_example_of_a_client_resumes(start: Callable[[list[str]], int], tmp_
     output = subprocess.check_output(program, cwd=tmp_path / "examples", timeout=LIMIT)
     assert output.decode().splitlines() == [
         *(f'{n} tick {{"left":{n}}}' for n in (2, 1, 0)),
-        "the stream has ended: 204",
+        "the stream has ended",
     ]
+
+
+def test_the_relay_of_values_relays(start: Callable[[list[str]], int], tmp_path: Path) -> None:
+    source = start(served("json_numbers:root"))
+    environment = {**os.environ, "SOURCE": f"http://127.0.0.1:{source}/"}
+    output = tmp_path / "relay.txt"
+    with output.open("w") as file:
+        relay = subprocess.Popen(
+            served("relay_values:root"),
+            cwd=tmp_path / "examples",
+            stdout=file,
+            stderr=file,
+            env=environment,
+        )
+    try:
+        until(lambda: addresses(output.read_text()), "the relay starts")
+        (url,) = addresses(output.read_text())
+        read = subprocess.Popen(
+            [program("curl"), "--silent", "--no-buffer", url], stdout=subprocess.PIPE, bufsize=0
+        )
+        assert read.stdout is not None
+        with read:
+            assert [read.stdout.readline() for _ in range(3)] == [
+                b'{"square":1}\n',
+                b'{"square":4}\n',
+                b'{"square":9}\n',
+            ]
+            read.kill()
+    finally:
+        relay.terminate()
+        relay.wait(LIMIT)
+    assert "Traceback" not in output.read_text()
 
 
 @ensureDeferred
@@ -244,6 +303,53 @@ async def test_the_page_of_the_news_shows_them(
             page.get_by_role("listitem").get_by_text("<b>Rain</b>").wait_for()
 
     await deferToThread(shown)
+
+
+def test_the_build_events_follow_the_topics_of_each_stream(
+    start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{start(served('build_events:root'))}"
+    output = tmp_path / "events.txt"
+
+    def curl(path: str, *options: str) -> str:
+        command = [program("curl"), "-sS", *options, f"{url}/{path}"]
+        return subprocess.check_output(command, timeout=LIMIT).decode()
+
+    def report(result: str, topic: str) -> None:
+        assert re.fullmatch(r"[0-9a-f]{16}-[0-9]+\n", curl(f"report/{topic}", "-d", result))
+
+    with output.open("wb") as file:
+        stream = subprocess.Popen(
+            [program("curl"), "-sSN", f"{url}/events/builds/12/"], stdout=file, stderr=file
+        )
+    try:
+        until(lambda: b"\n\n" in output.read_bytes(), "announces its subscription")
+        [id_] = re.findall(r'event: subscription\ndata: {"id":"(.+)"}', output.read_text())
+        report("12 passed", "builds/12/steps/1")
+        report("13 failed", "builds/13/steps/1")
+        assert curl(f"add/{id_}/builds/13/", "-X", "POST") == '["builds/12/#","builds/13/#"]'
+        assert curl(f"add/{id_}/workers/*", "-X", "POST").startswith('["builds/12/#",')
+        report("13 passed", "builds/13/steps/1")
+        report("no one may see it", "workers/hidden")
+        report("idle", "workers/1")
+        assert curl(f"remove/{id_}/builds/12/", "-X", "POST") == '["builds/13/#","workers/*"]'
+        report("12 failed", "builds/12")
+        report("the end", "builds/13")
+        until(lambda: b"the end" in output.read_bytes(), "has the last event")
+        results = re.findall(r'"result":"([^"]+)"', output.read_text())
+        assert results == ["12 passed", "13 passed", "idle", "the end"]
+        for path, status in (
+            ("add/unknown/builds/1/", "404"),
+            (f"add/{id_}", "400"),
+            (f"add/{id_}/a//b", "400"),
+            ("report/a%2A", "400"),
+        ):
+            code = ("-o", str(tmp_path / "answer"), "-w", "%{http_code}")
+            assert curl(path, "-X", "POST", *code) == status, path
+        assert "patterns may have" in (tmp_path / "answer").read_text()
+    finally:
+        stream.kill()
+        stream.wait()
 
 
 @ensureDeferred
@@ -273,9 +379,41 @@ async def test_the_page_of_the_answer_continues_after_a_reload(
     await deferToThread(shown)
 
 
+@ensureDeferred
+async def test_the_page_of_the_relay_shows_what_it_relays(
+    start: Callable[[list[str]], int], chromium: str
+) -> None:
+    url = f"http://127.0.0.1:{start(served('relay:root'))}/"
+
+    def shown() -> None:
+        with launched(chromium) as browser:
+            page = browser.new_page()
+            page.goto(url)
+            page.get_by_role("listitem").get_by_text("2", exact=True).wait_for()
+
+    await deferToThread(shown)
+
+
+def test_the_model_stops_when_the_client_of_the_proxy_leaves(
+    start: Callable[[list[str]], int], tmp_path: Path
+) -> None:
+    port = start(served("llm_proxy:root"))
+    url = f"http://127.0.0.1:{port}/chat"
+    command = [program("curl"), "--silent", "--no-buffer", "--data", "Once upon", url]
+    log = tmp_path / "output.txt"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as curl:
+        assert curl.stdout is not None
+        assert curl.stdout.read(10)
+        assert "the model has stopped" not in log.read_text()
+        curl.kill()
+    until(lambda: "the model has stopped" in log.read_text(), "the model stops")
+
+
 def test_each_example_is_run() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+        "build_events.py",
         "follow_events.py",
+        "relay_values.py",
         *RUNS,
         *SESSIONS,
     }

@@ -41,7 +41,7 @@ async def fetched(server: Server, version: bytes) -> Response:
     return client.response()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, awaits=st.booleans(), version=st.sampled_from([b"1.1", b"1.0"]))
 @ensureDeferred
 async def test_the_body_is_what_was_written_with_a_boundary_at_each_flush(

@@ -7,10 +7,12 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import ConsoleMessage
@@ -102,7 +104,9 @@ def test_every_program_is_run() -> None:
     served = {re.split(r"[ :.]", line.partition("--app ")[2])[0] for line in sessions()}
     served |= {Path(line.split()[1]).stem for line in sessions() if line.startswith("python ")}
     assert TRIAL in [command.line for command in README.commands("python")]
-    assert {Path(name).stem for name in README.files()} == (served | {"test_ticks"}) - {""}
+    assert {Path(name).stem for name in README.files()} == (served | {"follow", "test_ticks"}) - {
+        ""
+    }
 
 
 @ensureDeferred
@@ -152,3 +156,22 @@ def test_the_make_commands_exist() -> None:
     targets = [command.line.split()[1] for command in README.commands("make")]
     assert targets == ["demo", "test"]
     assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_client_prints_what_is_published(folder: Path, tmp_path: Path) -> None:
+    client = folder / "follow.py"
+    output = tmp_path / "stories.txt"
+    with serving("twistd -n twistream --app news:root", folder) as port, output.open("w") as file:
+        client.write_text(client.read_text().replace("8080", str(port)))
+        process = subprocess.Popen([sys.executable, client.name], cwd=folder, stdout=file)
+        try:
+            for _ in range(100):  # It may not have subscribed yet.
+                with urlopen(f"http://127.0.0.1:{port}/publish", b"Rain", LIMIT) as response:
+                    response.read()
+                if output.read_text():
+                    break
+                time.sleep(0.1)
+        finally:
+            process.kill()
+            process.wait(LIMIT)
+    assert output.read_text().startswith('story {"title":"Rain"}\n')

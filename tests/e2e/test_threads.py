@@ -20,10 +20,11 @@ async def test_all_messages_arrive_once_and_in_the_order_of_each_thread() -> Non
     news = Hub().channel("news", history=THREADS * MESSAGES)
 
     async def handler(ctx: Context) -> None:
-        await ctx.sse(ping=None).subscribe(news, after=news.oldest)
+        await ctx.sse(ping=None).subscribe(news, after=news.oldest, topics=["threads/*"])
 
     def publish(thread: int) -> list[str]:
-        return [news.publish_from_thread(f"{thread} {n}") for n in range(MESSAGES)]
+        topic = f"threads/{thread}"
+        return [news.publish_from_thread(f"{thread} {n}", topic=topic) for n in range(MESSAGES)]
 
     async with serving(handler) as server:
         client = await server.get(b"GET / HTTP/1.0\r\n\r\n")

@@ -8,6 +8,7 @@ wire in memory or on a socket until a test reads them, and h11 parses them as a 
 from tests.harness.case import StreamTest
 from tests.harness.client import Client, Headers, Server
 from tests.harness.response import Ending, Response, Responses
+from tests.harness.threads import SteppedPool, ThreadSteps, ThreadTest, end
 from tests.harness.wires import MemoryWire, Steps, TCPWire
 
 __all__ = (
@@ -18,7 +19,11 @@ __all__ = (
     "Response",
     "Responses",
     "Server",
+    "SteppedPool",
     "Steps",
     "StreamTest",
     "TCPWire",
+    "ThreadSteps",
+    "ThreadTest",
+    "end",
 )

@@ -128,6 +128,28 @@ async def empty_async_generator(ctx: Context) -> AsyncIterator[str]:
         yield item
 
 
+def xml_value(ctx: Context) -> None:
+    ctx.xml({"a": 1})
+
+
+def problem(ctx: Context) -> None:
+    ctx.problem(409, "made up", extensions={"a": 1})
+
+
+async def json_array(ctx: Context) -> None:
+    array = ctx.json_array()
+    await array.send(1)
+    await array.send(2)
+
+
+def empty_json_array(ctx: Context) -> None:
+    ctx.json_array()
+
+
+def rows_of_csv(ctx: Context) -> Deferred[None]:
+    return ctx.csv(["a"]).send_all([[number] for number in range(3)])
+
+
 async def events(ctx: Context) -> None:
     await ctx.sse(retry=3, allow_origin="*").send("x")
 
@@ -187,6 +209,11 @@ EVERY: dict[str, Any] = {
         empty_generator,
         async_generator,
         empty_async_generator,
+        xml_value,
+        problem,
+        json_array,
+        empty_json_array,
+        rows_of_csv,
         events,
         opened_events,
         subscribed_events,

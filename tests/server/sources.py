@@ -54,6 +54,17 @@ class MadeUp:
         self.sources, self.options = sources, options
         return self
 
+    @property
+    def id(self) -> str:
+        return "made-up"
+
+    @property
+    def topics(self) -> set[str] | None:
+        return None
+
+    def recheck(self) -> None:
+        raise NotImplementedError
+
     def start(self) -> None:
         if self._at_once is not None:
             self._at_once(self.outlet)

@@ -5,7 +5,7 @@ The same messages to many responses: in order, once, and independently of slow m
 import gc
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -156,7 +156,6 @@ class DeliveryTests(BroadcastTest):
         client.disconnect()
         self.assertEqual(sizes, [8])
 
-    @settings(deadline=None)
     @given(
         steps=st.lists(
             st.tuples(
@@ -453,6 +452,53 @@ class PauseTests(KeepingTest):
         self.broadcast.pause(response_of(ctx))
         client.disconnect()
         self.assertEqual(self.broadcast._paused, set())
+
+
+class WithdrawTests(BroadcastTest):
+    """
+    A member that is withdrawn takes along what it was not sent.
+    """
+
+    def withdraw(self, number: int) -> list[bytes]:
+        response = response_of(self.contexts[number])
+        return [frame.data for frame in self.broadcast.withdraw(response)]
+
+    def test_it_returns_the_messages_since_the_member_joined(self) -> None:
+        first = self.join()
+        self.assertFalse(self.broadcast.has_unsent)
+        self.send(b"one")
+        second = self.join()
+        self.send(b"two")
+        self.assertTrue(self.broadcast.has_unsent)
+        self.assertEqual(self.withdraw(1), [b"two"])
+        self.assertEqual(self.withdraw(0), [b"one", b"two"])
+        self.assertEqual(self.withdraw(0), [])
+        self.assertEqual((first.read(), second.read()), (b"", b""))
+        self.assertFalse(self.broadcast.has_unsent)
+
+    def test_in_a_round_it_depends_on_whether_the_member_was_served(self) -> None:
+        withdrawn: list[list[bytes]] = []
+
+        def on_full(_: object) -> None:
+            self.send(b"three")
+            withdrawn.extend([self.withdraw(0), self.withdraw(2)])
+            self.broadcast.add(response_of(self.contexts[2]))
+            self.send(b"four")
+            self.broadcast.discard(response_of(self.contexts[1]))
+
+        async def acts(ctx: Context) -> None:
+            self.contexts.append(ctx)
+            self.broadcast.add(response_of(ctx), on_full)
+            self.broadcast.pause(response_of(ctx))
+            await ctx.done()
+
+        served, _ = self.join(), self.join(acts)
+        self.send(b"one")
+        late = self.join()
+        self.send(b"two")
+        self.clock.advance(0)
+        self.assertEqual(withdrawn, [[b"three"], [b"two", b"three"]])
+        self.assertEqual((served.read(), late.read()), (b"onetwo", b"four"))
 
 
 class FlushTests(BroadcastTest):

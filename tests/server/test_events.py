@@ -488,7 +488,7 @@ class PingTests(EventsTest):
             client.clock.advance(16)
             self.assertEqual(client.read_chunks(), [b": ping\n"])
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(
         st.integers(0, 500),
         st.sampled_from([15.0, 1.0, 7, 45.5]),

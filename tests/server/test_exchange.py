@@ -14,6 +14,7 @@ from twisted.logger import LogLevel
 from twisted.web.server import NOT_DONE_YET
 
 from tests.harness import Client, Ending, Steps, StreamTest
+from tests.server.upstream import Upstream
 from twistream import Channel, ContentLengthMismatch, Context, HTTPError, Hub, StopStream
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
@@ -440,8 +441,12 @@ class ResultTests(StreamTest):
         def fires_with_a_deferred(ctx: Context) -> Any:
             return succeed([]).addCallback(lambda _: Awaits(succeed("x")))
 
+        async def returns_a_response(ctx: Context) -> Any:
+            return Upstream().response
+
         for handler, remedy in (
             (returns_items, "ctx.stream("),
+            (returns_a_response, "ctx.pipe("),
             (returns_not_done_yet, "no need for NOT_DONE_YET"),
             (fires_with_a_deferred, "await it"),
         ):
@@ -853,6 +858,29 @@ class HeadOfGeneratorTests(StreamTest):
             self.assert_complete(self.answer(handler), b"handled")
             response = self.answer(handler, "HEAD")
             self.assertEqual((response.status, response.header("Content-Length")), (200, "7"))
+
+    def test_one_that_flushes_before_its_first_item_completes_the_response(self) -> None:
+        def plain(ctx: Context) -> Iterator[str]:
+            ctx.flush()
+            yield "a"
+
+        def writes(ctx: Context) -> Iterator[str]:
+            ctx.flush()
+            ctx.write("a")
+            yield "b"
+
+        async def asynchronous(ctx: Context) -> AsyncIterator[str]:
+            await ctx.flush()
+            yield "a"
+
+        for items in (plain, writes, asynchronous):
+            results: list[object] = []
+
+            def handler(ctx: Context, items: Any = items) -> None:
+                ctx.stream(items(ctx)).addBoth(results.append)  # noqa: B023 - called in its round
+
+            self.assert_complete(self.answer(handler, "HEAD"), b"")
+            self.assertEqual(results, [None], items)
 
     def test_one_that_has_to_wait_first_is_answered_at_once(self) -> None:
         seen: list[str] = []

@@ -30,7 +30,7 @@ class ProducerTests(StreamTest):
 
         self.assertEqual(self.answer(handler).status, 500)
         [failure] = self.flushLoggedErrors(RuntimeError)
-        self.assertIn("ctx.stream(", str(failure.value))
+        self.assertIn("ctx.pipe(", str(failure.value))
 
     def test_it_cannot_be_taken_away(self) -> None:
         async def handler(ctx: Context) -> None:

@@ -291,6 +291,7 @@ class KindTests(StreamTest):
             self.assertIsNone(response.header("Content-Encoding"))
         warnings = [e for e in events if e["log_level"].name == "warn"]
         self.assertEqual(len(warnings), 1)
+        self.assertIn("compress=True", warnings[0]["log_format"])
 
     def test_it_uses_the_clock_of_its_site_or_its_own(self) -> None:
         clocks = []
@@ -342,6 +343,34 @@ class FailureTests(StreamTest):
             page = b"no &lt;such&gt; room" if as_html else b"404 Not Found\nno <such> room\n"
             self.assertIn(page, response.body)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_clients_that_prefer_json_get_a_problem(self) -> None:
+        def handler(ctx: Context) -> None:
+            ctx.content_type("text/csv")
+            raise HTTPError(404, "no <such> room")
+
+        for accept, media_type in (
+            ("application/json", "application/problem+json"),
+            ("application/problem+json", "application/problem+json"),
+            ("application/json, text/plain, */*", "application/problem+json"),
+            ("text/html, application/json;q=0.9", "text/html; charset=utf-8"),
+            ("*/*", "text/plain; charset=utf-8"),
+            ("application/xml", "text/plain; charset=utf-8"),
+        ):
+            response = self.answer(handler, headers={"Accept": accept})
+            self.assertEqual(response.header("Content-Type"), media_type, accept)
+            self.assertEqual((response.status, response.header("Vary")), (404, "Accept"))
+            if "json" in media_type:
+                page = b'{"title":"Not Found","status":404,"detail":"no <such> room"}'
+                self.assert_complete(response, page, 404)
+
+    def test_failures_are_problems_without_a_reason(self) -> None:
+        def handler(ctx: Context) -> None:
+            raise KeyError("secret")
+
+        response = self.answer(handler, headers={"Accept": "application/json"})
+        self.assert_complete(response, b'{"title":"Internal Server Error","status":500}', 500)
+        self.logged(KeyError)
 
     def test_any_message_of_an_http_error_is_answered(self) -> None:
         for message, text in (
@@ -770,4 +799,22 @@ class ImportTests(SynchronousTestCase):
         import sys
 
         code = "import sys, twistream; sys.exit('twisted.internet.reactor' in sys.modules)"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)
+
+    def test_importing_loads_no_client(self) -> None:
+        import subprocess
+        import sys
+
+        names = "'treq', 'twistream.client', 'brotli', 'zstandard'"
+        code = f"import sys, twistream; sys.exit(not sys.modules.keys().isdisjoint([{names}]))"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)
+
+    def test_importing_the_client_installs_no_reactor_and_loads_no_treq(self) -> None:
+        import subprocess
+        import sys
+
+        names = "'treq', 'twisted.internet.reactor'"
+        code = (
+            f"import sys, twistream.client; sys.exit(not sys.modules.keys().isdisjoint([{names}]))"
+        )
         self.assertEqual(subprocess.run([sys.executable, "-c", code], check=False).returncode, 0)

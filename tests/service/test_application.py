@@ -452,7 +452,7 @@ class LoadTests(StreamTest):
             st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
         )
 
-        @settings(database=None, deadline=None, max_examples=200)
+        @settings(database=None, max_examples=200)
         @given(
             st.lists(st.one_of(parts, st.sampled_from([*":./-()", "app", "a" * 300])), max_size=6)
         )

@@ -276,7 +276,7 @@ class EndpointTests(InFolder):
             ]
         )
 
-        @settings(database=None, deadline=None, max_examples=300)
+        @settings(database=None, max_examples=300)
         @given(st.lists(st.one_of(words, st.just(":")), max_size=8))
         def check(words: list[str]) -> None:
             text = "".join(words)

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistream.wire.digest import ALGORITHMS, Algorithm, Digest, check_algorithm, preferred
+from twistream.wire.digest import (
+    ALGORITHMS,
+    Algorithm,
+    Digest,
+    check_algorithm,
+    preferred_algorithm,
+)
 
 
 def member(algorithm: Algorithm, *parts: bytes) -> bytes:
@@ -68,7 +74,7 @@ class PreferenceTests(SynchronousTestCase):
             ([b"sha-512=9, sha-256=5, sha-512=1"], "sha-256"),
             ([b"sha-512=9;a=1, sha-256=5"], "sha-512"),
         ):
-            self.assertEqual(preferred(values), expected, values)
+            self.assertEqual(preferred_algorithm(values), expected, values)
 
     def test_what_has_no_meaning_is_ignored(self) -> None:
         for value in (
@@ -79,8 +85,8 @@ class PreferenceTests(SynchronousTestCase):
             b"sha-512=1.5",
             b"\xff",
         ):
-            self.assertEqual(preferred([value]), "sha-256", value)
+            self.assertEqual(preferred_algorithm([value]), "sha-256", value)
 
     @given(st.lists(st.binary() | st.sampled_from([b"sha-256=1", b"sha-512=2", b";", b"=", b"0"])))
     def test_nothing_that_a_client_sends_fails(self, values: list[bytes]) -> None:
-        self.assertIn(preferred(values), (*ALGORITHMS, None))
+        self.assertIn(preferred_algorithm(values), (*ALGORITHMS, None))

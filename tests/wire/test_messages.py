@@ -192,6 +192,19 @@ class JSONLinesTests(SynchronousTestCase):
             line = JSON_LINES.message("1-4", payload, None)
             self.assertEqual(line, b'{"id":"1-4","data":%b}\n' % payload)
 
+    def test_a_topic_is_a_member_and_an_event_has_none(self) -> None:
+        line = JSON_LINES.message("1-4", b"[1]", "story", "a/\u017c")
+        self.assertEqual(
+            line.decode(), '{"id":"1-4","event":"story","topic":"a/\u017c","data":[1]}\n'
+        )
+        event = EVENTS.message("1-4", b"[1]", "story", "a/\u017c")
+        self.assertEqual(event, EVENTS.message("1-4", b"[1]", "story"))
+
+    def test_a_subscription_is_a_line_or_an_event_without_an_id(self) -> None:
+        self.assertEqual(JSON_LINES.subscription("x"), b'{"subscription":{"id":"x"}}\n')
+        event = b'event: subscription\ndata: {"id":"x"}\n\n'
+        self.assertEqual(EVENTS.subscription("x"), event)
+
     def test_a_position_cannot_be_said(self) -> None:
         self.assertEqual(JSON_LINES.position("1-4"), b"")
 
@@ -244,9 +257,11 @@ class Counted(Events):
     def __init__(self) -> None:
         self.count = 0
 
-    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+    def message(
+        self, id: str, payload: Payload, event: str | None, topic: str | None = None
+    ) -> bytes:
         self.count += 1
-        return super().message(id, payload, event)
+        return super().message(id, payload, event, topic)
 
 
 class MessageTests(SynchronousTestCase):
@@ -278,6 +293,12 @@ class MessageTests(SynchronousTestCase):
             ("\u017c", "story", 7),
         ):
             self.assertEqual(message(payload, event).size, expected)
+
+    def test_its_size_includes_its_topic(self) -> None:
+        one = Message(
+            channel="news", id="1-1", previous="1-0", event="a", payload="text", topic="\u017c/a"
+        )
+        self.assertEqual(one.size, 9)
 
     def test_its_name_for_people(self) -> None:
         self.assertEqual(repr(message()), "<Message 1-4 of news>")

@@ -4,6 +4,7 @@ Server-Sent Events, against WHATWG HTML 9.2.
 
 import enum
 import re
+from typing import Any
 
 from attrs import astuple
 from hypothesis import example, given
@@ -28,7 +29,7 @@ class Read:
         most: The most bytes that it kept between the pieces.
     """
 
-    def __init__(self, fed: list[bytes], **limits: int) -> None:
+    def __init__(self, fed: list[bytes], **limits: Any) -> None:
         self.decoder = EventDecoder(**limits)
         self.events: list[ServerSentEvent] = []
         self.error: tuple[int, int, str] | None = None

@@ -8,11 +8,13 @@ reconnect or subscribe later. The modules, from the top:
 - `hub`, `channel`, `run`: what programs use
 - `runs`, `run_core`: the runs of a hub, and the life of one; `production`, `publishing`,
   `run_followers` and `run_owner` are its parts
-- `subscription`: one stream that follows channels; `cursor`, `deliveries` and `filtering` are
-  its parts
+- `subscription`: one stream that follows channels; `draining` is its base, and `cursor`,
+  `deliveries`, `filtering` and `selection` are its parts
 - `memory_engine`, `memory`, `memory_run`: the engine that keeps messages in this process
 - `feed`: how a message gets from a log to the streams
+- `topics`: which patterns match a topic
 - `engine`, `ownership`: what an engine is, and what it needs to hold runs
+- `presence`: the members of a channel; `pages`: pages of replays, encoded once; `linger`
 - `mailbox`, `run_end`, `run_options`, `run_state`, `state`, `statistics`, `timers`
 """
 

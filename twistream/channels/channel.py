@@ -7,7 +7,7 @@ Layer: channels, below `hub`.
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,6 +16,7 @@ from twisted.python import threadable
 from twistream.channels.engine import Bounds
 from twistream.channels.feed import ChannelCore, OnDrained
 from twistream.channels.linger import Linger
+from twistream.channels.presence import GRACE, Presence
 from twistream.channels.statistics import ChannelStatistics
 from twistream.channels.subscription import Subscription
 from twistream.checks import check_callback, kind
@@ -31,6 +32,9 @@ from twistream.scheduling.threads import (
 )
 from twistream.server.outlet import OnSlow, Outlet, Source, SubscribeOptions
 from twistream.wire.messages import check_event, encoded
+from twistream.wire.topics import check_topic
+
+PRESENCE_SUFFIX = "#presence"
 
 OnPresence: TypeAlias = Callable[["Channel", int], object]
 """
@@ -44,11 +48,24 @@ class Channel:
     """
 
     def __init__(
-        self, core: ChannelCore[Subscription], on_close: Callable[["Channel"], OnDrained]
+        self,
+        core: ChannelCore[Subscription],
+        on_close: Callable[["Channel"], OnDrained],
+        companion: Callable[[str], "Channel"],
+        presence_grace: float,
     ) -> None:
+        """
+        Args:
+            core: What it shares with its subscriptions.
+            on_close: Called when it is closed.
+            companion: Returns the channel of a name, for `presence_channel`.
+            presence_grace: Seconds for which a member may be away.
+        """
         self._core = core
         self._on_close = on_close
+        self._companion = companion
         self._linger: Linger | None = None
+        self.presence_grace = presence_grace
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r}>"
@@ -83,13 +100,24 @@ class Channel:
         start_in_reactor(clock, self._linger.start)
 
     @property
+    def settings(self) -> str:
+        """
+        Its limits, for people.
+        """
+        lingers = "" if self.linger is None else f", linger={self.linger:g}"
+        grace = "" if self.presence_grace == GRACE else f", presence_grace={self.presence_grace:g}"
+        return f"{self.bounds}{lingers}{grace}"
+
+    @property
     def closed(self) -> bool:
         """
         The channel is closed.
         """
         return self._core.closed
 
-    def publish(self, data: object, event: str | None = None) -> Deferred[str]:
+    def publish(
+        self, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> Deferred[str]:
         """
         Send a message to all subscribers, and keep it in the history.
 
@@ -101,45 +129,59 @@ class Channel:
                 other value is sent as compact JSON, except bytes: decode them first.
             event: The name of the event. A browser handles an event without a name as
                 ``message``.
+            topic: A path such as ``builds/12/steps/3``, for subscriptions with ``topics``. Its
+                segments are not empty, and contain neither ``*`` nor ``#``. Events do not
+                contain it, lines of JSON do.
 
         Returns:
             Fires with the id of the message when the message is kept.
 
         Raises:
             ChannelClosed: The channel is closed.
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event or topic.
             RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
-            TypeError: The data is bytes-like. The event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The data is bytes-like. The event or topic is not a str.
+            ValueError: The event contains CR, LF or NUL, or is ``gap``. The topic is not such a
+                path, contains a control character, or has more than 255 characters or 32
+                segments.
         """
         if get_ident() != threadable.ioThread is not None:
             refuse_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
-        if self._core.closed:
-            raise ChannelClosed(self.name)
+        core = self._core
+        if core.closed:
+            raise ChannelClosed(core.name)
         if event is not None:
             event = check_event(event)
-        return self._core.log.append(event, encoded(data))
+        if topic is not None:
+            topic = check_topic(topic)
+        # The most common data is its own payload, which saves a call.
+        payload = data if type(data) is str and data.isascii() else encoded(data)
+        return core.log.append(event, payload, topic)
 
-    def publish_from_thread(self, data: object, event: str | None = None) -> str:
+    def publish_from_thread(
+        self, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> str:
         """
         Publish a message from another thread, and wait until it is kept.
 
         Args:
             data: See `publish`.
             event: See `publish`.
+            topic: See `publish`.
 
         Returns:
             The id of the message.
 
         Raises:
             ChannelClosed: The channel is closed.
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See `publish`.
             RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
                 reactor runs, or it stops meanwhile.
-            TypeError: The data is bytes-like. The event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: See `publish`.
+            ValueError: See `publish`.
         """
-        return cast("str", call_in_reactor("publish_from_thread()", self.publish, data, event))
+        publish = partial(self.publish, topic=topic)
+        return cast("str", call_in_reactor("publish_from_thread()", publish, data, event))
 
     @property
     def last(self) -> str:
@@ -195,6 +237,36 @@ class Channel:
         check_callback("callback", callback)
         self._core.on_presence(partial(ExecutionContext().run, call, callback, self))
 
+    def presence(self) -> Sequence[Any]:
+        """
+        Who is subscribed: the objects that streams passed to ``subscribe(presence=...)``.
+
+        Equal objects are there once. Somebody is listed from the moment when `presence_channel`
+        has the message ``joined``, until it has the message ``left``.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        check_thread("presence()", READ)
+        presence = self._core.presence
+        return () if presence is None else presence.members
+
+    @property
+    def presence_channel(self) -> "Channel":
+        """
+        The channel with the changes of `presence`: messages named ``joined`` and ``left``, each with
+        the object of the member as its data.
+
+        It is made when it is first needed, with a history of 100 messages, and is in the hub under
+        the name of this channel followed by ``#presence``. It is closed with this channel.
+
+        Raises:
+            ChannelClosed: The channel is closed.
+        """
+        if self.closed:
+            raise ChannelClosed(self.name)
+        return self._companion(f"{self.name}{PRESENCE_SUFFIX}")
+
     def statistics(self) -> ChannelStatistics:
         """
         The current figures. The cost grows with the number of subscribers.
@@ -231,6 +303,10 @@ class Channel:
             if self._linger is not None:
                 self._core.on_unused = None
                 self._linger.stop()
+            presence, self._core.presence = self._core.presence, None
+            if presence is not None:
+                presence.close()
+                self.presence_channel.close()
             # The hub forgets it before the engine is called, which may fail.
             self._core.close(self._on_close(self))
 
@@ -251,7 +327,19 @@ class Channel:
         if len(set(cores)) < len(cores):
             msg = "subscribe() got a channel twice; pass each channel once"
             raise ValueError(msg)
+        if options.presence is not None:
+            for source in sources:
+                cast("Channel", source).open_presence()
         return Subscription(outlet, tuple(cores), options, _policy(cores, options.on_slow))
+
+    def open_presence(self) -> None:
+        """
+        Prepare for members. `attach` calls it for the first of them.
+        """
+        # The companion has no members: it would need a companion of its own.
+        if self._core.presence is None and not (self.closed or self.name.endswith(PRESENCE_SUFFIX)):
+            changes = self.presence_channel
+            self._core.presence = Presence(self.presence_grace, changes.publish)
 
 
 def queued(subscriptions: Iterable[Subscription]) -> int:

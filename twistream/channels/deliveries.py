@@ -18,13 +18,14 @@ class DeliveryQueue(Mailbox[Delivery]):
 
     Attributes:
         dropped: The number of messages that were dropped.
+        feed: The feed of the stream, which reports the gaps.
     """
 
-    __slots__ = ("_channels_with_drops", "_feed", "dropped")
+    __slots__ = ("_channels_with_drops", "dropped", "feed")
 
     def __init__(self, limit: int, feed: Feed[Any]) -> None:
         super().__init__(limit)
-        self._feed = feed
+        self.feed = feed
         # Indexes of channels. The mailbox has at most one hole, so one set is enough.
         self._channels_with_drops: frozenset[int] = frozenset()
         self.dropped = 0
@@ -51,7 +52,7 @@ class DeliveryQueue(Mailbox[Delivery]):
 
     def _count(self, dropped: list[Delivery]) -> None:
         self.dropped += len(dropped)
-        for index, core in enumerate(self._feed.cores):
+        for index, core in enumerate(self.feed.cores):
             count = sum(core.log.owns(each.message.id) for each in dropped)
             core.dropped += count
             if count:
@@ -60,4 +61,4 @@ class DeliveryQueue(Mailbox[Delivery]):
     def _gap(self, hole: Hole[Delivery]) -> Frame:
         reasons: dict[int, Reason] = dict.fromkeys(sorted(self._channels_with_drops), "dropped")
         self._channels_with_drops = frozenset()
-        return self._feed.gap(hole.first.before, hole.last.id, reasons)
+        return self.feed.gap(hole.first.before, hole.last.id, reasons)

@@ -159,9 +159,16 @@ class Log(Protocol):
         Return the number of messages after `id`. For a foreign id, that of the history.
         """
 
-    def append(self, event: str | None, payload: Payload) -> Deferred[str]:
+    def append(
+        self, event: str | None, payload: Payload, topic: str | None = None
+    ) -> Deferred[str]:
         """
         Append a message, even if the result is not awaited.
+
+        Args:
+            event: The name of the event, for ``Message.event``.
+            payload: The data, for ``Message.payload``.
+            topic: The topic, for ``Message.topic``.
 
         Returns:
             Fires with the id of the message when the message is kept.

@@ -2,8 +2,8 @@
 ChannelCore and Feed: how a message gets from the log of a channel to the streams that follow it.
 
 Each channel has a `ChannelCore`: its log, its followers and its counters. Streams that follow the same
-channels in the same format share a `Feed`, which encodes each message once and sends it to all
-of them in one broadcast. Both know a stream only as a `Follower`.
+channels and topics in the same format share a `Feed`, which encodes each message once and sends it
+to all of them in one broadcast. Both know a stream only as a `Follower`.
 
 Layer: channels, above `engine`.
 """
@@ -17,6 +17,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistream.channels.engine import Bounds, Engine, Log
+from twistream.channels.pages import PageCache
+from twistream.channels.presence import Presence
+from twistream.channels.topics import Selection, TopicIndex
+from twistream.scheduling.pacing import Pacer
 from twistream.scheduling.turn import Turn
 from twistream.server.broadcast import Broadcast
 from twistream.wire.frames import Frame
@@ -65,26 +69,38 @@ class ChannelCore(Generic[F]):
         dropped: The number of messages that were dropped because followers were too slow.
         feeds: Its feeds.
         followers: Its followers.
+        identified: The followers of all channels of the hub that have an id, by this id.
         gaps: The number of gaps that were reported to followers.
         log: Its messages.
         name: The name of the channel.
         on_unused: Called when the last follower has left.
         on_progress: Called when a follower has joined, has read from the history, or has left.
+        presence: Who follows it, by the metadata of the followers; None as long as none has any.
+        topics: The feeds of streams that selected topics, by their patterns.
     """
 
     _log = Logger()
 
     def __init__(
-        self, name: str, bounds: Bounds, engine: Engine, clock: Callable[[], IReactorTime]
+        self,
+        name: str,
+        bounds: Bounds,
+        engine: Engine,
+        clock: Callable[[], IReactorTime],
+        identified: dict[str, F] | None = None,
     ) -> None:
         self.name = name
         self.bounds = bounds
         self.closed = False
         self.cut = self.dropped = self.gaps = 0
         self.feeds: dict[FeedKey[F], Feed[F]] = {}
-        self.followers: dict[F, None] = {}
+        self.topics: TopicIndex[Feed[F]] = TopicIndex()
+        self.followers: dict[F, bytes | None] = {}  # With their metadata.
+        self.presence: Presence | None = None
+        self.identified: dict[str, F] = {} if identified is None else identified
         self.on_unused: Callable[[], object] | None = None
         self.on_progress: Callable[[], object] | None = None
+        self._unselective: dict[Feed[F], None] = {}  # The feeds that receive every message.
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
@@ -102,21 +118,50 @@ class ChannelCore(Generic[F]):
         for feed in list(self.feeds.values()):
             feed.finish_if_closed()
 
-    def add(self, follower: F) -> None:
+    def add_feed(self, key: "FeedKey[F]", feed: "Feed[F]") -> None:
+        """
+        Send messages to a feed from now on.
+        """
+        self.feeds[key] = feed
+        if feed.selection is None:
+            self._unselective[feed] = None
+            return
+        for pattern in feed.selection.patterns:
+            self.topics.add(pattern, feed)
+
+    def remove_feed(self, key: "FeedKey[F]") -> None:
+        """
+        Send nothing more to a feed.
+        """
+        feed = self.feeds.pop(key)
+        if feed.selection is None:
+            del self._unselective[feed]
+            return
+        for pattern in feed.selection.patterns:
+            self.topics.discard(pattern, feed)
+
+    def add(self, follower: F, metadata: bytes | None) -> None:
         """
         Add a follower.
+
+        Args:
+            metadata: What `presence` shows of it.
         """
-        self.followers[follower] = None
+        self.followers[follower] = metadata
         self.progressed()
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.join(metadata, follower.turn)
 
     def remove(self, follower: F) -> None:
         """
         Remove a follower.
         """
-        del self.followers[follower]
+        metadata = self.followers.pop(follower)
         self.progressed()
         self._presence_changed(follower.turn)
+        if metadata is not None and self.presence is not None:
+            self.presence.leave(metadata, follower.turn)
         self._notify_if_drained()
         if self.on_unused is not None and not self.followers:
             self.on_unused()
@@ -146,8 +191,11 @@ class ChannelCore(Generic[F]):
         self._on_presence += (callback,)
 
     def _received(self, message: Message) -> None:
-        for feed in self.feeds.values():
+        for feed in self._unselective:
             feed.publish(message)
+        if message.topic is not None:
+            for feed in self.topics.match(message.topic):
+                feed.publish(message)
 
     def _notify_if_drained(self) -> None:
         if self._on_drained is not None and not self.followers:
@@ -171,28 +219,44 @@ class ChannelCore(Generic[F]):
         self._log.failure("a presence callback of {name!r} failed", failure, name=self.name)
 
 
-FeedKey: TypeAlias = tuple[tuple[ChannelCore[F], ...], Format, Turn]
+FeedKey: TypeAlias = tuple[tuple[ChannelCore[F], ...], Format, Turn, frozenset[str] | None]
 """
-Streams with the same channels, format and clock share a feed.
+Streams with the same channels, format, clock and patterns share a feed.
 """
 
 
 class Feed(Generic[F]):
     """
-    The streams that follow the same channels in the same format, on the same clock.
+    The streams that follow the same channels and topics in the same format, on the same clock.
 
     Attributes:
         broadcast: The streams that receive each message when it is published.
         format: The format of the messages.
         cores: The channels.
+        pacer: The budget for replays of all feeds.
+        pages: The pages of replays of all feeds.
+        selection: The topics; None for every message.
     """
 
-    __slots__ = ("_followers", "_key", "_turn", "broadcast", "cores", "format")
+    __slots__ = (
+        "_followers",
+        "_key",
+        "_turn",
+        "broadcast",
+        "cores",
+        "format",
+        "pacer",
+        "pages",
+        "selection",
+    )
 
     def __init__(self, key: FeedKey[F]) -> None:
         self._key = key
-        self.cores, self.format, self._turn = key
+        self.cores, self.format, self._turn, patterns = key
+        self.selection = None if patterns is None else Selection(patterns)
         self.broadcast = Broadcast(self._turn.clock)
+        self.pacer = Pacer.of(self._turn)
+        self.pages = PageCache.of(self._turn)
         self._followers: dict[F, None] = {}
 
     @classmethod
@@ -205,7 +269,7 @@ class Feed(Generic[F]):
         if feed is None:
             feed = cls(key)
             for core in cores:
-                core.feeds[key] = feed
+                core.add_feed(key, feed)
         feed.add(follower)
         return feed
 
@@ -222,7 +286,16 @@ class Feed(Generic[F]):
         del self._followers[follower]
         if not self._followers:
             for core in self.cores:
-                del core.feeds[self._key]
+                core.remove_feed(self._key)
+
+    def reselected(self, patterns: frozenset[str], follower: F) -> "Feed[F]":
+        """
+        Return the feed with other patterns, after moving `follower` to it from this one.
+        """
+        cores, format, turn, _ = self._key
+        feed = Feed.join((cores, format, turn, patterns), follower)
+        self.remove(follower)
+        return feed
 
     def publish(self, message: Message) -> None:
         """
@@ -268,7 +341,7 @@ class Feed(Generic[F]):
 
     def finish_if_closed(self) -> None:
         """
-        One of the channels was closed: end all streams if it was the last one.
+        End all streams if all channels are closed.
         """
         if self.closed:
             self._turn.at_end(self._finish)

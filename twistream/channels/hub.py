@@ -7,6 +7,7 @@ Layer: channels, at the top.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -21,16 +22,23 @@ from twistream.channels.engine import (
 )
 from twistream.channels.feed import ChannelCore, OnDrained
 from twistream.channels.memory_engine import MemoryEngine
+from twistream.channels.presence import GRACE
 from twistream.channels.run import Run
 from twistream.channels.run_options import OnFull, RunOptions
 from twistream.channels.runs import Producer, Runs
 from twistream.channels.statistics import HubStatistics
 from twistream.channels.subscription import Subscription
-from twistream.checks import check_clock, check_timer, has_methods, kind
+from twistream.checks import check_clock, check_seconds, check_timer, has_methods, kind
 from twistream.scheduling.threads import READ, call_in_reactor, check_thread
 from twistream.wire.messages import check_message
+from twistream.wire.topics import check_topic
 
 _COUNTERS = ("published", "dropped", "gaps", "cut")
+
+_CHANGES = 100
+"""
+The history of the channels that publish who joins and leaves: enough for a short disconnect.
+"""
 
 
 class Hub:
@@ -60,8 +68,9 @@ class Hub:
         # The counters of closed channels. A channel counts until its last subscriber has left.
         self._closed = dict.fromkeys(_COUNTERS, 0)
         self._draining: list[Channel] = []
+        self._identified: dict[str, Subscription] = {}
 
-    def channel(
+    def channel(  # noqa: PLR0913 - each limit is a keyword
         self,
         name: str,
         *,
@@ -69,13 +78,14 @@ class Hub:
         history_ttl: float | None = None,
         history_bytes: int | None = None,
         linger: float | None = None,
+        presence_grace: float | None = None,
     ) -> Channel:
         """
         Return the channel of this name, and create it if necessary.
 
-        The first caller sets the history limits and `linger`; others omit them, or pass the same
-        ones. A channel exists until it is closed, so pass `linger` if the number of names is not
-        bounded, as in ``user-5``.
+        The first caller sets the history limits, `linger` and `presence_grace`; others omit them, or
+        pass the same ones. A channel exists until it is closed, so pass `linger` if the number of
+        names is not bounded, as in ``user-5``.
 
         Args:
             history: The number of messages that are kept for clients that reconnect, or
@@ -87,84 +97,109 @@ class Hub:
                 not limited. The size is that of the published data; in memory each message
                 takes half a kilobyte more, and its size again for each format that it is
                 sent in.
-            linger: The channel closes when for so many seconds nobody was subscribed and nothing
-                was published, up to a quarter of that time late. A channel that is closed
+            linger: Seconds after which the channel closes if nobody is subscribed and nothing is
+                published. It may close up to a quarter of that time late. A closed channel
                 accepts no messages, so ask the hub for it whenever you need it, or call
                 `publish`. By default it stays open.
+            presence_grace: Seconds for which a member may be away before ``left`` is published, up
+                to an eighth longer; see ``Channel.presence``. The default is 10: a browser
+                reconnects within a few seconds. 0 for none.
 
         Raises:
             EncodeError: UTF-8 cannot encode the name.
             TypeError: An argument has the wrong type.
             ValueError: The name is empty. A limit is negative, NaN or infinite. `history_ttl` or
                 `linger` is less than a millisecond. Another limit is given without `history`. The
-                channel exists with other limits, or another `linger`.
+                channel exists, and an argument differs.
         """
         check_channel_name(name)
         bounds = checked_bounds(history, history_ttl, history_bytes)
         if linger is not None:
             check_timer("linger", linger)
+        if presence_grace:
+            check_timer("presence_grace", presence_grace)
+        elif presence_grace is not None:
+            check_seconds("presence_grace", presence_grace)
         with self._creating:
             channel = self._channels.get(name)
             if channel is None:
                 core: ChannelCore[Subscription] = ChannelCore(
-                    name, bounds or Bounds(), self._engine, self._get_clock
+                    name, bounds or Bounds(), self._engine, self._get_clock, self._identified
                 )
-                channel = self._channels[name] = Channel(core, self._forget)
+                channel = self._channels[name] = Channel(
+                    core,
+                    self._forget,
+                    partial(self.channel, history=_CHANGES),
+                    GRACE if presence_grace is None else presence_grace,
+                )
                 if linger is not None:
                     channel.close_after(linger, self._get_clock())
-        if bounds not in (None, channel.bounds) or linger not in (None, channel.linger):
-            lingers = "" if channel.linger is None else f", linger={channel.linger:g}"
+        given = (bounds, linger, presence_grace)
+        exists = (channel.bounds, channel.linger, channel.presence_grace)
+        if any(new not in (None, old) for new, old in zip(given, exists, strict=True)):
             msg = (
-                f"the channel {name!r} exists with {channel.bounds}{lingers}; "
-                "pass the same limits, or only the name"
+                f"the channel {name!r} exists with {channel.settings}; "
+                "pass the same arguments, or only the name"
             )
             raise ValueError(msg)
         return channel
 
-    def publish(self, name: str, data: object, event: str | None = None) -> Deferred[str] | None:
+    def publish(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> Deferred[str] | None:
         """
         Publish to the channel of this name, if there is one. Unlike `channel`, this never makes one.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
 
         Returns:
             The Deferred of ``Channel.publish``; None if there is no channel of this name, so nobody
             is subscribed and nothing is kept.
 
         Raises:
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See ``Channel.publish``.
             RuntimeError: The calling thread is not the reactor's; see `publish_from_thread`.
-            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
         """
         check_thread("publish()", "call publish_from_thread() or reactor.callFromThread")
         channel = self.get(name)
         if channel is not None:
-            return channel.publish(data, event)
-        check_message(data, event)  # A mistake does not depend on who is subscribed.
+            return channel.publish(data, event, topic=topic)
+        # A mistake does not depend on who is subscribed.
+        check_message(data, event)
+        if topic is not None:
+            check_topic(topic)
         return None
 
-    def publish_from_thread(self, name: str, data: object, event: str | None = None) -> str | None:
+    def publish_from_thread(
+        self, name: str, data: object, event: str | None = None, *, topic: str | None = None
+    ) -> str | None:
         """
         Do what `publish` does from another thread, and wait until the message is kept.
 
         Args:
+            name: The name of the channel.
             data: See ``Channel.publish``.
             event: See ``Channel.publish``.
+            topic: See ``Channel.publish``.
 
         Returns:
             The id of the message; None if there is no channel of this name.
 
         Raises:
-            EncodeError: JSON or UTF-8 cannot represent the data, or UTF-8 the event.
+            EncodeError: See ``Channel.publish``.
             RuntimeError: The calling thread is the reactor's; call `publish` there. Or no
                 reactor runs, or it stops meanwhile.
-            TypeError: The name is not a str, the data is bytes-like, or the event is not a str.
-            ValueError: The event contains CR, LF or NUL, or is ``gap``.
+            TypeError: The name is not a str, or see ``Channel.publish``.
+            ValueError: See ``Channel.publish``.
         """
-        return call_in_reactor("publish_from_thread()", self.publish, name, data, event)
+        publish = partial(self.publish, topic=topic)
+        return call_in_reactor("publish_from_thread()", publish, name, data, event)
 
     def get(self, name: str) -> Channel | None:
         """
@@ -187,6 +222,16 @@ class Hub:
         All open channels.
         """
         return tuple(self._channels.values())
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """
+        The open subscriptions that have an id, by this id.
+
+        A subscription has one if it was started with ``announce=True``, or if its ``id`` was
+        read. The mapping is read-only, and shows later changes.
+        """
+        return MappingProxyType(self._identified)
 
     def run(  # noqa: PLR0913 - options, by keyword
         self,

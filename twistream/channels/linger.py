@@ -15,8 +15,9 @@ from twistream.scheduling.wheel import Timer
 
 _LOOKS = 8
 """
-Checks in the time that a channel lingers. A message is not worth a note of its time, so the checks
-look whether there were new ones, and a channel closes up to an eighth of that time late.
+The number of checks in the time that a channel lingers. Messages do not record their time, which would
+cost something for each. Instead, each check looks for new messages, so a channel closes up to an eighth
+of that time late.
 """
 
 
@@ -51,7 +52,7 @@ class Linger:
 
     def start(self) -> None:
         """
-        Nobody is subscribed: close the channel if that does not change.
+        Start to measure the time without use. Called when nobody is subscribed.
         """
         self._published = self._core.log.published
         self._unused_since = self._turn.clock.seconds()
@@ -60,7 +61,7 @@ class Linger:
 
     def stop(self) -> None:
         """
-        The channel is closed.
+        Stop the checks. Called when the channel closes.
         """
         self._close = None  # No reference cycle remains.
         if self._timer is not None:

@@ -106,7 +106,9 @@ class MemoryLog:
         number = self._number(id)
         return len(self._history) if number is None else max(0, self.published - number)
 
-    def append(self, event: str | None, payload: Payload) -> Deferred[str]:
+    def append(
+        self, event: str | None, payload: Payload, topic: str | None = None
+    ) -> Deferred[str]:
         """
         Append a message. The returned Deferred has fired with its id.
         """
@@ -119,6 +121,7 @@ class MemoryLog:
             previous=previous,
             event=event,
             payload=payload,
+            topic=topic,
         )
         if self._bounds.history:
             self._keep(message)

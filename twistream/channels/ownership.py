@@ -32,8 +32,8 @@ class Lease:
 
     Attributes:
         token: The fencing token: larger than each one before it.
-        taken_over: The run had an owner, whose lease expired. The new owner appends the end and
-            does not start a producer.
+        taken_over: The lease of another owner expired. The new owner appends the end, and does
+            not start a producer.
         seconds: It must be renewed within this time. None if it does not expire.
     """
 
@@ -145,7 +145,7 @@ class RunEngine(Protocol):
         restart: bool,
     ) -> RunLog:
         """
-        Open the log of the run of this name, and create it if there is none.
+        Open the log of the run of this name, and create it if it does not exist.
 
         The observer is not called before this returns.
 

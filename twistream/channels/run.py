@@ -200,6 +200,12 @@ class Run:
         if len(sources) > 1:
             msg = "subscribe() takes one run and nothing else: the stream ends with the run"
             raise TypeError(msg)
+        if options.topics is not None or options.may_see is not None:
+            msg = "topics and may_see select messages of channels; the messages of a run have no topics"
+            raise ValueError(msg)
+        if options.presence is not None or options.announce:
+            msg = "presence and announce are for channels, not for runs"
+            raise ValueError(msg)
         if options.on_slow == "drop":
             msg = 'on_slow="drop" could drop the end of a run; choose another policy'
             raise ValueError(msg)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +24,7 @@ from twistream.channels.run_end import END, RunEnd, error_page, error_text, with
 from twistream.channels.run_followers import RunFollowers
 from twistream.channels.run_options import RunOptions
 from twistream.channels.run_owner import RunOwner
-from twistream.channels.run_state import RunCause, RunState, next_state
+from twistream.channels.run_state import CAUSES, RunCause, RunState, next_state
 from twistream.channels.subscription import Subscription
 from twistream.channels.timers import Timers
 from twistream.errors import HTTPError, RunEnded, StopStream
@@ -164,19 +164,21 @@ class RunCore:
         The process shuts down.
 
         Returns:
-            Fires when the producer has cleaned up, at the latest after its grace.
+            Fires when the producer has cleaned up and the end is appended, at the latest after the
+            grace.
         """
-        production = self._production
+        grace = self._options.grace
         if self.state.is_final or self._owner.token is None:
             return succeed(None)
+        waits: list[Deferred[Any]] = [self.done()]
+        if self._production is not None and grace:
+            waits.append(self._production.done())
         self._finish(RunCause.LOSE)
-        if production is None or not self._options.grace:
-            self._cancel_production()
-            return succeed(None)
-        cleaned_up = production.done()
-        cleaned_up.addTimeout(self._options.grace, self._turn.clock, lambda *_: None)
-        production.cancel()
-        return cleaned_up
+        self._cancel_production()
+        lost: Deferred[Any] = gatherResults(waits, consumeErrors=True)
+        if grace:
+            lost.addTimeout(grace, self._turn.clock, lambda *_: None)
+        return lost
 
     def expire(self) -> None:
         """
@@ -336,7 +338,7 @@ class RunCore:
         ).encode()
         if not complete:
             self._log.warn(
-                "the result of the run {name!r} is not sent to clients: it is too large, or no JSON",
+                "the result of the run {name!r} is not sent to clients: it is too large, or not JSON",
                 name=self.name,
             )
         appended = maybeDeferred(self._owner.append, END, payload, last=True)
@@ -350,14 +352,8 @@ class RunCore:
         if end.state is RunState.STOPPED:
             self.state = next_state(self.state, RunCause.STOP)
             self.stop_reason = end.reason
-        causes = {
-            RunState.DONE: RunCause.RETURN,
-            RunState.FAILED: RunCause.FAIL,
-            RunState.STOPPED: RunCause.END,
-            RunState.LOST: RunCause.LOSE,
-        }
         self.result = end.result
-        self._end(causes[end.state])
+        self._end(CAUSES[end.state])
 
     def _close(self) -> None:
         """

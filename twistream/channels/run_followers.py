@@ -60,7 +60,7 @@ class RunFollowers:
             HTTPError: The run failed without output, and the head of the follower is held back. Or
                 the engine failed, so there is not even an end.
         """
-        if self.error is not None and not self._is_told(outlet, options.after):
+        if self.error is not None and not self._knows_the_end(outlet, options.after):
             raise HTTPError(self.error.status, self.error.message)
         if outlet.holds_head:
             self._held = [each for each in self._held if not each.ended]
@@ -97,7 +97,7 @@ class RunFollowers:
                 if outlet.holds_head:
                     outlet.stop(HTTPError(self.error.status, self.error.message))
 
-    def _is_told(self, outlet: Outlet, after: str | None) -> bool:
+    def _knows_the_end(self, outlet: Outlet, after: str | None) -> bool:
         """
         Whether a follower of a failed run receives its end, or has received it.
         """

@@ -59,7 +59,12 @@ _TARGETS = {
     RunCause.LOSE: RunState.LOST,
 }
 
-_CAUSES = {
+CAUSES = {state: cause for cause, state in _TARGETS.items()}
+"""
+The cause that leads to a state.
+"""
+
+_ALLOWED = {
     RunState.RUNNING: (RunCause.RETURN, RunCause.FAIL, RunCause.STOP, RunCause.LOSE),
     RunState.STOPPING: (RunCause.END, RunCause.LOSE),
     RunState.DONE: (),
@@ -69,7 +74,7 @@ _CAUSES = {
 }
 
 TRANSITIONS = {
-    (state, cause): _TARGETS[cause] for state, causes in _CAUSES.items() for cause in causes
+    (state, cause): _TARGETS[cause] for state, causes in _ALLOWED.items() for cause in causes
 }
 """
 Every transition: the state that follows a state and a cause.

@@ -2,84 +2,47 @@
 Subscription: one stream that follows channels, from older messages to new ones.
 
 A live subscription is a member of its feed's broadcast, and a client that keeps up costs nothing
-here. Otherwise the client receives queued messages or the history first. `State` has all states
-and the transitions between them.
+here. Otherwise the client receives queued messages or the history first: `DrainingSubscription`.
+`State` has all states and the transitions between them.
 
 Layer: channels, below `channel`.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
-
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
+from secrets import token_urlsafe
+from typing import cast
 
 from twistream.channels.cursor import Cursor
-from twistream.channels.deliveries import DeliveryQueue
-from twistream.channels.engine import Page
-from twistream.channels.feed import ChannelCore, Feed
-from twistream.channels.filtering import MessageFilter, decision
-from twistream.channels.state import Cause, State, following
+from twistream.channels.draining import DrainingSubscription
+from twistream.channels.filtering import MessageFilter
+from twistream.channels.selection import SelectedTopics
+from twistream.channels.state import Cause, State
 from twistream.channels.statistics import SubscriptionStatistics
 from twistream.errors import SlowConsumer
-from twistream.scheduling.tasks import cancel
+from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
-from twistream.server.base import BaseContext
-from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
+from twistream.server.base.streaming import BaseContext
 from twistream.wire.frames import Batch, Frame
-from twistream.wire.messages import SEPARATOR, Delivery, Message
-
-T = TypeVar("T")
+from twistream.wire.messages import SEPARATOR, Delivery
 
 # The states that are compared for each message. A member of an enum is slow to look up.
 _LIVE, _ENDED = State.LIVE, State.ENDED
 
 _QUEUED = (State.DRAINING, State.REPLAYING, State.CLOSING)
+_IN_BROADCAST = (State.LIVE, State.DRAINING)
+
+_ID_BYTES = 16
+"""
+Random bytes of an id, enough that nobody can guess the id of another client.
+"""
 
 
-class Subscription:
+class Subscription(DrainingSubscription["Subscription"]):
     """
     One stream that follows channels. ``Channel.subscriptions`` has those of a channel.
     """
 
-    __slots__ = (
-        "_cores",
-        "_cursor",
-        "_feed",
-        "_filter",
-        "_last_event_id",
-        "_not_live_since",
-        "_outlet",
-        "_policy",
-        "_queue",
-        "_state",
-        "_unsent_position",
-        "_wait",
-    )
-
-    def __init__(
-        self,
-        outlet: Outlet,
-        cores: "tuple[ChannelCore[Subscription], ...]",
-        options: SubscribeOptions,
-        policy: OnSlow,
-    ) -> None:
-        self._outlet = outlet
-        self._cores = cores
-        self._policy = policy
-        self._state = State.NEW
-        self._filter = None if options.filter is None else MessageFilter(options.filter, cores)
-        # The id from which the client resumes, as this subscription knows it.
-        self._last_event_id = options.after
-        self._cursor: Cursor | None = None  # None unless it is replaying.
-        self._not_live_since = 0.0
-        # The id with which a new client resumes, until a ping or an event has told it.
-        self._unsent_position: str | None = None
-        self._wait: Deferred[Any] | None = None  # What `_drain` awaits.
-        self._feed = Feed.join((cores, outlet.format, outlet.turn), self)
-        self._queue = DeliveryQueue(options.max_queued, self._feed)
-        for core in cores:
-            core.add(self)
+    __slots__ = ()
 
     def __repr__(self) -> str:
         names = ", ".join(core.name for core in self._cores)
@@ -98,6 +61,48 @@ class Subscription:
         The turn of its clock.
         """
         return self._outlet.turn
+
+    @property
+    def id(self) -> str:
+        """
+        A token that nobody can guess, new for each subscription.
+
+        It is made when it is first read. ``Hub.subscriptions`` finds the subscription by it.
+
+        Raises:
+            RuntimeError: It is first read in a thread that is not the reactor's.
+        """
+        if self._id is None:
+            check_thread("id")
+            self._id = token_urlsafe(_ID_BYTES)
+            if self._state is not _ENDED:
+                for core in self._cores:
+                    core.identified[self._id] = self
+        return self._id
+
+    @property
+    def topics(self) -> SelectedTopics | None:
+        """
+        The patterns of the topics that it receives; None if it receives every message.
+
+        Add and discard patterns to change what it receives.
+        """
+        if self._feed.selection is None:
+            return None
+        return SelectedTopics(self._patterns, self._select)
+
+    def recheck(self) -> None:
+        """
+        Forget the answers of ``may_see``, so that it is called again for each topic.
+
+        Messages that are queued for a slow client were checked before.
+
+        Raises:
+            RuntimeError: The calling thread is not the reactor's.
+        """
+        check_thread("recheck()")
+        if self._filter is not None:
+            self._filter.forget_answers()
 
     def statistics(self) -> SubscriptionStatistics:
         """
@@ -150,22 +155,58 @@ class Subscription:
         """
         The id from which to resume, if the client does not know it yet; the caller sends it.
 
-        A new client has no id before its first message, and a filter moves the position without
-        a message.
+        A new client has no id before its first message. A filter and a selection of topics move
+        the position without a message.
         """
         unsent, self._unsent_position = self._unsent_position, None
         if self._queue:
             return None
+        if self._feed.selection is not None:
+            return self._position_update_of_selection()
         position = None if self._filter is None else self._filter.position
         if self._filter is not None:
             self._filter.position_known()
-        # If nothing was published since, the first is as new as that of the filter.
+        # If nothing was published meanwhile, the first is as new as that of the filter.
         return unsent if unsent == Cursor.at_end(self._cores).id else position
 
-    # The life.
+    def _position_update_of_selection(self) -> str | None:
+        if self._cursor is None and self._feed.broadcast.has_unsent:
+            return None  # Those messages have ids themselves.
+        # Nothing is queued, so the client has received everything for it up to this id.
+        position = (self._cursor or Cursor.at_end(self._cores)).id
+        if self._filter is not None:
+            self._filter.position_known()
+        if position == self._last_event_id:
+            return None
+        self._last_event_id = position
+        return position
 
-    def _move(self, cause: Cause) -> None:
-        self._state = following(self._state, cause)
+    # Topics.
+
+    def _patterns(self) -> frozenset[str]:
+        selection = self._feed.selection
+        return frozenset() if selection is None else selection.patterns
+
+    def _select(self, patterns: frozenset[str]) -> None:
+        """
+        Receive other topics from now on.
+        """
+        check_thread("topics")
+        response = self._outlet.response
+        if self._state is _ENDED or response.life.ended or patterns == self._patterns():
+            return
+        # The client still receives what the old feed has not sent.
+        unsent = self._feed.broadcast.withdraw(response)
+        self._feed = self._queue.feed = self._feed.reselected(patterns, self)
+        if self._filter is not None:
+            self._filter.forget_answers()
+        if self._state in _IN_BROADCAST:
+            self._join_broadcast()
+        self._feed.finish_if_closed()  # The old feed can no longer do it.
+        if unsent:
+            self._take(unsent)
+
+    # The life.
 
     def _go_live(self, cause: Cause, cursor: Cursor) -> None:
         """
@@ -176,6 +217,7 @@ class Subscription:
             return
         self._cursor = None
         self._move(cause)
+        self._send_announcement()
         # A client that disconnects before the next message has to know where to resume.
         position = cursor.id
         if position != self._last_event_id:
@@ -183,30 +225,13 @@ class Subscription:
                 self._unsent_position = position
             else:
                 self._send_position(position)
-        response, broadcast = self._outlet.response, self._feed.broadcast
-        broadcast.add(response, self._take, hold=self._outlet.holds_head)
-        if self._filter is not None:
-            broadcast.pause(response)
+        self._join_broadcast()
 
-    def _finish(self) -> None:
-        """
-        The channels are closed, and the client has received everything.
-        """
-        self._end(Cause.FINISH)
-        self._outlet.finish()
-
-    def _fail(self, reason: BaseException) -> None:
-        self._outlet.stop(reason)
-        self.detach()  # The outlet does not call it if it has ended before.
-
-    def _end(self, cause: Cause) -> None:
-        self._move(cause)
-        self._feed.broadcast.discard(self._outlet.response)
-        self._feed.remove(self)
-        for core in self._cores:
-            core.remove(self)
-        if self._wait is not None:
-            cancel(self._wait)  # It may be of an engine, with any canceller.
+    def _join_broadcast(self) -> None:
+        response = self._outlet.response
+        self._feed.broadcast.add(response, self._take, hold=self._outlet.holds_head)
+        if self._filter is not None or self._state is not _LIVE:
+            self._feed.broadcast.pause(response)
 
     # In the broadcast.
 
@@ -214,41 +239,44 @@ class Subscription:
         """
         Take messages that the broadcast did not send: there is a filter, or the client is slow.
         """
-        queue, filter = self._queue, self._filter
-        for delivery in cast("Sequence[Delivery]", frames):
-            if filter is not None:
-                passes = self._passes(filter, delivery.message, delivery.id)
-                if self._state is _ENDED:
-                    return  # The filter failed, or it ended the subscription.
-                if not passes:
-                    continue
-            if not (queue.put(delivery, len(delivery.data)) or self._make_room(delivery)):
-                return
-        if self._state is not _LIVE:
+        filter = self._filter
+        if filter is None:
+            goes_on = all(map(self._put, cast("Sequence[Delivery]", frames)))
+        elif filter.taking is not None:
+            filter.taking += frames  # The filter itself has changed the topics.
+            return
+        else:
+            goes_on = self._take_filtered(filter, frames)
+        if not goes_on or self._state is not _LIVE:
             return
         self._send_queued()
         if filter is not None and filter.update_due and self._is_live():
             self._send_position(cast("str", filter.position))
 
+    def _take_filtered(self, filter: MessageFilter, frames: Sequence[Frame]) -> bool:
+        """
+        Queue the messages that pass the filter. Return whether to go on after them.
+        """
+        filter.taking = list(frames)
+        try:
+            for delivery in cast("Sequence[Delivery]", filter.taking):
+                passes = self._passes(filter, delivery.message, delivery.id)
+                if self._state is _ENDED:
+                    return False  # The filter failed, or it ended the subscription.
+                if passes and not self._put(delivery):
+                    return False
+        finally:
+            filter.taking = None
+        return True
+
+    def _put(self, delivery: Delivery) -> bool:
+        """
+        Queue a message. Return whether to go on after it.
+        """
+        return self._queue.put(delivery, len(delivery.data)) or self._make_room(delivery)
+
     def _is_live(self) -> bool:
         return self._state is _LIVE
-
-    def _passes(self, filter: MessageFilter, message: Message, position: str) -> bool:
-        """
-        Return whether the client receives `message`. If the filter fails, the subscription ends.
-        """
-        try:
-            passes = self._outlet.response.life.run(filter.function, message)
-            if passes is not True and passes is not False:
-                passes = decision(passes)
-        except Exception as err:  # noqa: BLE001 - it is the program's code
-            self._fail(err)
-            return False
-        if not passes:
-            filter.skip(position)
-        elif filter.position is not None:
-            filter.position_known()
-        return passes
 
     def _make_room(self, delivery: Delivery) -> bool:
         """
@@ -299,102 +327,3 @@ class Subscription:
             self._move(Cause.FULL)
             self._feed.broadcast.pause(self._outlet.response)
             self._start_draining()
-
-    def _send_position(self, position: str) -> None:
-        """
-        Send an id from which to resume, without a message, if the format can express it.
-        """
-        if self._filter is not None:
-            self._filter.position_known()
-        if data := self._feed.format.position(position):
-            self._outlet.deliver(Batch([Frame(data)]))
-
-    # Draining.
-
-    def _start_draining(self) -> None:
-        self._not_live_since = self.turn.clock.seconds()
-        Deferred.fromCoroutine(self._drain()).addErrback(self._drain_failed)
-
-    def _drain_failed(self, failure: Failure) -> None:
-        self._fail(cast("BaseException", failure.value))
-
-    async def _drain(self) -> None:
-        """
-        Send the queue, then the history, as the client accepts them.
-        """
-        while await self._may_send():
-            cursor = self._cursor
-            if self._queue:
-                self._outlet.deliver(Batch(self._queue.take_frames()))
-            elif cursor is None:
-                self._drained()
-                return
-            elif unread := cursor.unread:
-                await self._send_pages(cursor, unread)
-            else:
-                self._go_live(Cause.CAUGHT_UP, cursor)
-                return
-
-    def _drained(self) -> None:
-        if self._state is State.CLOSING:
-            self._finish()
-            return
-        self._move(Cause.DRAINED)
-        if self._filter is None:
-            self._feed.broadcast.resume(self._outlet.response)
-
-    async def _may_send(self) -> bool:
-        """
-        Wait until the client accepts more, and return whether the subscription goes on.
-        """
-        while self._state is not _ENDED and (wait := self._outlet.wait()) is not None:
-            await self._result(wait)
-        return self._state is not _ENDED
-
-    async def _result(self, deferred: Deferred[T]) -> T:
-        """
-        Await a Deferred that is cancelled when the subscription ends.
-        """
-        self._wait = deferred
-        try:
-            return await deferred
-        finally:
-            self._wait = None
-
-    async def _send_pages(self, cursor: Cursor, unread: Sequence[int]) -> None:
-        """
-        Send the next page of each channel with unread messages.
-        """
-        pages: dict[int, Page] = {}
-        for index in unread:
-            pages[index] = await self._result(self._cores[index].log.read(cursor.ids[index]))
-        gaps = {index: page.gap for index, page in pages.items() if page.gap is not None}
-        if gaps and self._state is not _ENDED:
-            requested = cast("str", self._last_event_id)
-            for index in gaps:
-                cursor.ids[index] = pages[index].start
-            self._last_event_id = cursor.id
-            gap = self._feed.gap(requested, self._last_event_id, gaps)
-            self._outlet.deliver(Batch([gap]))
-        for index, page in pages.items():
-            if await self._may_send():
-                self._send_page(cursor, index, page)
-                self._cores[index].progressed()
-
-    def _send_page(self, cursor: Cursor, index: int, page: Page) -> None:
-        frames: list[Frame] = []
-        last_event_id, format = self._last_event_id, self._feed.format
-        for message in page.messages:
-            cursor.ids[index] = message.id
-            position = cursor.id
-            if self._filter is not None:
-                passes = self._passes(self._filter, message, position)
-                if self._state is _ENDED:
-                    return
-                if not passes:
-                    continue
-            frames.append(Frame(message.encoded(format, position)))
-            last_event_id = position
-        if frames:
-            self._outlet.deliver(Batch(frames))
-            self._last_event_id = last_event_id

@@ -11,7 +11,6 @@ from reprlib import repr as shortened
 from twisted.internet.defer import Deferred
 
 from twistream import ClientDisconnected, Context, HTTPError, StopStream
-from twistream.demo.requests import parameter
 
 NUMBERS = (1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 23, 29)
 
@@ -76,10 +75,12 @@ def pace(ctx: Context, *, default: float) -> float:
     Raises:
         HTTPError: 400, if it is not a single decimal number within the limits.
     """
-    given = parameter(ctx, "interval")
-    if given is None:
+    given = ctx.queries("interval")
+    if not given:
         return default
-    value = given.decode(errors="backslashreplace")
+    if len(given) > 1:
+        raise HTTPError(400, f"interval must be given once, not {len(given)} times.")
+    value = given[0]
     if re.fullmatch(r"[0-9]*\.?[0-9]+", value) and SHORTEST <= float(value) <= LONGEST:
         return float(value)
     raise HTTPError(

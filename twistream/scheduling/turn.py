@@ -111,6 +111,12 @@ class Turn:
             self._schedule(0)
         return self._number
 
+    def is_spent(self) -> bool:
+        """
+        Whether a turn has begun, and its slice is used up.
+        """
+        return (self._scheduled or self._running) and self.seconds() >= self.ends
+
     def at_end(self, call: Callable[[], object]) -> None:
         """
         Run `call` at the end of the current turn. Calls run in the order of scheduling.

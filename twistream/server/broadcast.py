@@ -10,7 +10,8 @@ A broadcast has no history, no ids and no names. Channels are built on it.
 Layer: server.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
@@ -30,10 +31,19 @@ took. The messages of a burst are then sent in one round instead of two. An eigh
 publishers need to answer a round, as measured, and adds little to the round.
 """
 
+_NOTHING = Batch(())
+
 OnFull: TypeAlias = Callable[[Sequence[Frame]], object]
 """
 Called with the messages that are not sent to a member, because its connection is full or it is
 paused.
+"""
+
+
+_Round: TypeAlias = tuple[Batch, dict[MessageWriter, int], Iterator[MessageWriter]]
+"""
+While a round is sent: the messages, the indexes of the first ones of late members, and the members
+that it has not reached yet.
 """
 
 
@@ -48,6 +58,7 @@ class Broadcast:
         "_late",
         "_members",
         "_paused",
+        "_round",
         "_round_ended",
         "_turn",
     )
@@ -69,6 +80,7 @@ class Broadcast:
         self._coalesce_for = 0.0
         # For members that joined after the first of these frames: the index of their first.
         self._late: dict[MessageWriter, int] = {}
+        self._round: _Round | None = None
 
     def __len__(self) -> int:
         """
@@ -80,9 +92,9 @@ class Broadcast:
         """
         Send every message to `response` from now on, until it is over or discarded.
 
-        Its head is sent at the latest at the end of this turn, unless it is held. Each message is a chunk of its
-        own. It is sent after everything that the handler has flushed, and before what the
-        handler has written and not flushed. Where no body is allowed, this completes the
+        Its head is sent at the latest at the end of this turn, unless it is held. Each message is a
+        chunk of its own. It is sent after everything that the handler has flushed, and before what
+        the handler has written and not flushed. Where no body is allowed, this completes the
         response. A message that exceeds a declared ``Content-Length`` aborts the response.
 
         Args:
@@ -108,6 +120,10 @@ class Broadcast:
         member = self._members[writer] = _Member(self, response, on_full)
         if self._frames:
             self._late[writer] = len(self._frames)
+        if self._round is not None:
+            # The round may still come to it, if it was a member when the round began.
+            batch, late, _ = self._round
+            late[writer] = len(batch.frames)
         response.observers.attach(member)
 
     def discard(self, response: Response) -> None:
@@ -120,6 +136,30 @@ class Broadcast:
             response.observers.detach(member)
             self._paused.discard(writer)
             self._late.pop(writer, None)
+
+    def withdraw(self, response: Response) -> list[Frame]:
+        """
+        Discard a member, and return the messages that were not sent to it yet, in order.
+
+        The caller sends them. The list is empty if it is no member.
+        """
+        writer = response.writer
+        if writer not in self._members:
+            return []
+        unsent = self._frames[self._late.get(writer, 0) :]
+        if self._round is not None:
+            batch, late, following = self._round
+            if writer in copy(following):  # A copy, because the search uses up an iterator.
+                unsent = [*batch.frames[late.get(writer, 0) :], *unsent]
+        self.discard(response)
+        return unsent
+
+    @property
+    def has_unsent(self) -> bool:
+        """
+        Whether there are messages that the next round sends.
+        """
+        return bool(self._frames)
 
     def pause(self, response: Response) -> None:
         """
@@ -164,10 +204,13 @@ class Broadcast:
         batch = Batch(self._frames)
         late, self._frames, self._late = self._late, [], {}
         parts = {start: Batch(batch.frames[start:]) for start in set(late.values())}
+        parts[len(batch.frames)] = _NOTHING
         members, paused = self._members, self._paused
         fits = batch.size <= SEND_SIZE
         # A copy, because a member that is cut is discarded.
-        for writer in list(members):
+        following = iter(list(members))
+        self._round = batch, late, following
+        for writer in following:
             if writer not in members:
                 continue  # Discarded by a member that was served before.
             part = batch
@@ -180,6 +223,7 @@ class Broadcast:
                     self._serve_slowly(writer, part)
             except BaseException as err:  # noqa: BLE001 - one member's failure is no other's
                 self._failed(writer, err)
+        self._round = None
         if len(batch.frames) > 1:
             self._round_ended = self._turn.clock.seconds()
             self._coalesce_for = (self._round_ended - began) * _COALESCE_SHARE

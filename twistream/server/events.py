@@ -7,40 +7,41 @@ stream alive with pings.
 Layer: server, above `base`.
 """
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.python import threadable
 from twisted.web.http import NO_CONTENT
-from twisted.web.server import Request
 
 from twistream.checks import check_seconds, check_timer
 from twistream.errors import StreamAborted
 from twistream.scheduling.threads import check_thread, refuse_thread
 from twistream.scheduling.waits import Fired
 from twistream.scheduling.wheel import Timer
-from twistream.server.base import BaseContext
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
+from twistream.server.origins import allow_origins, checked_origins
 from twistream.server.outlet import (
     Filter,
+    MaySee,
     OnSlow,
     Open,
     Outlet,
     Source,
     SubscribeOptions,
+    Subscription,
     checked_hold,
-    last_event_id,
 )
 from twistream.server.response.response import Response
 from twistream.server.response.writer import Urgency
 from twistream.wire.frames import Batch, Frame
 from twistream.wire.messages import EVENTS, encoded
+from twistream.wire.metadata import encode_metadata
 from twistream.wire.sse import ServerSentEvent, data_event
 
 _NOW = Urgency.NOW
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s,]+")
 
 _HEADERS = {
     b"Content-Type": EVENTS.media_type,
@@ -100,7 +101,7 @@ class EventStream:
         self._ping = _checked_ping(ping)
         # The retry field, sent with the first event of this turn, or with the head.
         self._opening = b"" if retry is None else b"retry: %d\n" % _ms(retry)
-        origins = _checked_origins(allow_origin)
+        origins = checked_origins(allow_origin)
         self.context = context
         self.last_event_id = last_event_id(context.request)
         self._response = response
@@ -112,7 +113,7 @@ class EventStream:
         for name, value in _HEADERS.items():
             head.default(name, value)
         if origins:
-            _allow(context.request, origins)
+            allow_origins(context.request, origins)
         if not (self._opening or self._hold):
             response.open_soon()
         response.turn.at_end(self._begin)
@@ -206,13 +207,17 @@ class EventStream:
         """
         self._response.open_head.status_code(NO_CONTENT)
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 - each option is a keyword
         self,
         *channels: Source,
         after: str | Sequence[str] | None = None,
         filter: Filter | None = None,
         on_slow: OnSlow | None = None,
         max_queued: int = 2**20,
+        topics: Iterable[str] | None = None,
+        may_see: MaySee | None = None,
+        presence: Mapping[str, object] | None = None,
+        announce: bool = False,
         detached: bool = False,
     ) -> Deferred[None]:
         """
@@ -241,6 +246,20 @@ class EventStream:
                 newest message; ``"drop"`` drops new messages.
             max_queued: Bytes that may wait for the client, in addition to what its connection
                 holds. A working network needs some seconds for a mebibyte.
+            topics: The topics to receive, as patterns such as ``"builds/*/steps/*"`` or
+                ``"workers/#"``: ``*`` matches one segment, and ``#`` at the end matches the rest,
+                or nothing. A message without a topic matches no pattern. By default, every
+                message is received. The patterns can be changed later, see `subscription`.
+            may_see: Called with the topic of each message, or None if it has none, before the
+                client receives it; a false result skips the message. An exception ends the
+                subscription. The answer for a topic is kept, until the topics of the
+                subscription change or its ``recheck`` is called.
+            presence: What ``Channel.presence`` shows of this stream, such as ``{"name": "Ann"}``: a
+                JSON object of at most 4 KiB. Streams with equal objects are one member. By
+                default, the stream is not a member.
+            announce: Send the id of the `subscription` first, in an event named ``subscription`` with
+                the data ``{"id"}``. With this id, another request can change the topics, see
+                ``Hub.subscriptions``.
             detached: The handler does not wait for the end of the subscription, and ends it when
                 it returns. Without this, a warning is logged then: an ``await`` was probably
                 forgotten.
@@ -249,18 +268,19 @@ class EventStream:
             Succeeds when all channels have been closed and their messages are delivered. If
             there were no messages, and the handler then returns without sending anything,
             the response is a 204, as with `stop_reconnecting`. Fails with the reason if the
-            response is over, and with the error of `filter`. Where no body is allowed, it
-            succeeds at once, and the response is complete. Cancel it to unsubscribe.
+            response is over, and with the error of `filter` or `may_see`. Where no body is
+            allowed, it succeeds at once, and the response is complete. Cancel it to unsubscribe.
 
         Raises:
-            EncodeError: `after` cannot be encoded as UTF-8.
+            EncodeError: `after` or a pattern cannot be encoded as UTF-8, or `presence` as JSON.
             HTTPError: The run has failed before its first message, and the head is held back by
                 ``open="first_event"``. If it fails later, the Deferred fails with the error.
             RuntimeError: The stream was subscribed before.
-            TypeError: An argument has the wrong type, there is no channel, or `filter` is a
-                coroutine function or a generator function.
-            ValueError: `on_slow` or `max_queued` is not allowed; ``"catchup"`` is used without
-                a history; or a channel is given twice.
+            TypeError: An argument has the wrong type, there is no channel, or `filter` or
+                `may_see` is a coroutine function or a generator function.
+            ValueError: `on_slow`, `max_queued` or a pattern is not allowed; there are more than
+                1,000 patterns; `presence` is too large; ``"catchup"`` is used without a history;
+                or a channel is given twice.
         """
         outlet = Outlet(
             self.context,
@@ -275,11 +295,25 @@ class EventStream:
             filter=filter,
             on_slow=on_slow,
             max_queued=max_queued,
+            topics=topics,
+            may_see=may_see,
+            presence=encode_metadata("presence", presence),
+            announce=announce,
             detached=detached,
         )
         deferred = outlet.subscribe(channels, options)
         self._outlet = outlet
         return deferred
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """
+        The subscription of this stream, from the call of `subscribe` to its end.
+
+        It has the ``id`` of the subscription and its ``topics``, which can be changed. None before
+        and after that, and where no body is allowed, as for HEAD.
+        """
+        return cast("Subscription | None", self._response.subscription)
 
     # Inside.
 
@@ -336,36 +370,3 @@ def _checked_ping(ping: float | None) -> float:
 
 def _ms(seconds: float) -> int:
     return round(check_seconds("retry", seconds) * 1000)
-
-
-def _checked_origins(allow_origin: str | Collection[str] | None) -> Collection[str]:
-    if allow_origin is None:
-        return ()
-    if isinstance(allow_origin, bytes) or not isinstance(allow_origin, Iterable):
-        msg = f"allow_origin must be a str or several, not {type(allow_origin).__name__}"
-        raise TypeError(msg)
-    # A tuple, because an iterator would be used up here.
-    origins = (allow_origin,) if isinstance(allow_origin, str) else tuple(allow_origin)
-    for origin in origins:
-        if not isinstance(origin, str):
-            msg = f"an origin must be a str, not {type(origin).__name__}"
-            raise TypeError(msg)
-        if not _ORIGIN.fullmatch(origin):
-            msg = f'an origin must be "*" or have the form https://example.org, not {origin!r}'
-            raise ValueError(msg)
-    return origins
-
-
-def _allow(request: Request, origins: Collection[str]) -> None:
-    """
-    Let pages of `origins` read the response (Fetch standard, 3.3).
-    """
-    headers = request.responseHeaders
-    if "*" in origins:
-        headers.setRawHeaders(b"Access-Control-Allow-Origin", [b"*"])
-        return
-    # Tell caches that the answer depends on the origin.
-    headers.addRawHeader(b"Vary", b"Origin")
-    origin: bytes = request.getHeader(b"Origin") or b""
-    if origin.decode("latin-1") in origins:
-        headers.setRawHeaders(b"Access-Control-Allow-Origin", [origin])

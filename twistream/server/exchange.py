@@ -8,7 +8,6 @@ Layer: server, above `context`.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any, TypeAlias
@@ -18,13 +17,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
+from twistream.checks import has_methods, name_of
 from twistream.errors import ClientDisconnected, HTTPError, StreamAborted, StreamClosed
 from twistream.scheduling.tasks import Task, deferred_of, is_end
-from twistream.server.body import Item
+from twistream.server.base.body import Item
 from twistream.server.context import Context
+from twistream.server.response.coding import Coding
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
-from twistream.wire import fields, render
+from twistream.wire import fields, problem, render
+from twistream.wire.accept import preferred_type
+from twistream.wire.compression import Compression
 
 Handler: TypeAlias = Callable[
     [Context],
@@ -41,6 +44,21 @@ _TEXTS = (str, bytes)
 _ITERATORS = (GeneratorType, Iterator, AsyncIterator)
 """
 Results that are streamed. `GeneratorType` is first because its check is fast.
+"""
+
+_JSON_TYPES = (problem.MEDIA_TYPE, "application/json")
+_PAGE_TYPES = (*_JSON_TYPES, "text/html", "text/plain")
+"""
+The media types in which a client may ask for an error page. Without one, it is plain text.
+"""
+
+_AWAIT = "await it, or pass detached=True if this is meant"
+
+_ADVICE = {
+    "registerProducer": "wait until the producer has ended, or write `await ctx.pipe(source)`",
+}
+"""
+What to do instead, by the call whose end a handler did not wait for. `_AWAIT` for all others.
 """
 
 _log = Logger()
@@ -62,11 +80,13 @@ class Exchange:
         self._context = Context(response)
         self.pending: Deferred[Any] | None = None
 
-    def start(self) -> None:
+    def start(self, compression: Compression | None = None) -> None:
         """
-        Call the handler.
+        Call the handler, unless the client refuses all codings of `compression`.
         """
         context, life = self._context, self._response.life
+        if compression is not None and not self._negotiate(compression):
+            return
         self._response.observers.handler = self
         try:
             result: Any = life.run(self._handler, context)
@@ -93,6 +113,15 @@ class Exchange:
         methods = ", ".join(allowed)
         self._context.header("Allow", methods)
         self._ended(Failure(HTTPError(405, f"Only {methods} can be used here.")))
+
+    def _negotiate(self, compression: Compression) -> bool:
+        response = self._response
+        try:
+            response.coding = Coding(response.request, compression)
+        except HTTPError:
+            self._ended(Failure())
+            return False
+        return True
 
     def watch_client(self) -> None:
         """
@@ -155,14 +184,16 @@ class Exchange:
             return
         for call in response.observers.not_awaited():
             _log.warn(
-                "{handler} returned while its {call}() was still running, which ends it: write "
-                "`await ctx.{call}(...)`, or pass detached=True if this is meant",
-                handler=self._name,
+                "{handler} returned while its {call}() was still running, which ends it: {advice}",
+                handler=name_of(self._handler),
                 call=call,
+                advice=_ADVICE.get(call, _AWAIT),
             )
         try:
             if result is not None:
                 self._write_result(result)
+            if response.sequence is not None:
+                response.writer.write(response.sequence.end(response.room.written))
         except Exception:  # noqa: BLE001 - any error here is the handler's
             self._failed(Failure())
         else:
@@ -174,21 +205,11 @@ class Exchange:
             return  # What `write` has returned, perhaps to a lambda.
         if not isinstance(result, Item):
             msg = (
-                f"{self._name} must return None, str or bytes, not {type(result).__name__}; "
-                f"{_hint(result)}"
+                f"{name_of(self._handler)} must return None, str or bytes, "
+                f"not {type(result).__name__}; {_hint(result)}"
             )
             raise TypeError(msg)
         self._context.write(result)
-
-    @property
-    def _name(self) -> str:
-        """
-        The handler's name, for messages.
-        """
-        handler: object = self._handler
-        while isinstance(handler, partial):
-            handler = handler.func
-        return getattr(handler, "__qualname__", type(handler).__name__)
 
     def _give_up(self, error: BaseException) -> None:
         """
@@ -198,7 +219,7 @@ class Exchange:
         try:
             if not (response.life.ended or response.life.head_sent):
                 response.head.discard()
-                response.replace(500, "text/plain", b"500 Internal Server Error\n")
+                self._replace(500, "text/plain", b"500 Internal Server Error\n")
         except Exception:  # noqa: BLE001 - the next line ends it all the same
             _log.failure("the error page of {context} failed", context=repr(self._context))
         response.abort(StreamAborted(type(error).__name__))
@@ -230,10 +251,26 @@ class Exchange:
         if not isinstance(status, int) or not 400 <= status <= 599:
             msg = f"the status of a {type(error).__name__} must be from 400 to 599, not {status!r}"
             raise ValueError(msg)
-        accepts = self._response.request.getHeader(b"Accept") or b""
-        media_type, body = render.error_page(error, as_html=b"text/html" in accepts)
+        accepted: bytes = self._response.request.getHeader(b"Accept") or b""
+        wanted = preferred_type(accepted, _PAGE_TYPES)
+        if wanted in _JSON_TYPES:
+            media_type, body = problem.error_problem(error)
+        else:
+            media_type, body = render.error_page(error, as_html=wanted == "text/html")
         self._context.add_header("Vary", "Accept")
-        self._response.replace(error.status, fields.with_charset(media_type), body)
+        self._replace(error.status, fields.with_charset(media_type), body)
+
+    def _replace(self, status: int, content_type: str, body: bytes) -> None:
+        """
+        End with `body` instead of what was written. The head must not have been sent.
+        """
+        response = self._response
+        head = response.open_head
+        head.clear_for_page(status)
+        head.header("Content-Type", content_type)
+        head.header("X-Content-Type-Options", "nosniff")
+        response.writer.replace(body)
+        response.end()
 
     def _drop_traceback(self) -> None:
         """
@@ -252,6 +289,8 @@ def _hint(result: object) -> str:
         return "a response goes on while its handler awaits, so there is no need for NOT_DONE_YET"
     if isinstance(result, Awaitable):
         return "await it"
+    if has_methods(result, "deliverBody"):
+        return "to relay its body, write `await ctx.pipe(response)`"
     if isinstance(result, Iterator | AsyncIterable):
         return "to send its items, write `await ctx.stream(items)`"
     return "for JSON, call ctx.json(value), or await ctx.json_line(value)"

@@ -6,39 +6,31 @@ Channels are in a higher layer. The Protocols `Source` and `Subscription` define
 Layer: server, above `base`.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Iterable, MutableSet, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import NO_CONTENT
-from twisted.web.server import Request
 
 from twistream.checks import check_callback, check_count, has_methods, is_coroutine_function, kind
 from twistream.errors import StreamClosed
 from twistream.scheduling.threads import check_thread
 from twistream.scheduling.turn import Turn
-from twistream.server.base import BaseContext
+from twistream.server.base.incoming import last_event_id
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.attachment import Attachment
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 from twistream.wire.frames import Batch
 from twistream.wire.messages import Format, Message, compound_id
 from twistream.wire.render import encode_text
+from twistream.wire.topics import check_patterns
 
 OnSlow: TypeAlias = Literal["catchup", "disconnect", "latest", "drop"]
 
 _POLICIES = ("catchup", "disconnect", "latest", "drop")
 
-
-_ID_PARAMETER = "last_event_id"
-_POLYFILL_PARAMETER = re.compile(r"(evs_)?last[-_]?event[-_]?id", re.IGNORECASE)
-"""
-Matches the parameters of polyfills for `EventSource`, which cannot set the header, either:
-``lastEventId``, ``Last-Event-ID`` and ``evs_last_event_id``.
-"""
 
 Open: TypeAlias = Literal["at_once", "first_event"]
 """
@@ -48,6 +40,11 @@ When the head of a stream is sent: at the end of the turn, or with the first mes
 Filter: TypeAlias = Callable[[Message], object]
 """
 Called with a message. Returns whether to deliver it.
+"""
+
+MaySee: TypeAlias = Callable[[str | None], object]
+"""
+Called with a topic, or with None for messages without one. Returns whether the client may see it.
 """
 
 
@@ -79,13 +76,13 @@ def checked_hold(open: Open) -> bool:
     return open == "first_event"
 
 
-def _check_filter(_: object, __: object, value: Filter | None) -> None:
+def _check_decision(_: object, attribute: "Attribute[Any]", value: Any) -> None:
     if value is None:
         return
-    check_callback("filter", value)
+    check_callback(attribute.name, value)
     # A coroutine is always true, so every message would pass.
     if is_coroutine_function(value):
-        msg = "filter must be a plain function, not a coroutine function"
+        msg = f"{attribute.name} must be a plain function, not a coroutine function"
         raise TypeError(msg)
 
 
@@ -93,6 +90,10 @@ def _check_policy(_: object, __: object, value: OnSlow | None) -> None:
     if value is not None and not (isinstance(value, str) and value in _POLICIES):
         msg = f"on_slow must be one of {', '.join(_POLICIES)}, not {value!r}"
         raise ValueError(msg)
+
+
+def _patterns(topics: Iterable[str] | None) -> frozenset[str] | None:
+    return None if topics is None else check_patterns(topics)
 
 
 def _check_size(_: object, __: object, value: int) -> None:
@@ -109,13 +110,21 @@ class SubscribeOptions:
         filter: Decides whether a message is delivered.
         on_slow: What happens when the client is too slow; None for the source's default.
         max_queued: Bytes that may wait for the client.
+        topics: The patterns of the topics to receive; None for every message.
+        may_see: Decides whether the client may see a topic.
+        presence: The metadata with which the stream is a member of its channels, as JSON.
+        announce: Send the id of the subscription to the client first.
         detached: The handler does not wait for the end of the subscription.
     """
 
     after: str | None = field(converter=_one_id)
-    filter: Filter | None = field(validator=_check_filter)
+    filter: Filter | None = field(validator=_check_decision)
     on_slow: OnSlow | None = field(validator=_check_policy)
     max_queued: int = field(validator=_check_size)
+    topics: frozenset[str] | None = field(default=None, converter=_patterns)
+    may_see: MaySee | None = field(default=None, validator=_check_decision)
+    presence: bytes | None = None
+    announce: bool = False
     detached: bool = False
 
 
@@ -123,6 +132,23 @@ class Subscription(Protocol):
     """
     One stream that is subscribed to sources.
     """
+
+    @property
+    def id(self) -> str:
+        """
+        A random id by which ``Hub.subscriptions`` finds the subscription.
+        """
+
+    @property
+    def topics(self) -> MutableSet[str] | None:
+        """
+        The patterns of the topics that it receives; None if it receives every message.
+        """
+
+    def recheck(self) -> None:
+        """
+        Forget the answers of ``may_see``, so that it is called again for each topic.
+        """
 
     def start(self) -> None:
         """
@@ -293,7 +319,7 @@ class Outlet(Attachment):
         after = options.after or last_event_id(response.request)
         # `attach` may refuse the options, so the head is changed afterwards.
         subscription = sources[0].attach(self, sources, evolve(options, after=after))
-        self._subscription = subscription
+        self._subscription = response.subscription = subscription
         if head_is_open:
             response.head.default(b"Content-Type", self.format.media_type)
         self._writer.keep_whole(self.format)
@@ -312,27 +338,10 @@ class Outlet(Attachment):
 
     def _release(self) -> None:
         subscription, self._subscription = self._subscription, None
+        self.response.subscription = None
         self._before = None  # No reference cycle remains.
         if subscription is not None:
             subscription.detach()
-
-
-def last_event_id(request: Request) -> str | None:
-    """
-    See ``Context.last_event_id``.
-    """
-    header: bytes | None = request.getHeader(b"Last-Event-ID")
-    if header:
-        return header.decode("utf-8", "replace")
-    query: str = request.uri.decode("latin-1").partition("?")[2]
-    if not query:
-        return None
-    parameters = parse_qsl(query, errors="replace")
-    # A polyfill adds its own parameter when it reconnects, so the last one has the newest id.
-    for name, value in reversed(parameters):
-        if name != _ID_PARAMETER and _POLYFILL_PARAMETER.fullmatch(name):
-            return value
-    return next((value for name, value in parameters if name == _ID_PARAMETER), None)
 
 
 def _check_sources(sources: Sequence[object]) -> None:

@@ -6,21 +6,27 @@ Layer: server, at the top.
 
 import sys
 from collections.abc import Iterable
+from contextvars import copy_context
+from functools import partial
 from typing import Literal, cast
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from twistream.checks import check_clock, check_count, check_timer
+from twistream.checks import check_clock, check_count, check_timer, checked_names, kind
 from twistream.errors import HeadersSent
 from twistream.scheduling.turn import Turn
 from twistream.server.connection.request import is_disconnected, remove_encoder
 from twistream.server.exchange import Exchange, Handler
 from twistream.server.response.response import Response
 from twistream.server.response.trailers import Trailers
+from twistream.server.threaded import BlockingHandler, ThreadContext, check_blocking
 from twistream.wire import fields
+from twistream.wire.compression import Compression, default_compression
 
 _log = Logger()
 
@@ -40,18 +46,24 @@ class StreamResource(Resource):
 
     def __init__(  # noqa: PLR0913 - options, by keyword
         self,
-        handler: Handler,
+        handler: Handler | BlockingHandler,
         *,
+        in_thread: bool | ThreadPool = False,
         methods: Iterable[str] | None = None,
         on_disconnect: Literal["cancel", "continue"] = "cancel",
         send_timeout: float = 60.0,
         max_buffered: int = 16 * 2**20,
+        compress: bool | Compression = False,
         trailers: Literal["asked", "always"] = "asked",
         clock: IReactorTime | None = None,
     ) -> None:
         """
         Args:
             handler: Called once for each request.
+            in_thread: Run the handler in a thread, of the reactor's pool or of this pool. It is then
+                a blocking function or generator function. It can read the request, `err` and
+                `is_cancelled`, write, and change the head until it yields its first item. Methods
+                that flush, wait or end something raise a RuntimeError: yield what is to be sent.
             methods: The methods that the handler answers, in any case. Any other method gets a
                 405. HEAD comes with GET. None for GET and HEAD, and for the methods of the Klein
                 route that has returned this resource.
@@ -63,6 +75,9 @@ class StreamResource(Resource):
             max_buffered: Bytes that may be queued for a client. If more are queued, a write
                 raises `BufferOverflow`. A handler that awaits its flushes does not reach the
                 limit, unless it writes that much between two of them.
+            compress: Compress responses for clients that accept it: True as in
+                ``Context.compress()``, or a `Compression` with options. A client that refuses
+                every coding gets a 406, and the handler is not called.
             trailers: Whether a response on HTTP/1.1 has the trailers of its handler: ``"asked"`` if
                 the request has ``TE: trailers``, ``"always"`` also without it. A client that
                 does not know trailers ignores them, but a response with trailers has no
@@ -86,12 +101,19 @@ class StreamResource(Resource):
         check_timer("send_timeout", send_timeout)
         check_count("max_buffered", max_buffered, 1)
         check_clock("clock", clock)
+        if not isinstance(compress, bool | Compression):
+            msg = f"compress must be a bool or a Compression, not {kind(compress)}"
+            raise TypeError(msg)
+        if in_thread is not False:
+            check_blocking(handler, in_thread)
         self._handler = handler
+        self._in_thread = in_thread
         self._methods = _DEFAULT_METHODS if methods is None else _checked_methods(methods)
         self._follows_router = methods is None
         self._on_disconnect = on_disconnect
         self._send_timeout = send_timeout
         self._max_buffered = max_buffered
+        self._compression = default_compression() if compress is True else (compress or None)
         self._always_trailers = trailers == "always"
         self._clock = clock
         self._turn: Turn | None = None  # Until the clock is known.
@@ -115,36 +137,58 @@ class StreamResource(Resource):
         if remove_encoder(request):
             self._warn_about_encoder()
         clock = self._clock or cast("Site", request.site).reactor
-        if self._turn is None or self._turn.clock is not clock:
-            self._turn = Turn.of(clock)
+        turn = self._turn
+        if turn is None or turn.clock is not clock:
+            turn = self._turn = Turn.of(clock)
+        if turn.is_spent():
+            # Thousands of clients that connect at once must not hold up those that are connected.
+            turn.soon(partial(copy_context().run, self._serve_late, request, turn))
+        else:
+            self._serve(request, turn)
+        return NOT_DONE_YET
+
+    def _serve_late(self, request: Request, turn: Turn) -> None:
+        """
+        Answer a request that has waited for a later turn.
+        """
+        if not is_disconnected(request):
+            try:
+                self._serve(request, turn)
+            except Exception:  # noqa: BLE001 - Twisted answers with a 500, as for any resource
+                request.processingFailed(Failure())
+
+    def _serve(self, request: Request, turn: Turn) -> None:
         response = Response(
             request,
-            self._turn,
+            turn,
             send_timeout=self._send_timeout,
             max_buffered=self._max_buffered,
             keep_running=self._on_disconnect == "continue",
         )
         if self._always_trailers:
             response.head.trailers = Trailers(request, always=True)
-        exchange = Exchange(response, self._handler)
+        handler = self._handler
+        if self._in_thread is not False:
+            pool = None if self._in_thread is True else self._in_thread
+            handler = ThreadContext(response).handler(cast("BlockingHandler", handler), pool)
+        exchange = Exchange(response, cast("Handler", handler))
         if request.method.decode("latin-1") in self._methods or (
             self._follows_router and _is_routed(request)
         ):
-            exchange.start()
+            exchange.start(self._compression)
         else:
             exchange.reject_method(self._methods)
         if request.finished:
             exchange.request_finished()
         else:
             exchange.watch_client()
-        return NOT_DONE_YET
 
     def _warn_about_encoder(self) -> None:
         if not self._warned:
             self._warned = True
             _log.warn(
                 "{resource} removed a content encoder that would buffer its stream; "
-                "do not wrap it in an EncodingResourceWrapper",
+                "pass compress=True to it instead of wrapping it in an EncodingResourceWrapper",
                 resource=self,
             )
 
@@ -153,13 +197,8 @@ def _checked_methods(methods: Iterable[str]) -> tuple[str, ...]:
     """
     The names of methods in upper case, each once.
     """
-    if isinstance(methods, str):
-        msg = f"methods must be an iterable of names, such as ({methods!r},)"
-        raise TypeError(msg)
-    if isinstance(methods, bytes) or not isinstance(methods, Iterable):
-        msg = f"methods must be an iterable of names, not {type(methods).__name__}"
-        raise TypeError(msg)
-    names = [fields.token(method, "method").decode().upper() for method in methods]
+    given = checked_names("methods", methods, "('GET',)")
+    names = [fields.token(method, "method").decode().upper() for method in given]
     if not names:
         msg = "methods must have at least one name, such as ('GET',)"
         raise ValueError(msg)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from hashlib import sha256, sha512
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from twistream.wire.fields import list_members
+
 if TYPE_CHECKING:
     from hashlib import _Hash
 
@@ -68,7 +70,7 @@ def check_algorithm(value: object) -> None:
         raise ValueError(msg)
 
 
-def preferred(values: Iterable[bytes]) -> Algorithm | None:
+def preferred_algorithm(values: Iterable[bytes]) -> Algorithm | None:
     """
     The algorithm that a client prefers; None if it accepts none of them.
 
@@ -79,7 +81,7 @@ def preferred(values: Iterable[bytes]) -> Algorithm | None:
         values: The values of its ``Want-Content-Digest`` fields. Members with syntax errors are
             ignored.
     """
-    members = (_PREFERENCE.match(part.strip(b" \t")) for part in b",".join(values).split(b","))
-    weights = {match[1].decode(): int(match[2]) for match in members if match}
+    matches = map(_PREFERENCE.match, list_members(values))
+    weights = {match[1].decode(): int(match[2]) for match in matches if match}
     accepted = [name for name in ALGORITHMS if weights.get(name) != 0]
     return max(accepted, key=lambda name: weights.get(name, 0), default=None)

@@ -5,6 +5,7 @@ Pure functions. What a field means is up to the server layer.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import MAXYEAR, UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -77,6 +78,17 @@ def field_value(value: str | bytes) -> bytes:
         msg = f"a header value must not contain CR, LF or NUL: {value!r}"
         raise ValueError(msg)
     return encoded.strip(b" \t")
+
+
+def list_members(values: Iterable[bytes]) -> list[bytes]:
+    """
+    Return the members of a field that is a comma-separated list (RFC 9110 5.6.1).
+
+    Args:
+        values: The values of all fields of this name. None of the members may contain a comma.
+    """
+    members = (member.strip(b" \t") for member in b",".join(values).split(b","))
+    return [member for member in members if member]
 
 
 def set_cookie(  # noqa: PLR0913 - the attributes of RFC 6265 4.1.1, by keyword

@@ -27,6 +27,13 @@ class LineSplitter:
         self._after_cr = False
         self._too_long = False
 
+    @property
+    def start(self) -> int:
+        """
+        The offset in the stream, in bytes, of the line that is incomplete.
+        """
+        return self._start
+
     def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[int, bytes]]:
         """
         Take the next piece of the stream. It may have any size.
@@ -53,6 +60,9 @@ class LineSplitter:
             data = data[1:]
             self._start += 1
         self._after_cr = data.endswith(b"\r")
+        return self._feed_any(data) if b"\r" in data else self._feed_lf(data)
+
+    def _feed_any(self, data: bytes) -> list[tuple[int, bytes]]:
         lines = []
         for piece in data.splitlines(keepends=True):
             line = piece.rstrip(b"\r\n")
@@ -69,6 +79,37 @@ class LineSplitter:
                 self._line.clear()
             lines.append((self._start, line))
             self._start += len(line) + end
+        if not lines:
+            self.check()
+        return lines
+
+    def _feed_lf(self, data: bytes) -> list[tuple[int, bytes]]:
+        """
+        Split at LF, which is faster. Most streams have no CR.
+        """
+        *complete, rest = data.split(b"\n")
+        limit, start = self._max_line, self._start
+        lines = []
+        for piece in complete:
+            line = piece
+            if self._line:
+                if len(self._line) + len(piece) > limit:
+                    break
+                self._line += piece
+                line = bytes(self._line)
+                self._line.clear()
+            elif len(line) > limit:
+                break
+            lines.append((start, line))
+            start += len(line) + 1
+        else:
+            if len(self._line) + len(rest) <= limit:
+                self._line += rest
+                self._start = start
+                return lines
+        self._start = start
+        self._too_long = True
+        self._line.clear()
         if not lines:
             self.check()
         return lines

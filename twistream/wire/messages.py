@@ -34,6 +34,11 @@ GAP = "gap"
 The name of the event that reports a gap.
 """
 
+SUBSCRIPTION = "subscription"
+"""
+The name of the event that tells a client the id of its subscription.
+"""
+
 SEPARATOR = ","
 """
 Separates the ids in the id of a stream that follows several channels.
@@ -91,12 +96,15 @@ class Format(Protocol):
 
     media_type: bytes
 
-    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+    def message(
+        self, id: str, payload: Payload, event: str | None, topic: str | None = None
+    ) -> bytes:
         """
         Encode a message.
 
         Args:
             id: The id from which a client resumes after the message.
+            topic: The topic. Not all formats send it.
 
         Raises:
             EncodeError: UTF-8 cannot encode an argument.
@@ -118,6 +126,11 @@ class Format(Protocol):
         Encode an id from which to resume, without a message. Empty if the format has no such form.
         """
 
+    def subscription(self, id: str) -> bytes:
+        """
+        Encode the id of a subscription, which a client uses to change it.
+        """
+
 
 class Events:
     """
@@ -126,9 +139,15 @@ class Events:
 
     media_type = b"text/event-stream; charset=utf-8"
 
-    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+    def message(
+        self,
+        id: str,
+        payload: Payload,
+        event: str | None,
+        topic: str | None = None,  # noqa: ARG002 - an event has no field for it
+    ) -> bytes:
         """
-        Encode a message as an event.
+        Encode a message as an event, without the topic.
         """
         data = payload if isinstance(payload, str) else payload.decode()
         # A fast path for data of one line. It is safe: a line end or NUL in any field, and
@@ -162,23 +181,33 @@ class Events:
         """
         return ServerSentEvent(id=id).encode()
 
+    def subscription(self, id: str) -> bytes:
+        """
+        Encode the id as an event named ``subscription``. It has no id of its own.
+        """
+        return ServerSentEvent(render.json({"id": id})[1].decode(), event=SUBSCRIPTION).encode()
+
 
 class JSONLines:
     """
-    JSON Lines: ``{"id": ..., "event": ..., "data": ...}`` and ``{"gap": {...}}``.
+    JSON Lines: ``{"id": ..., "event": ..., "topic": ..., "data": ...}`` and ``{"gap": {...}}``.
     """
 
     media_type = b"application/jsonl"
 
-    def message(self, id: str, payload: Payload, event: str | None) -> bytes:
+    def message(
+        self, id: str, payload: Payload, event: str | None, topic: str | None = None
+    ) -> bytes:
         """
-        Encode a message as a line. The key ``event`` is omitted if it is None.
+        Encode a message as a line. The keys ``event`` and ``topic`` are omitted if they are None.
         """
+        line: dict[str, object] = {"id": id}
+        if event is not None:
+            line["event"] = event
+        if topic is not None:
+            line["topic"] = topic
         # A payload in JSON was validated when it was published.
-        data = payload if isinstance(payload, str) else msgspec.Raw(payload)
-        line = (
-            {"id": id, "data": data} if event is None else {"id": id, "event": event, "data": data}
-        )
+        line["data"] = payload if isinstance(payload, str) else msgspec.Raw(payload)
         return msgspec.json.encode(line) + b"\n"
 
     def ends(self, text: bytes) -> bool:
@@ -195,9 +224,15 @@ class JSONLines:
 
     def position(self, id: str) -> bytes:  # noqa: ARG002 - there is no such line
         """
-        Return no bytes: every line is a message or a gap.
+        Return no bytes: every line is a message, a gap or a subscription.
         """
         return b""
+
+    def subscription(self, id: str) -> bytes:
+        """
+        Encode the id as a line, ``{"subscription": {"id": ...}}``.
+        """
+        return render.json_line({"subscription": {"id": id}})[1]
 
 
 EVENTS, JSON_LINES = Events(), JSONLines()
@@ -213,11 +248,12 @@ class Message:
         event: The name of the event, or None.
         payload: The data as it is sent: a str for text, or bytes for JSON.
         previous: The id of the previous message of the channel.
+        topic: The topic, or None.
     """
 
-    __slots__ = ("_data", "_encoded", "channel", "event", "id", "payload", "previous")
+    __slots__ = ("_data", "_encoded", "channel", "event", "id", "payload", "previous", "topic")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each part is a keyword
         self,
         *,
         channel: str,
@@ -225,12 +261,14 @@ class Message:
         previous: str,
         event: str | None,
         payload: Payload,
+        topic: str | None = None,
     ) -> None:
         self.channel = channel
         self.id = id
         self.previous = previous
         self.event = event
         self.payload = payload
+        self.topic = topic
         self._data: Any = _NotDecoded
         # There are one or two formats, and a history has many messages: a dict would be larger.
         self._encoded: tuple[tuple[Format, bytes], ...] = ()
@@ -251,9 +289,10 @@ class Message:
     @property
     def size(self) -> int:
         """
-        The size of the payload and the name of the event, in bytes.
+        The size of the payload, the name of the event and the topic, in bytes.
         """
-        return text_size(self.payload) + (text_size(self.event) if self.event else 0)
+        size = text_size(self.payload) + (text_size(self.event) if self.event else 0)
+        return size + text_size(self.topic) if self.topic else size
 
     def encoded(self, format: Format, id: str) -> bytes:
         """
@@ -269,11 +308,11 @@ class Message:
             ValueError: See `Format.message`.
         """
         if id != self.id:
-            return format.message(id, self.payload, self.event)
+            return format.message(id, self.payload, self.event, self.topic)
         for known, encoded in self._encoded:
             if known is format:
                 return encoded
-        encoded = format.message(id, self.payload, self.event)
+        encoded = format.message(id, self.payload, self.event, self.topic)
         self._encoded += ((format, encoded),)
         return encoded
 

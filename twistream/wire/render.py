@@ -15,10 +15,13 @@ import msgspec
 from twistream.errors import EncodeError, HTTPError
 
 Rendered: TypeAlias = tuple[str, bytes]
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+# `isinstance` is faster with a tuple than with a union.
+BYTES_LIKE = (bytes, bytearray, memoryview)
 
 _encoder = msgspec.json.Encoder()
 _SUSPECT = re.compile(rb"null|[nN]a[nN]|[iI]nf|[\r\n]")
-_BYTES_LIKE = (bytes, bytearray, memoryview)  # A tuple is checked faster than a union.
 
 
 def text(value: str) -> Rendered:
@@ -77,7 +80,7 @@ def refuse_bytes(value: object) -> None:
     Raises:
         TypeError: The value is bytes-like.
     """
-    if isinstance(value, _BYTES_LIKE):
+    if isinstance(value, BYTES_LIKE):
         msg = (
             f"a message must not be {type(value).__name__}: send text with .decode(), "
             "or write a body of bytes with ctx.write()"

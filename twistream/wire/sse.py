@@ -124,9 +124,11 @@ class EventDecoder:
             largest event may be one line.
         max_event: The maximum size of an event in bytes: its name, and its data with one byte
             for each line end. The default is 1 MiB, far more than usual events have.
+        last_event_id: The last id of the previous connection, if this stream continues it. It is
+            the id of events up to the first one with an id of its own.
 
     Raises:
-        TypeError: A limit is not an int.
+        TypeError: A limit is not an int, or `last_event_id` is not a str.
         ValueError: A limit is negative.
 
     Attributes:
@@ -149,14 +151,19 @@ class EventDecoder:
         "retry_ms",
     )
 
-    def __init__(self, *, max_line: int = 2**20, max_event: int = 2**20) -> None:
-        self.last_event_id = ""
+    def __init__(
+        self, *, max_line: int = 2**20, max_event: int = 2**20, last_event_id: str = ""
+    ) -> None:
+        if not isinstance(last_event_id, str):
+            msg = f"last_event_id must be a str, not {type(last_event_id).__name__}"
+            raise TypeError(msg)
+        self.last_event_id = last_event_id
         self.retry_ms: int | None = None
         self._lines = LineSplitter(check_count("max_line", max_line, 0))
         self._max_event = check_count("max_event", max_event, 0)
         self._data = bytearray()
         self._event: bytes | None = None
-        self._id: str | None = None
+        self._id: str | None = last_event_id or None
         self._retry_ms: int | None = None
         self._in_block = False
         self._too_big_at: int | None = None
@@ -177,13 +184,24 @@ class EventDecoder:
         """
         self._check()
         events: list[ServerSentEvent] = []
+        data_of_event = self._data
         for start, line in self._lines.feed(data):
-            text = line if start else line.removeprefix(_BOM)
-            if not text:
+            if not start:
+                line = line.removeprefix(_BOM)  # noqa: PLW2901 - only the first line may have it
+            if not line:
                 self._end_block(events)
                 continue
-            self._take_field(text)
-            if len(self._data) + len(self._event or b"") > self._max_event:
+            # Most lines begin like this; the other way costs more.
+            if line.startswith(b"data: "):
+                self._in_block = True
+                data_of_event += line[6:]
+                data_of_event += b"\n"
+            else:
+                self._take_field(line)
+            size = len(data_of_event)
+            if self._event is not None:
+                size += len(self._event)
+            if size > self._max_event:
                 self._too_big_at = start
                 self._drop_block()
                 break
@@ -211,16 +229,19 @@ class EventDecoder:
 
     def _take_field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        # These lose their effect if the stream ends within the event; `retry` takes it at once.
-        self._in_block |= name in (b"data", b"event", b"id")
+        if value.startswith(b" "):
+            value = value[1:]
+        # All but `retry` lose their effect if the stream ends within the event.
         if name == b"data":
+            self._in_block = True
             self._data += value
             self._data += b"\n"
         elif name == b"event":
+            self._in_block = True
             # The standard treats an empty name like none.
             self._event = value or None
         elif name == b"id":
+            self._in_block = True
             if b"\0" not in value:
                 self._id = _decode(value)
         elif name == b"retry" and value.isdigit():
@@ -231,15 +252,15 @@ class EventDecoder:
     def _end_block(self, events: list[ServerSentEvent]) -> None:
         self.last_event_id = self._id or ""
         if self._data:
-            event = ServerSentEvent.__new__(ServerSentEvent)
+            del self._data[-1:]
+            name = self._event
+            event = _new_event(ServerSentEvent)
             # Without __init__, because a received name may contain NUL.
-            event.__attrs_init__(
-                _decode(self._data[:-1]),
-                None if self._event is None else _decode(self._event),
-                self._id,
-                self._retry_ms,
-                None,
-            )
+            _set_data(event, self._data.decode("utf-8", "replace"))
+            _set_event(event, None if name is None else _decode(name))
+            _set_id(event, self._id)
+            _set_retry_ms(event, self._retry_ms)
+            _set_comment(event, None)
             events.append(event)
         self._drop_block()
 
@@ -248,6 +269,13 @@ class EventDecoder:
         self._event = None
         self._retry_ms = None
         self._in_block = False
+
+
+# The class is frozen: its attributes are set where they are stored, as `object.__setattr__` does.
+_new_event = ServerSentEvent.__new__
+_set_data, _set_event, _set_id, _set_retry_ms, _set_comment = (
+    vars(ServerSentEvent)[name].__set__ for name in ("data", "event", "id", "retry_ms", "comment")
+)
 
 
 def _decode(text: bytes | bytearray) -> str:

@@ -6,7 +6,7 @@ Pure functions. What a response can carry is up to the server layer.
 
 from collections.abc import Iterable
 
-from twistream.wire.fields import token
+from twistream.wire.fields import list_members, token
 
 _REFUSED = {
     # RFC 9110 6.5.1: "message framing".
@@ -105,14 +105,13 @@ def accepts_trailers(values: Iterable[bytes]) -> bool:
     Args:
         values: The values of its ``TE`` fields (RFC 9110 10.1.4).
     """
-    codings = b",".join(values).lower().split(b",")
-    return any(coding.strip(b" \t") == b"trailers" for coding in codings)
+    return any(coding.lower() == b"trailers" for coding in list_members(values))
 
 
 def unlisted(names: Iterable[bytes], values: Iterable[bytes]) -> list[bytes]:
     """
     The `names` that are not in the `values` of a field with a list of names, each once.
     """
-    listed = {name.strip(b" \t").lower() for name in b",".join(values).split(b",")}
+    listed = {name.lower() for name in list_members(values)}
     found = {name.lower(): name for name in names if name.lower() not in listed}
     return list(found.values())

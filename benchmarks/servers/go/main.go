@@ -2,6 +2,8 @@
 package main
 
 import (
+	"compress/gzip"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -46,6 +48,39 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// trade is one of the events that differ, in a list that repeats. See benchmarks/message.py.
+func trade(n int) []byte {
+	price, volume := 10000+n*7919%5000, n*104729%9973
+	return []byte(fmt.Sprintf("id: 5f3a-%d\nevent: trade\ndata: {\"symbol\":\"%c%cX\",\"price\":%d.%02d,"+
+		"\"volume\":%d,\"time\":\"12:%02d:%02d\"}\n\n",
+		n, "ABCDEFGH"[n*5%8], "IJKLM"[n*3%5], price/100, price%100, volume, n/60%60, n%60))
+}
+
+// compressed sends events in gzip, each flushed.
+func compressed(w http.ResponseWriter, r *http.Request) {
+	number, err := strconv.Atoi(r.URL.Query().Get("n"))
+	if err != nil {
+		return
+	}
+	var trades [1000][]byte
+	for n := range trades {
+		trades[n] = trade(n)
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	flusher := start(w)
+	coder := gzip.NewWriter(w)
+	for n := 0; n < number; n++ {
+		if _, err := coder.Write(trades[n%1000]); err != nil {
+			return
+		}
+		if coder.Flush() != nil {
+			return
+		}
+		flusher.Flush()
+	}
+	coder.Close()
+}
+
 func subscribe(w http.ResponseWriter, r *http.Request) {
 	messages := make(chan []byte, buffered)
 	lock.Lock()
@@ -88,6 +123,7 @@ func publish(w http.ResponseWriter, r *http.Request) {
 func main() {
 	http.HandleFunc("/twelve", messages)
 	http.HandleFunc("/many", messages)
+	http.HandleFunc("/gzip", compressed)
 	http.HandleFunc("/subscribe", subscribe)
 	http.HandleFunc("/publish", publish)
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))

@@ -105,7 +105,7 @@ class DirectSendTests(StreamTest):
         client.poll()
         self.assertIsInstance(contexts[0].err, ClientDisconnected)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(steps=STEPS, direct=st.booleans())
     def test_the_bytes_are_the_same_in_the_same_order_on_both_ways(
         self, steps: list[int | str], *, direct: bool

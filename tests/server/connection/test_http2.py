@@ -331,6 +331,26 @@ class WindowTests(SynchronousTestCase):
         client.exchange()
         self.assertEqual(len(client.received[stream]), 115)
 
+    def test_one_that_settings_shrink_while_that_of_the_connection_is_used_up_opens_again(
+        self,
+    ) -> None:
+        size = 100_000
+
+        async def handler(ctx: Context) -> None:
+            ctx.write(b"x" * size)
+            await ctx.flush()
+
+        client = connected(self, handler, window=2 * size)
+        stream = client.request()
+        self.assertEqual(len(client.received[stream]), 65535)
+        client.set_window(1000)
+        client.h2.increment_flow_control_window(size)
+        client.exchange()
+        self.assertEqual(len(client.received[stream]), 65535)
+        client.set_window(2 * size)
+        self.assertEqual(len(client.received[stream]), size)
+        self.assertEqual(client.ended, {stream})
+
     def test_a_window_update_of_one_byte_is_one_byte(self) -> None:
         client = self.client(3)
         stream = client.request()

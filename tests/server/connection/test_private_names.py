@@ -21,6 +21,7 @@ from twisted.protocols import tls
 from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._http2 import H2Connection, H2Stream
+from twisted.web._newclient import TransportProxyProducer
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
@@ -59,6 +60,10 @@ def h2_stream() -> Any:
     return stream
 
 
+def upstream_transport() -> TransportProxyProducer:
+    return TransportProxyProducer(StringTransport())
+
+
 def request() -> Request:
     return Request(http_channel(), False)
 
@@ -88,6 +93,7 @@ NAMES: dict[
     "_aggregator": (tls_transport, tls._AggregateSmallWrites),
     "_buffer": (lambda: tls_transport()._aggregator, list),
     "_AggregateSmallWrites": (lambda: tls, type),
+    "_producer": (upstream_transport, IPushProducer.providedBy),
     "_debugInfo": (Deferred, (DebugInfo, type(None))),
     "_SomeApplicationRunner": (lambda: twistd, type),
     "_getLogObserver": (lambda: vars(twistd)["_SomeApplicationRunner"].loggerFactory, callable),
@@ -150,7 +156,7 @@ class PrivateNameTests(SynchronousTestCase):
         self.assertEqual(sorted(set(used) - set(NAMES)), [])
         self.assertEqual(sorted(set(NAMES) - set(used)), [])
         folders = {folder for name in used for folder in used[name]}
-        self.assertEqual(folders, {"server/connection", "scheduling", "service"})
+        self.assertEqual(folders, {"client", "server/connection", "scheduling", "service"})
 
     def test_no_name_is_looked_up_with_a_default(self) -> None:
         for path, tree in source():

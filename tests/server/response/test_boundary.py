@@ -221,7 +221,7 @@ class PieceTests(StreamTest):
         self.assertEqual(self.news.subscriber_count, 0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(
             st.one_of(

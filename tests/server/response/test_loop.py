@@ -2,6 +2,7 @@
 stream_writer and stream: when they call, and how they end.
 """
 
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
 from typing import Any, cast
@@ -16,6 +17,7 @@ from twistream import (
     Context,
     StopStream,
     StreamAborted,
+    StreamFinished,
 )
 
 
@@ -496,7 +498,8 @@ class PaceTests(LoopTest):
             clock.advance(0.001)
         self.assertEqual([calls.count(name) for name in "abc"], [100, 100, 100])
         runs = [len(list(run)) for _, run in groupby(calls)]
-        self.assertLessEqual(max(runs), 6)  # two slices
+        # Two slices, and the step with which the first turn begins.
+        self.assertLessEqual(max(runs), 7)
 
     def test_it_waits_while_the_connection_is_full(self) -> None:
         calls = []
@@ -507,6 +510,41 @@ class PaceTests(LoopTest):
         client.resume()
         client.clock.advance(1)
         self.assertEqual(len(calls), 3)
+
+    def test_one_that_takes_a_step_while_the_last_bytes_are_on_their_way_ends_quietly(self) -> None:
+        async def items() -> AsyncIterator[str]:
+            await gate
+            yield "a"
+
+        async def writer(w: Context) -> None:
+            await gate
+            w.write("b")
+
+        async def handler(ctx: Context) -> None:
+            await ctx.flush()
+            await ctx.sleep(1)
+            ctx.write("x")
+            ctx.flush()
+            for start in (
+                lambda: ctx.stream(items(), detached=True),
+                lambda: ctx.stream_writer(writer, detached=True),
+            ):
+                start().addBoth(self.results.append)
+                start()  # Nobody handles its error.
+
+        gate: Deferred[None] = Deferred()
+        self.results: list[Any] = []
+        client = self.get(handler)
+        client.pause(after=1)
+        client.clock.advance(1)
+        self.assertEqual(self.results, [])
+        gate.callback(None)
+        self.assertEqual([result.type for result in self.results], [StreamFinished] * 2)
+        client.resume()
+        self.assertTrue(client.receive().complete)
+        self.results.clear()
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_ready_results_neither_wait_nor_recurse(self) -> None:
         calls = []

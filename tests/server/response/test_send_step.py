@@ -132,17 +132,17 @@ class SendStepTests(StreamTest):
             way.client.disconnect()
             way.client.clock.advance(1)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.lists(steps.filter(lambda step: step[0] != "poll"), max_size=20))
     def test_in_memory(self, taken: list[tuple[str, Any]]) -> None:
         self.compare(taken)
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(steps.filter(lambda step: step[0] != "poll"), max_size=20))
     def test_with_a_small_limit(self, taken: list[tuple[str, Any]]) -> None:
         self.compare(taken, max_buffered=LIMIT)
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(steps.filter(lambda step: step[0] not in ("pause", "resume")), max_size=20))
     def test_over_tcp(self, taken: list[tuple[str, Any]]) -> None:
         self.compare(taken, tcp=True)

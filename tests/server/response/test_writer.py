@@ -210,6 +210,17 @@ class BackpressureTests(StreamTest):
             client.resume()
         self.assertFalse(client.aborted)
 
+    def test_a_client_that_accepts_everything_is_not_cut_if_each_check_follows_a_send(self) -> None:
+        def writer(w: Context) -> None:
+            for _ in range(2):
+                w.write("x")
+                w.flush()
+
+        client = self.get(lambda ctx: ctx.stream_writer(writer, 1.0), send_timeout=8.0)
+        # A message and a check are due in the same turn.
+        client.clock.pump([1] * 30)
+        self.assertFalse(client.aborted)
+
     def test_an_idle_stream_has_no_timer(self) -> None:
         async def handler(ctx: Context) -> None:
             ctx.write("x")

@@ -158,7 +158,7 @@ class HTTP1Outbound(Outbound):
 
     def progress(self) -> tuple[int, int]:
         if self._socket is None:
-            return (self._resumes, 0)
+            return (self._resumes, self._assumed_sent)
         return (self._resumes, self.handed - queued(self._transport) - in_kernel(self._socket))
 
     def abort(self) -> bool:

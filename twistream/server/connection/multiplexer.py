@@ -194,7 +194,9 @@ class Multiplexer:
         opened = [stream for stream in self.blocked if stream.has_window()]
         for stream in opened:
             self.enqueue(stream)
-        if opened:
+        # The queue may have waited for the window of the connection. Twisted reports that it has
+        # opened only to streams with an open window of their own.
+        if opened or (self.queue and self._connection.conn.outbound_flow_control_window > 0):
             self.pump_soon()
         return result
 

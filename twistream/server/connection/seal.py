@@ -32,8 +32,8 @@ def refuse_producer(*_args: object) -> None:
         RuntimeError: Always. The stream has a producer of its own.
     """
     msg = (
-        "the stream owns this request, and takes no other producer; to send a file, use "
-        'await ctx.stream(iter(lambda: file.read(65536), b""))'
+        "the stream owns this request, and takes no other producer; register it on the context "
+        "instead, or use await ctx.pipe(source)"
     )
     raise RuntimeError(msg)
 

@@ -4,7 +4,7 @@ Attachment: the base of loops and subscriptions, which end when their response d
 Layer: response, above `twistream.server.response.response`.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -14,9 +14,25 @@ from twistream.scheduling.waits import fail_quietly
 from twistream.server.response.response import Response
 
 
+class Loop(Protocol):
+    """
+    What a handler starts and waits for, such as a `twistream.server.response.loop.StreamLoop`.
+
+    Attributes:
+        deferred: Fires when it ends.
+    """
+
+    deferred: Deferred[Any]
+
+    def start(self) -> None:
+        """
+        Called once.
+        """
+
+
 class Attachment:
     """
-    The base of loops and subscriptions.
+    The base of loops, pipes and subscriptions.
 
     Attributes:
         call: The method that started it, for messages: ``stream_writer``.

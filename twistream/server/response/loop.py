@@ -1,5 +1,6 @@
 """
-StreamLoop drives ``stream_writer``; ItemLoop and AsyncItemLoop drive ``stream``.
+StreamLoop drives ``stream_writer``; ItemLoop and AsyncItemLoop drive ``stream``, and ``pipe`` of
+files and iterables.
 
 A loop calls a function and flushes, again and again, until the function stops it or fails, or
 the response is over.
@@ -10,7 +11,7 @@ Layer: response, at the top.
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from inspect import isawaitable
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -30,6 +31,10 @@ SHORTEST_INTERVAL = 1e-6
 Seconds. A shorter interval counts as none.
 """
 
+Encode: TypeAlias = Callable[[Any], bytes]
+"""
+Makes the bytes of a message from an item.
+"""
 
 _STOP_ITERATION = "the writer raised StopIteration; raise StopStream to end the stream"
 
@@ -231,7 +236,10 @@ class StreamLoop(Attachment):
             error = RuntimeError(_STOP_ITERATION)
             error.__cause__ = failure.value
             self._fire(Failure(error))
-        elif isinstance(failure.value, StreamClosed):
+        elif isinstance(failure.value, StreamClosed) or (
+            # The response has ended, and its last bytes are on their way.
+            isinstance(failure.value, StreamFinished) and self.response.life.ended
+        ):
             self.stop(failure.value)
         else:
             self._fire(failure)
@@ -277,24 +285,27 @@ class ItemLoop(StreamLoop):
 
     _next = "__next__"  # The method of `items` that makes the next item.
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, by keyword
         self,
         response: Response,
         items: Iterator[Any] | AsyncIterator[Any],
-        encode: Callable[[Any], bytes],
+        encode: Encode,
         *,
+        call: str,
         detached: bool,
         close: Callable[[], object],
     ) -> None:
         """
         Args:
-            encode: Makes the bytes of a message from an item.
+            encode: See `Encode`.
+            call: See `Attachment`.
+            detached: See `Attachment`.
             close: Called when the loop has ended and no item is being made any more.
         """
         super().__init__(
             response,
             getattr(items, self._next),
-            call="stream",
+            call=call,
             interval=None,
             detached=detached,
             close=close,

@@ -10,7 +10,6 @@ Layer: response. Handlers, channels and formats are above it.
 
 from typing import cast
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.web.http import OK
 from twisted.web.server import Request, Site
 
@@ -27,19 +26,16 @@ from twistream.server.connection.http1 import HTTP1Outbound
 from twistream.server.connection.http2 import HTTP2Outbound, is_http2
 from twistream.server.connection.outbound import Outbound
 from twistream.server.connection.stall import StallWatch
+from twistream.server.response.coding import Coding
 from twistream.server.response.delivery import MessageWriter
 from twistream.server.response.head import Head
 from twistream.server.response.observers import Observers
 from twistream.server.response.phase import Cause, Life, Phase
+from twistream.server.response.retry import Retry
 from twistream.server.response.room import Room
+from twistream.wire.sequences import SequenceEncoder
 
 _HEAD, _BODY, _FINISHING, _ABORTING, _OVER = Phase
-
-_FIRST_RETRY, _LAST_RETRY = 0.01, 1.0
-"""
-Seconds between checks whether the client has received everything that was sent before a reset:
-the first, about the round-trip time of a network, and the longest.
-"""
 
 
 class Response:
@@ -47,12 +43,16 @@ class Response:
     One response.
 
     Attributes:
+        coding: How its body may be compressed; None if it is sent as it is.
         head: Status and headers.
         life: Its phase, and why it ended.
         is_event_stream: Whether ``sse()`` has made it a stream of events.
         observers: What is cancelled, stopped or notified at its end.
         room: Its limits.
+        sequence: The values of its body, if it is a sequence of them. Its end is written only when
+            the handler returns.
         subscribed: Whether it is, or has been, subscribed to channels.
+        subscription: Its subscription to channels, until this ends.
         turn: The turn of its clock.
         writer: The buffer and the sending of its body.
     """
@@ -62,12 +62,15 @@ class Response:
         "_retry",
         "_send_timeout",
         "_stall_watch",
+        "coding",
         "head",
         "is_event_stream",
         "life",
         "observers",
         "room",
+        "sequence",
         "subscribed",
+        "subscription",
         "turn",
         "writer",
     )
@@ -91,10 +94,13 @@ class Response:
         self.turn = turn
         self.life = Life()
         self.head = Head(request)
+        self.coding: Coding | None = None
         self.room = Room(max_buffered)
         self.observers = Observers(self.life, turn, keep_running=keep_running)
         self.is_event_stream = False
         self.subscribed = False
+        self.sequence: SequenceEncoder | None = None
+        self.subscription: object | None = None
         protocol = HTTP2Outbound if is_http2(request) else HTTP1Outbound
         self._out: Outbound = protocol(request, turn, self)
         self.writer = MessageWriter(
@@ -107,7 +113,7 @@ class Response:
         )
         self._send_timeout = send_timeout
         self._stall_watch: StallWatch | None = None  # Until something is queued.
-        self._retry: IDelayedCall | None = None
+        self._retry: Retry | None = None
 
     @property
     def request(self) -> Request:
@@ -164,7 +170,10 @@ class Response:
             if room.declared is not None and room.written > room.declared:
                 raise ContentLengthMismatch(room.declared, room.written)
             # First what may fail: then the head can still be that of an error page.
-            self._out.start()
+            if self.coding is None:
+                self._out.start()
+            else:
+                self.coding.begin(self.head, self.writer, self._out.start)
             self._move(Cause.EMIT)
         return not self.life.ended
 
@@ -211,6 +220,8 @@ class Response:
         if head.declared is not None and written != head.declared:
             raise ContentLengthMismatch(head.declared, written)
         if phase is _HEAD:
+            if self.coding is not None:
+                self.coding.encode_whole(head, self.writer)
             head.complete(self.writer.buffered, self.writer.whole)
             out.start()
         if self.writer.buffered:
@@ -225,21 +236,12 @@ class Response:
             # turn cost least when they follow one another.
             self.turn.at_end(self._push_and_finish)
 
-    def replace(self, status: int, content_type: str, body: bytes) -> None:
-        """
-        End with `body` instead of what was written. The head must not have been sent.
-        """
-        head = self.open_head
-        head.clear_for_page(status)
-        head.header("Content-Type", content_type)
-        head.header("X-Content-Type-Options", "nosniff")
-        self.writer.replace(body)
-        self.end()
-
     def _end_without_body(self, err: StreamClosed | None) -> None:
         # Once the handler has returned, the length of the body that is not sent is known.
         length = self.room.written if err is None else None
         self.head.complete_without_body(length)
+        if self.coding is not None:
+            self.coding.complete_without_body(self.head)
         self.writer.drop()
         self._out.start()
         self._out.put_end()
@@ -270,7 +272,7 @@ class Response:
             watch = self._watch()
             watch.moved()  # Sets the mark: only what the client accepts from now on counts.
             out.watch_close(watch.moved, watch.seconds)
-        self.request.sentLength = self.room.written
+        self._count_sent()
         try:
             # It writes the access log, which may fail, and may run the next handler.
             self.life.run_outside(out.finish)
@@ -288,10 +290,9 @@ class Response:
         if self.life.ended:
             return
         self._fail(err, Cause.ABORT)
-        self.writer.push()
         # `lost`, which the end of the connection calls, stops the watch.
         self._watch().start(lambda: True)
-        self._finish_abort(_FIRST_RETRY)
+        self._retry = Retry(self.turn.clock, self._try_abort)
         self.observers.notify(self.writer.waits)
 
     def cut(self, err: StreamClosed) -> None:
@@ -315,7 +316,7 @@ class Response:
         """
         self._stop_watching()
         if self._retry is not None:
-            self._retry.cancel()
+            self._retry.stop()
             self._retry = None
         self._out.release()
         phase = self.life.phase
@@ -325,7 +326,7 @@ class Response:
             self._fail(reason, Cause.LOST)
             self.observers.notify(self.writer.waits)
         if self.life.head_sent and self.life.err is not None:
-            self.request.sentLength = self.room.written
+            self._count_sent()
             # Twisted logs only requests that it finished, which this is not.
             cast("Site", self.request.site).log(self.request)
 
@@ -333,14 +334,20 @@ class Response:
         self.life.err = err
         self._move(cause)
         self.writer.drop()
+        if cause is Cause.ABORT:
+            self.writer.push()
+        if self.coding is not None:
+            self.coding.release()
 
-    def _finish_abort(self, delay: float) -> None:
-        self._retry = None
-        if not self._out.abort():
-            longer = min(2 * delay, _LAST_RETRY)
-            self._retry = self.turn.clock.callLater(delay, self._finish_abort, longer)
-        elif self.life.phase is _ABORTING:
+    def _try_abort(self) -> bool:
+        done = self._out.abort()
+        if done and self.life.phase is _ABORTING:
             self.life.move(Cause.DRAINED)
+        return done
+
+    def _count_sent(self) -> None:
+        written = self.room.written
+        self.request.sentLength = written if self.coding is None else self.coding.sent(written)
 
     # Notifications.
 

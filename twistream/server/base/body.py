@@ -1,27 +1,21 @@
 """
 Body: the methods with which a handler sets the head and writes the body.
 
-Layer: server, below the contexts.
+Layer: base, below `formats`.
 """
 
 from datetime import datetime
-from threading import get_ident
 from typing import Literal, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python import threadable
-from twisted.web.server import Request
 
-from twistream.scheduling.threads import refuse_thread
-from twistream.scheduling.waits import Fired
-from twistream.server.file import WritableFile
+from twistream.server.base.file import WritableFile
 from twistream.server.response.response import Response
-from twistream.server.response.writer import Urgency
 from twistream.wire import fields, render
+from twistream.wire.render import BytesLike
 
-BytesLike: TypeAlias = bytes | bytearray | memoryview
 Item: TypeAlias = str | BytesLike
 
 
@@ -45,32 +39,11 @@ class Body(WritableFile):
         )
 
     @property
-    def request(self) -> Request:
-        """
-        The `twisted.web.server.Request`. Its ``write`` and ``finish`` raise: the stream owns it.
-        """
-        return self._response.request
-
-    @property
     def clock(self) -> IReactorTime:
         """
         The clock of this response.
         """
         return self._response.turn.clock
-
-    @property
-    def method(self) -> str:
-        """
-        The method of the request, ``GET``.
-        """
-        return self.request.method.decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """
-        The path of the request as it was sent: percent-encoded, without the query.
-        """
-        return self.request.path.decode("latin-1")
 
     @property
     def log(self) -> Logger:
@@ -249,114 +222,6 @@ class Body(WritableFile):
             ``Content-Length`` that was set later.
         """
         return self._writer.flush()
-
-    def text(self, value: str) -> int:
-        """
-        Write plain text. Sets the type ``text/plain`` if none is set.
-
-        Returns:
-            The number of bytes.
-
-        Raises:
-            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: The value is not a str, or has a lone surrogate.
-            StreamClosed: The response ended early.
-            StreamFinished: The response ended normally.
-        """
-        return self._write_rendered(render.text(value))
-
-    def html(self, value: str) -> int:
-        """
-        Write HTML, unescaped. Sets the type ``text/html`` if none is set.
-
-        Returns:
-            The number of bytes.
-
-        Raises:
-            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: The value is not a str, or has a lone surrogate.
-            StreamClosed: The response ended early.
-            StreamFinished: The response ended normally.
-        """
-        return self._write_rendered(render.html(value))
-
-    def binary(self, value: BytesLike) -> int:
-        """
-        Write bytes. Sets the type ``application/octet-stream`` if none is set.
-
-        Returns:
-            The number of bytes.
-
-        Raises:
-            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            StreamClosed: The response ended early.
-            StreamFinished: The response ended normally.
-            TypeError: The value is not bytes-like.
-        """
-        try:
-            data = memoryview(value).tobytes()
-        except TypeError:
-            msg = f"binary() takes bytes, not {type(value).__name__}"
-            raise TypeError(msg) from None
-        return self._write_rendered(render.binary(data))
-
-    def json(self, value: object) -> int:
-        """
-        Write one JSON value. Sets the type ``application/json`` if none is set.
-
-        Accepts the types of JSON, and what else msgspec accepts: dataclasses, attrs classes,
-        ``msgspec.Struct``, datetimes, UUIDs, decimals, enums, sets and more. Bytes become a
-        string in base64.
-
-        Returns:
-            The number of bytes.
-
-        Raises:
-            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: JSON cannot represent the value. Nothing is written.
-            StreamClosed: The response ended early.
-            StreamFinished: The response ended normally.
-        """
-        return self._write_rendered(render.json(value))
-
-    def json_line(self, value: object) -> Deferred[None]:
-        """
-        Write and flush one line of JSON. Sets the type ``application/jsonl`` if none is set.
-
-        Accepts the values that `json` accepts, except bytes as the whole value: for those,
-        decode them, or use `write` and `flush`.
-
-        Returns:
-            Fires when more may be written, like the Deferred of `flush`. Fails with the reason
-            if the response is over, and with `ResponseComplete` where no body is allowed.
-
-        Raises:
-            BufferOverflow: More than ``max_buffered`` bytes are queued for the client.
-            ContentLengthMismatch: The body would be longer than the ``Content-Length``.
-            EncodeError: JSON cannot represent the value. Nothing is written.
-            StreamClosed: The response ended early.
-            StreamFinished: The response ended normally.
-            TypeError: The value is bytes-like. Nothing is written.
-        """
-        if get_ident() != threadable.ioThread is not None:
-            refuse_thread("json_line()")
-        media_type, line = render.json_line(value)
-        self._default_type(media_type)
-        return self._writer.send_step(line, Urgency.NOW) or Fired()
-
-    def _write_rendered(self, rendered: render.Rendered) -> int:
-        media_type, data = rendered
-        self._default_type(media_type)
-        return self._writer.write(data)
-
-    def _default_type(self, media_type: str) -> None:
-        response = self._response
-        if not (response.life.head_sent or response.open_head.has_type()):
-            self.content_type(media_type)
 
 
 def encoded(data: Item) -> bytes:

@@ -1,14 +1,14 @@
 """
 TrailerContext: adds the methods for trailer fields to `BaseContext`.
 
-Layer: server, above `base`.
+Layer: base, above `streaming`.
 """
 
 from functools import partial
 
-from twistream.server.base import BaseContext
+from twistream.server.base.streaming import BaseContext
 from twistream.server.response.trailers import Trailers, TrailerStage
-from twistream.wire.digest import Algorithm, check_algorithm, preferred
+from twistream.wire.digest import Algorithm, check_algorithm, preferred_algorithm
 
 
 class TrailerContext(BaseContext):
@@ -93,9 +93,8 @@ class TrailerContext(BaseContext):
                 ``Want-Content-Digest``, or else ``"sha-256"``.
 
         Returns:
-            Whether the digest will be sent, however the response goes on. False if that needs a
-            trailer, and this response cannot have one (see `trailer`), or if the client wants
-            neither algorithm.
+            True if the digest will be sent in any case. False if it needs a trailer, and this response
+            cannot have one (see `trailer`), or if the client accepts neither algorithm.
 
         Raises:
             HeadersSent: The head has been sent.
@@ -104,7 +103,8 @@ class TrailerContext(BaseContext):
         """
         request = self._response.open_head.request
         if algorithm is None:
-            algorithm = preferred(request.requestHeaders.getRawHeaders(b"Want-Content-Digest", []))
+            wanted = request.requestHeaders.getRawHeaders(b"Want-Content-Digest", [])
+            algorithm = preferred_algorithm(wanted)
             if algorithm is None:
                 return False
         check_algorithm(algorithm)

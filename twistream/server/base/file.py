@@ -7,24 +7,22 @@ WritableFile: makes a context a writable binary file for the standard library.
 A wrapper such as ``io.TextIOWrapper`` has a buffer of its own. Use it in a ``with`` statement, so that
 all of it is written before the handler returns.
 
-Layer: server, below `body`.
+Layer: base, below `body`.
 """
 
 from collections.abc import Iterable
 from io import UnsupportedOperation
 from typing import NoReturn, Self
 
-from twistream.server.response.response import Response
+from twistream.server.base.incoming import Incoming
 
 
-class WritableFile:
+class WritableFile(Incoming):
     """
     What a writable binary file has besides ``write`` and ``flush``.
     """
 
-    __slots__ = ("_response",)
-
-    _response: Response
+    __slots__ = ()
 
     def write(self, data: bytes) -> int:
         """

@@ -1,8 +1,8 @@
 """
-BaseContext: adds loops, sleeping and the end of the response to `Body`.
+BaseContext: adds loops, sleeping and the end of the response to `FormattedBody`.
 
-Layer: server, above `body`. `Context` adds events and subscriptions, which need this class
-themselves.
+Layer: base, above `formats`. `Context` adds events and subscriptions, which need this class
+themselves, so they are not here.
 """
 
 from collections.abc import (
@@ -20,7 +20,7 @@ from typing import Any, Self
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from twistream.checks import check_callback, check_seconds
+from twistream.checks import check_callback, check_seconds, is_iterable
 from twistream.errors import (
     ResponseComplete,
     StopStream,
@@ -30,15 +30,22 @@ from twistream.errors import (
 )
 from twistream.scheduling.tasks import Task, call, is_end
 from twistream.scheduling.threads import check_thread
-from twistream.server.body import Body, Item, encoded
-from twistream.server.response.loop import SHORTEST_INTERVAL, AsyncItemLoop, ItemLoop, StreamLoop
+from twistream.server.base.body import Item
+from twistream.server.base.formats import FormattedBody
+from twistream.server.base.items import NO_ITEM, EncodedItems, encoded_item, first_item
+from twistream.server.response.attachment import Loop
+from twistream.server.response.loop import (
+    SHORTEST_INTERVAL,
+    AsyncItemLoop,
+    Encode,
+    ItemLoop,
+    StreamLoop,
+)
 from twistream.server.response.phase import Phase
 from twistream.server.response.response import Response
 
-_NO_ITEM = object()
 
-
-class BaseContext(Body):
+class BaseContext(FormattedBody):
     """
     A context without events and subscriptions.
     """
@@ -121,21 +128,15 @@ class BaseContext(Body):
         check_thread("stream()")
         # The check for a generator is faster.
         if not isinstance(items, GeneratorType) and isinstance(items, AsyncIterable):
-            return self._stream_async(items, detached=detached)
-        if isinstance(items, Item) or not _is_iterable(items):
+            async_items = aiter(items)
+            encode = partial(encoded_item, async_items)
+            return self._send_async(async_items, encode, call="stream", detached=detached)
+        if isinstance(items, Item) or not is_iterable(items):
             msg = f"stream() takes an iterable of items, not {type(items).__name__}"
             raise TypeError(msg)
         iterator = iter(items)
-        close = partial(self._close, iterator, "close")
-        if self._head_only() and (head := self._head_of(iterator)) is not None:
-            close()
-            return head
-        return self._run(
-            lambda response: ItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
-            ),
-            close,
-        )
+        encode = partial(encoded_item, iterator)
+        return self._send_items(iterator, encode, call="stream", detached=detached)
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """
@@ -228,11 +229,69 @@ class BaseContext(Body):
 
     # Inside.
 
-    def _stream_async(self, items: AsyncIterable[Item], *, detached: bool) -> Deferred[None]:
-        iterator = aiter(items)
-        close: Callable[[], object] = partial(self._close, iterator, "aclose")
-        if self._head_only():
-            first = Task(_first(iterator), self._response.life)
+    def _send_values(
+        self,
+        values: Iterable[Any] | AsyncIterable[Any],
+        *,
+        call: str,
+        encode: Encode,
+        detached: bool,
+    ) -> Deferred[None]:
+        """
+        Send each of `values`, encoded. Unlike the items of `stream`, bytes are encoded, too.
+        """
+        if isinstance(values, AsyncIterable):
+            source = aiter(values)
+            encoded = EncodedItems(source, encode)
+            return self._send_async(encoded, bytes, call=call, detached=detached, source=source)
+        if isinstance(values, Item) or not is_iterable(values):
+            msg = f"{call}() takes an iterable of values, not {type(values).__name__}"
+            raise TypeError(msg)
+        iterator = iter(values)
+        items = map(encode, iterator)
+        return self._send_items(items, bytes, call=call, detached=detached, source=iterator)
+
+    def _send_items(
+        self,
+        iterator: Iterator[Any],
+        encode: Encode,
+        *,
+        call: str,
+        detached: bool,
+        source: object = None,
+    ) -> Deferred[None]:
+        """
+        Args:
+            source: What is closed at the end. None for the iterator.
+        """
+        close = partial(self._close, iterator if source is None else source, "close")
+        head_only = self._head_only()
+        if head_only and (head := self._head_of(iterator, encode)) is not None:
+            close()
+            return head.addErrback(_succeed_if_complete)
+        ends = self._run(
+            lambda response: ItemLoop(
+                response, iterator, encode, call=call, detached=detached, close=close
+            ),
+            close,
+        )
+        return ends.addErrback(_succeed_if_complete) if head_only else ends
+
+    def _send_async(
+        self,
+        iterator: AsyncIterator[Any],
+        encode: Encode,
+        *,
+        call: str,
+        detached: bool,
+        source: object = None,
+    ) -> Deferred[None]:
+        close: Callable[[], object] = partial(
+            self._close, iterator if source is None else source, "aclose"
+        )
+        head_only = self._head_only()
+        if head_only:
+            first = Task(first_item(iterator, encode), self._response.life)
             if not first.called:
                 # HEAD is answered at once: the iterator is cancelled where it waits.
                 first.addErrback(self._complain_unless_cancelled)
@@ -240,25 +299,26 @@ class BaseContext(Body):
                 close = partial(first.addBoth, lambda _, close=close: close())
             elif isinstance(first.result, Failure):
                 close()
-                return first
-            elif first.result is _NO_ITEM:
+                return first.addErrback(_succeed_if_complete)
+            elif first.result is NO_ITEM:
                 close()
                 return succeed(None)
-        return self._run(
+        ends = self._run(
             lambda response: AsyncItemLoop(
-                response, iterator, partial(_encoded_item, iterator), detached=detached, close=close
+                response, iterator, encode, call=call, detached=detached, close=close
             ),
             close,
         )
+        return ends.addErrback(_succeed_if_complete) if head_only else ends
 
-    def _head_of(self, iterator: Iterator[Item]) -> Deferred[None] | None:
+    def _head_of(self, iterator: Iterator[Any], encode: Encode) -> Deferred[None] | None:
         """
         Run an iterator to its first item. Returns the result of `stream` if it has none.
         """
         try:
-            item: Any = self._response.life.run(next, iterator, _NO_ITEM)
-            if item is not _NO_ITEM:
-                _encoded_item(iterator, item)  # For GET, an item of a wrong type is an error.
+            item: Any = self._response.life.run(next, iterator, NO_ITEM)
+            if item is not NO_ITEM:
+                encode(item)  # For GET, an item of a wrong type is an error.
                 return None
         except StopStream:
             pass
@@ -266,7 +326,7 @@ class BaseContext(Body):
             return fail(Failure())
         return succeed(None)  # For GET, no item would have sent the head.
 
-    def _run_once(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+    def _run_once(self, make: Callable[[Response], Loop]) -> Deferred[None]:
         """
         Run a loop up to its first flush, or to where it has to wait, so that it can set headers.
         """
@@ -283,7 +343,7 @@ class BaseContext(Body):
 
     def _run(
         self,
-        make: Callable[[Response], StreamLoop],
+        make: Callable[[Response], Loop],
         close: Callable[[], object] | None = None,
     ) -> Deferred[None]:
         """
@@ -297,7 +357,7 @@ class BaseContext(Body):
             close()
         return self._writer.failed_wait() if ended else succeed(None)
 
-    def _start(self, make: Callable[[Response], StreamLoop]) -> Deferred[None]:
+    def _start(self, make: Callable[[Response], Loop]) -> Deferred[None]:
         loop = make(self._response)
         deferred = loop.deferred
         loop.start()
@@ -330,38 +390,5 @@ class BaseContext(Body):
             self.log.failure(complaint, failure)
 
 
-async def _first(iterator: AsyncIterator[Item]) -> object:
-    """
-    The async form of `BaseContext._head_of`: the first item, or `_NO_ITEM`.
-    """
-    try:
-        item = await anext(iterator)
-    except (StopAsyncIteration, StopStream):
-        return _NO_ITEM
-    _encoded_item(iterator, item)
-    return item
-
-
 def _succeed_if_complete(failure: Failure) -> None:
     failure.trap(ResponseComplete)
-
-
-def _encoded_item(source: object, item: Item) -> bytes:
-    """
-    Encode what an iterator yields.
-    """
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, str | bytearray | memoryview):
-        return encoded(item)
-    name = getattr(source, "__qualname__", type(source).__name__)
-    hint = "use an async generator, or did you mean @inlineCallbacks?"
-    if not isinstance(item, Deferred):
-        hint = "for JSON, call ctx.json_line(value) instead of yielding the value"
-    msg = f"{name} must yield str or bytes, not {type(item).__name__}; {hint}"
-    raise TypeError(msg)
-
-
-def _is_iterable(items: object) -> bool:
-    # `iter` also supports the old sequence protocol, which `Iterable` does not detect.
-    return isinstance(items, Iterable) or hasattr(type(items), "__getitem__")

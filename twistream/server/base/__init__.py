@@ -1,0 +1,3 @@
+"""
+The base classes of `Context`, each with one kind of methods.
+"""
