@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from twisted.internet.defer import DeferredQueue, QueueOverflow
 
 from twistream import Context, HTTPError, Hub, ServerSentEvent
-from twistream.demo.requests import body_of, parameter
+from twistream.demo.requests import body_of
 
 KEPT = 200
 """
@@ -62,7 +62,7 @@ class Room:
             HTTPError: 400, if the body is not a valid message, or the name is not a valid name.
         """
         text = message_text(body_of(ctx, LONGEST))
-        name = name_text(parameter(ctx, "name") or b"")
+        name = name_text(ctx.query("name", ""))
         ctx.content_type("text/plain")
         message = {"time": datetime.now(UTC), "name": name, "text": text}
         return await self._messages.publish(message) + "\n"
@@ -94,17 +94,17 @@ class Room:
                 changes.put(None)
 
 
-def name_text(value: bytes) -> str:
+def name_text(value: str) -> str:
     """
-    Decode the name of a sender, and strip white space. It may be empty.
+    Strip white space from the name of a sender. It may be empty.
 
     Raises:
-        HTTPError: 400, if it is too long, not UTF-8, or contains control characters.
+        HTTPError: 400, if it is too long, or contains control characters.
     """
-    name = decoded(value, "name")
+    name = value.strip()
     if len(name) > LONGEST_NAME:
         raise HTTPError(400, f"The name is longer than {LONGEST_NAME} characters.")
-    if control := re.search(r"[\t\r\n]", name):
+    if control := re.search(r"[\t\r\n]", name) or _CONTROL.search(name):
         raise HTTPError(400, f"The name contains a control character, {control[0]!r}.")
     return name
 
@@ -118,23 +118,12 @@ def message_text(body: bytes) -> str:
     """
     if len(body) > LONGEST:
         raise HTTPError(400, f"The message is longer than {LONGEST} bytes of UTF-8.")
-    text = decoded(body, "message")
+    try:
+        text = body.decode().strip()
+    except UnicodeDecodeError as err:
+        raise HTTPError(400, f"The message is not valid UTF-8 at byte {err.start}.") from err
     if not text:
         raise HTTPError(400, "The message is empty.")
-    return text
-
-
-def decoded(value: bytes, what: str) -> str:
-    """
-    Decode UTF-8, and strip white space.
-
-    Raises:
-        HTTPError: 400, if it is not UTF-8, or contains control characters.
-    """
-    try:
-        text = value.decode().strip()
-    except UnicodeDecodeError as err:
-        raise HTTPError(400, f"The {what} is not valid UTF-8 at byte {err.start}.") from err
     if control := _CONTROL.search(text):
-        raise HTTPError(400, f"The {what} contains a control character, {control[0]!r}.")
+        raise HTTPError(400, f"The message contains a control character, {control[0]!r}.")
     return text
