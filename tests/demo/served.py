@@ -38,7 +38,7 @@ class DemoTest(StreamTest):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.demo: Server = self.serve(make_root(), clock=self.clock)
+        self.demo: Server = self.serve(make_root(clock=self.clock), clock=self.clock)
         self.lines: list[str] = []
         observer = Lines(self.lines)
         globalLogPublisher.addObserver(observer)

@@ -42,7 +42,7 @@ class ChatTest(DemoTest):
         return self.listen("/chat", after)
 
     def say(self, text: str) -> None:
-        self.assertEqual(self.reply("/chat", "POST", body=text.encode()).status, 204)
+        self.assertEqual(self.reply("/chat", "POST", body=text.encode()).status, 200)
 
 
 class MessageTests(ChatTest):
@@ -73,6 +73,13 @@ class MessageTests(ChatTest):
         self.assertEqual(time.utcoffset(), timedelta(0))
         self.assertLess(abs(datetime.now(UTC) - time), timedelta(minutes=1))
 
+    def test_the_answer_is_its_id(self) -> None:
+        client = self.enter()
+        client.read_events()
+        answer = self.reply("/chat", "POST", body=b"hello")
+        self.assertEqual(answer.header("content-type"), "text/plain; charset=utf-8")
+        self.assertEqual(answer.body.decode(), f"{last_id(client.read_events())}\n")
+
     def test_its_content_type_does_not_matter(self) -> None:
         client = self.enter()
         for media_type in (
@@ -81,7 +88,7 @@ class MessageTests(ChatTest):
         ):
             headers = {"Content-Type": media_type}
             answer = self.reply("/chat", "POST", headers, body=b"a=1&b=%20")
-            self.assertEqual(answer.status, 204, media_type)
+            self.assertEqual(answer.status, 200, media_type)
             self.assertEqual(said(client.read_events()), ["a=1&b=%20"])
 
     def test_white_space_is_stripped_and_kept_within_the_text(self) -> None:
@@ -121,6 +128,47 @@ class MessageTests(ChatTest):
         answer = self.reply("/chat", "POST", {"Accept": "text/html"})
         self.assertEqual(answer.status, 400)
         self.assertIn(b"<p>The message is empty.", answer.body)
+
+
+class NameTests(ChatTest):
+    """
+    The name of the sender
+    """
+
+    def name_after(self, query: str, body: bytes = b"hello") -> str:
+        """
+        The name in the message that is published.
+        """
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        self.assertEqual(self.reply(f"/chat{query}", "POST", headers, body=body).status, 200)
+        *_, message = (e for e in self.enter().read_events() if e.event is None)
+        name: str = json.loads(message.data or "")["name"]
+        return name
+
+    def test_it_is_in_the_query(self) -> None:
+        self.assertEqual(self.name_after("?name=Ann"), "Ann")
+        self.assertEqual(self.name_after("?name=%20J%C3%B6rg+Z%20"), "Jörg Z")
+
+    def test_without_one_it_is_empty(self) -> None:
+        for query in "", "?", "?name", "?name=", "?name=%20", "?other=Ann":
+            self.assertEqual(self.name_after(query), "", query)
+
+    def test_a_form_in_the_body_is_text_and_has_no_name(self) -> None:
+        self.assertEqual(self.name_after("", b"name=Ann"), "")
+
+    def test_a_name_that_is_not_valid_is_refused_with_the_reason(self) -> None:
+        client = self.enter()
+        client.read_events()
+        for query, reason in (
+            ("?name=" + "a" * 41, "The name is longer than 40 characters."),
+            ("?name=a%00b", "The name contains a control character, '\\x00'."),
+            ("?name=a%0Ab", "The name contains a control character, '\\n'."),
+        ):
+            answer = self.reply(f"/chat{query}", "POST", body=b"hello")
+            self.assertEqual(answer.body.decode(), f"400 Bad Request\n{reason}\n")
+        self.assertEqual(self.reply("/chat?name=a%FF", "POST", body=b"hello").status, 400)
+        self.assertEqual(client.read_raw(), b"")
+        self.assertEqual(self.name_after("?name=" + "%C3%A9" * 40), "é" * 40)
 
 
 class ListenTests(ChatTest):

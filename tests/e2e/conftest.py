@@ -5,11 +5,17 @@ What end-to-end tests have in common: a watch over the log, and programs to run.
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
+
+from tests.e2e.browser import SECONDS, launched
+from tests.e2e.live import PATIENT, Service, Visit, close_all
 
 
 def program(*names: str) -> str:
@@ -80,3 +86,44 @@ def log() -> Iterator[Log]:
     gc.collect(0)
     globalLogPublisher.removeObserver(log)
     assert not log.rest()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """
+    The demo, which runs until the test ends.
+    """
+    service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Service]:
+    """
+    The demo, with texts that do not end before the test does.
+    """
+    (tmp_path / "patient.py").write_text(PATIENT)
+    service = Service(tmp_path, "--app", "patient:root")
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def visit(chromium: str) -> Iterator[Callable[[Visit], None]]:
+    """
+    Runs a function in the thread of the browser.
+    """
+    expect.set_options(timeout=SECONDS * 1000)
+    browser_of_all = launched(chromium)
+    with ThreadPoolExecutor(1) as thread:
+        browser = thread.submit(browser_of_all.__enter__).result()
+
+        def run(script: Visit) -> None:
+            try:
+                thread.submit(script, browser).result()
+            finally:
+                thread.submit(close_all, browser).result()
+
+        yield run
+        thread.submit(browser_of_all.__exit__, None, None, None).result()

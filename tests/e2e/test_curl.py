@@ -83,10 +83,10 @@ async def test_what_is_posted_to_the_chat_arrives_there() -> None:
     async with serving(make_root()) as server:
         reader = curl(server, "/chat")
         await reader.holds(b"event: presence\ndata: 1\n")
-        for option, text in (("-d", "hello"), ("--json", "hello again")):
+        for number, (option, text) in enumerate((("-d", "hello"), ("--json", "hello again")), 1):
             writer = curl(server, "/chat", "--fail-with-body", option, text)
             assert await writer.status() == 0
-            assert writer.data == b""
+            assert writer.data.endswith(b"-%d\n" % number)  # its id
             await reader.holds(b'"text":"%s"}\n\n' % text.encode())
         refused = curl(server, "/chat", "--fail-with-body", "-d", " ")
         assert await refused.status() == 22

@@ -5,160 +5,15 @@ Playwright's synchronous API runs in a thread, as in `tests.e2e.test_browser`.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
-from pathlib import Path
-from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
-from tests.e2e.browser import SECONDS, launched
-from tests.e2e.net import LIMIT
-from tests.e2e.twistd import LOCAL, Running
+from tests.e2e.live import Service, Shown, Visit
 
 RESTARTED = "The server was restarted. Messages from before may be missing."
-
-Visit: TypeAlias = Callable[[Browser], None]
-
-
-class Service:
-    """
-    The demo, which can be killed and restarted at the same address.
-
-    Attributes:
-        url: Its address.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._running = Running(folder, "--listen", LOCAL)
-        [self.url] = self._running.urls()
-
-    def kill(self) -> None:
-        self._running.kill()
-
-    def start_again(self) -> None:
-        port = urlsplit(self.url).port
-        self._running = Running(self._folder, "--listen", f"tcp:{port}:interface=127.0.0.1")
-        assert self._running.urls() == [self.url]
-
-    def post(self, text: str) -> int:
-        """
-        Post a message to the chat, and return the status.
-        """
-        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=LIMIT)
-        connection.request("POST", "/chat", text.encode())
-        status = connection.getresponse().status
-        connection.close()
-        return status
-
-    def stop(self) -> None:
-        self._running.stop()
-        assert "Traceback" not in self._running.log
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """
-    The demo, which runs until the test ends.
-    """
-    service = Service(tmp_path)
-    yield service
-    service.stop()
-
-
-@pytest.fixture(scope="module")
-def visit(chromium: str) -> Iterator[Callable[[Visit], None]]:
-    """
-    Runs a function in the thread of the browser.
-    """
-    expect.set_options(timeout=SECONDS * 1000)
-    browser_of_all = launched(chromium)
-    with ThreadPoolExecutor(1) as thread:
-        browser = thread.submit(browser_of_all.__enter__).result()
-
-        def run(script: Visit) -> None:
-            try:
-                thread.submit(script, browser).result()
-            finally:
-                thread.submit(close_all, browser).result()
-
-        yield run
-        thread.submit(browser_of_all.__exit__, None, None, None).result()
-
-
-def close_all(browser: Browser) -> None:
-    """
-    Close all pages.
-    """
-    for context in browser.contexts:
-        context.close()
-
-
-class Shown:
-    """
-    One page with a stream of events.
-
-    Attributes:
-        complaints: Messages on its console, and uncaught errors.
-    """
-
-    def __init__(self, where: Browser | BrowserContext | Page, url: str, path: str) -> None:
-        page = where if isinstance(where, Page) else where.new_page()
-        page.set_default_timeout(SECONDS * 1000)
-        self.complaints: list[str] = []
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(f"{url}{path}")
-        self.page = page
-        self.status = page.get_by_role("status")
-        self.lines = page.locator(".messages li")
-        self.texts = page.locator(".messages .text")
-        self.ids = page.locator(".messages .id")
-        self.notes = page.locator(".messages .note")
-        self.present = page.locator(".tally")
-        self.reason = page.get_by_role("alert")
-        self.field = page.get_by_role("textbox", name="Message")
-        self.button = page.get_by_role("button", name="Send")
-        self.list = page.locator(".messages")
-        self.unread = page.get_by_role("button", name="new message")
-        self.announced = page.locator(".messages ~ [aria-live=polite]")
-
-    def is_live(self) -> None:
-        expect(self.status).to_have_text("live")
-
-    def say(self, text: str) -> None:
-        self.field.fill(text)
-        self.field.press("Enter")
-
-    def shows(self, *texts: str) -> None:
-        expect(self.texts).to_have_text(list(texts))
-
-    def scroll(self, where: str) -> None:
-        self.list.evaluate(f"list => list.scrollTop = {where}")
-
-    def is_at_end(self) -> bool:
-        end = "list => list.scrollHeight - list.scrollTop - list.clientHeight < 2"
-        return bool(self.list.evaluate(end))
-
-    def ticks(self) -> list[int]:
-        """
-        The numbers of the ticks, each shown with its id.
-        """
-        lines = self.page.locator(".messages li:not(.note)").all_inner_texts()
-        ticks = [
-            re.search(r"Tick (\d+)\s+\w+-(\d+)$|\w+-(\d+)\s+Tick (\d+)$", line) for line in lines
-        ]
-        assert all(ticks), lines
-        found = [[int(part) for part in tick.groups() if part] for tick in ticks if tick]
-        assert all(number == of_id for number, of_id in found), lines
-        return [number for number, _ in found]
-
-    def await_tick(self, number: int) -> None:
-        expect(self.texts.get_by_text(f"Tick {number}", exact=True)).to_be_visible()
 
 
 def full_chat(browser: Browser, service: Service) -> Shown:
@@ -187,7 +42,9 @@ def test_a_message_is_on_both_pages_and_both_count_who_is_online(
         two.say("and good day")
         for page in one, two:
             page.shows("hello", "and good day")
-            expect(page.ids).to_have_text([re.compile(r"^\w+-1$"), re.compile(r"^\w+-2$")])
+            expect(page.wires).to_have_text(
+                [re.compile(r"^id: \w+-1\s"), re.compile(r"^id: \w+-2\s")]
+            )
         expect(one.field).to_have_value("")
         expect(one.field).to_be_focused()
         two.page.close()
@@ -559,9 +416,16 @@ def test_the_chat_can_be_used_with_the_keyboard_alone(
     def script(browser: Browser) -> None:
         shown = Shown(browser, service.url, "chat")
         shown.is_live()
-        for name in ("Streams", "Events", "Chat"):
+        for name in ("Streams", "Events", "Chat", "Runs"):
             shown.page.keyboard.press("Tab")
             expect(shown.page.get_by_role("link", name=name)).to_be_focused()
+        shown.page.keyboard.press("Tab")
+        expect(shown.name).to_be_focused()
+        shown.page.keyboard.type("Ann")
+        shown.page.keyboard.press("Tab")
+        expect(shown.wire).to_be_focused()
+        shown.page.keyboard.press("Space")
+        expect(shown.wire).to_have_attribute("aria-pressed", "true")
         shown.page.keyboard.press("Tab")
         expect(shown.page.get_by_role("list", name="Messages")).to_be_focused()
         shown.page.keyboard.press("Tab")
@@ -598,9 +462,9 @@ def test_nothing_is_wider_than_a_phone(
     def script(browser: Browser) -> None:
         service.post("wide" * 1000)
         context = browser.new_context(viewport={"width": width, "height": 740})
-        for path in ("", "events", "chat"):
+        for path in ("", "events", "runs", "chat"):
             shown = Shown(context, service.url, path)
-            expect(shown.texts).not_to_have_count(0)
+            expect(shown.page.locator(".messages .text, .paper span")).not_to_have_count(0)
             assert shown.page.evaluate("document.documentElement.scrollWidth") == width
         # The newest message and the input field are in view.
         service.post("short")
@@ -649,7 +513,7 @@ def test_without_javascript_the_pages_show_the_curl_command_and_accept_no_messag
 ) -> None:
     def script(browser: Browser) -> None:
         context = browser.new_context(java_script_enabled=False)
-        for path in ("events", "chat"):
+        for path in ("events", "chat", "runs"):
             shown = Shown(context, service.url, path)
             expect(shown.page.get_by_text(f"curl -N 127.0.0.1:8080/{path}")).to_be_visible()
             if path == "chat":
@@ -696,7 +560,7 @@ def test_every_text_can_be_read(
                 (of, "")
                 for of in ("a", ".page-head p", ".stream header p", ".tally", ".state span")
             ),
-            *((of, "") for of in (".time", ".id", ".text", ".reason", "form button", ".copy")),
+            *((of, "") for of in (".time", ".name", ".text", ".reason", "form button", ".copy")),
         ):
             assert shown.page.evaluate(CONTRAST, [selector, part]) >= 4.5, (selector, part)
 

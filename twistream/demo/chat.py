@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from twisted.internet.defer import DeferredQueue, QueueOverflow
 
 from twistream import Context, HTTPError, Hub, ServerSentEvent
+from twistream.demo.requests import body_of
 
 KEPT = 200
 """
@@ -19,6 +20,11 @@ How many messages the history keeps, for clients that join later or reconnect.
 LONGEST = 4096
 """
 The maximum size of a posted message in bytes.
+"""
+
+LONGEST_NAME = 40
+"""
+The maximum length of a name in characters.
 """
 
 # A terminal would interpret them. Tabs and line endings are harmless.
@@ -41,24 +47,25 @@ class Room:
 
         Messages start after ``Last-Event-ID``, or with the oldest one if there is no id.
         """
-        # One second, so that pages are back soon after a restart of the server.
+        # One second: pages are back soon after a restart.
         events = ctx.sse(retry=1.0)
         after = events.last_event_id or self._messages.oldest
         messages = events.subscribe(self._messages, after=after)
-        ctx.stream(self._presence(), detached=True)  # Runs alongside, and ends with the response.
+        ctx.stream(self._presence(), detached=True)  # Runs alongside.
         await messages
 
-    async def say(self, ctx: Context) -> None:
+    async def say(self, ctx: Context) -> str:
         """
-        Publish the body of the request as a message, and answer 204.
+        Publish the body of the request as a message from ``?name=``, and answer with its id.
 
         Raises:
-            HTTPError: 400, if the body is not a valid message.
+            HTTPError: 400, if the body is not a valid message, or the name is not a valid name.
         """
-        body = ctx.request.content.read(LONGEST + 1)  # type: ignore[union-attr]  # it is never None here
-        text = message_text(body)
-        await self._messages.publish({"time": datetime.now(UTC), "text": text})
-        ctx.status_code(204)
+        text = message_text(body_of(ctx, LONGEST))
+        name = name_text(ctx.query("name", ""))
+        ctx.content_type("text/plain")
+        message = {"time": datetime.now(UTC), "name": name, "text": text}
+        return await self._messages.publish(message) + "\n"
 
     async def _presence(self) -> AsyncIterator[bytes]:
         """
@@ -85,6 +92,21 @@ class Room:
         for changes in list(self._changes):
             with suppress(QueueOverflow):  # A change is queued already.
                 changes.put(None)
+
+
+def name_text(value: str) -> str:
+    """
+    Strip white space from the name of a sender. It may be empty.
+
+    Raises:
+        HTTPError: 400, if it is too long, or contains control characters.
+    """
+    name = value.strip()
+    if len(name) > LONGEST_NAME:
+        raise HTTPError(400, f"The name is longer than {LONGEST_NAME} characters.")
+    if control := re.search(r"[\t\r\n]", name) or _CONTROL.search(name):
+        raise HTTPError(400, f"The name contains a control character, {control[0]!r}.")
+    return name
 
 
 def message_text(body: bytes) -> str:

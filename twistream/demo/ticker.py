@@ -33,7 +33,7 @@ class Ticker:
         """
         Send ticks as events, starting after ``Last-Event-ID`` if the client has an id.
         """
-        # One second, so that pages are back soon after a restart of the server.
+        # One second: pages are back soon after a restart.
         subscription = ctx.sse(retry=1.0).subscribe(self._ticks)
         # A HEAD request does not subscribe.
         if self._ticks.subscriber_count:
@@ -42,11 +42,14 @@ class Ticker:
 
     def _keep_ticking(self, clock: IReactorTime) -> None:
         if self._loop is None or not self._loop.running:
-            self._loop = loop = LoopingCall(lambda: self._tick(loop))
+            self._loop = loop = LoopingCall(lambda: self.tick(loop))
             loop.clock = clock
             loop.start(1.0)
 
-    def _tick(self, loop: LoopingCall) -> None:
+    def tick(self, loop: LoopingCall) -> None:
+        """
+        Publish the next tick, or stop the loop if nobody has listened for `LINGER` seconds.
+        """
         self._unheard = 0 if self._ticks.subscriber_count else self._unheard + 1
         if self._unheard > LINGER:
             loop.stop()

@@ -1,31 +1,60 @@
-// The chat. New and reloaded pages start with the oldest message in the history.
+// The chat. New and reloaded pages start with the oldest message in the history. The browser keeps the
+// reader's name, and the ids of the reader's own messages.
 
 import { Feed } from "./feed.js";
+import { part } from "./pane.js";
+import "./source.js";
+import { recall, remember } from "./storage.js";
 
 const root = document.querySelector(".feed");
 const form = root.querySelector("form");
 const field = form.elements.text;
+const name = root.querySelector("#name");
 const online = root.querySelector(".tally");
 const reason = root.querySelector("[role=alert]");
 const messages = root.querySelector(".messages");
+const toggle = root.querySelector(".wire-toggle");
+
+const NAME = `${location.pathname} name`;
+const OWN = `${location.pathname} own messages`;
+const MOST_OWN = 200; // the history of the server has no more
 
 const GATEWAY_ERRORS = [502, 503, 504]; // a proxy says that it cannot reach the server
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const own = new Set((recall("localStorage", OWN) ?? "").split(" "));
 let sending = false;
 let unreachable = false; // whether that is the reason on the page
 
 const feed = new Feed(root, {
-  read: ({ time, text }) => ({ time: clock.format(new Date(time)), text }),
+  read: ({ time, name, text }) => ({
+    name: name || "Somebody",
+    time: clock.format(new Date(time)),
+    text,
+  }),
+  complete: (item, event) => {
+    item.dataset.id = event.lastEventId;
+    if (own.has(event.lastEventId)) markOwn(item);
+    item.append(part("wire", wire(event)));
+  },
   opened: () => {
     if (unreachable) explain("");
   },
   others: {
     presence: (event) => {
-      online.textContent = `${event.data} online`;
+      showPresent(event.data);
       messages.ariaLive = "polite"; // from now on: screen readers skip the history
     },
   },
 });
+
+function showPresent(count) {
+  online.textContent = `${count} online`;
+}
+
+// The event as the server sent it. Its data is one line of JSON.
+function wire(event) {
+  return `id: ${event.lastEventId}\ndata: ${event.data}\n`;
+}
 
 function explain(text) {
   reason.textContent = text;
@@ -35,7 +64,9 @@ function explain(text) {
 // The server validates messages. A message stays in the field until the server accepts it.
 async function send() {
   const text = field.value;
-  const response = await fetch(form.action, {
+  const url = new URL(form.action);
+  if (name.value.trim()) url.searchParams.set("name", name.value);
+  const response = await fetch(url, {
     method: "POST",
     headers: { Accept: "text/plain", "Content-Type": "text/plain; charset=utf-8" },
     body: text,
@@ -48,8 +79,23 @@ async function send() {
     explain((await response.text().catch(() => "")).trim() || response.statusText);
   } else {
     if (field.value === text) field.value = "";
+    claim((await response.text().catch(() => "")).trim());
     feed.follow();
   }
+}
+
+// Shows a message as the reader's own. It may be on the page already.
+function claim(id) {
+  if (!id) return;
+  own.add(id);
+  remember("localStorage", OWN, [...own].slice(-MOST_OWN).join(" "));
+  const item = messages.querySelector(`[data-id="${CSS.escape(id)}"]`);
+  if (item) markOwn(item);
+}
+
+function markOwn(item) {
+  item.classList.add("own");
+  item.querySelector(".name").textContent = "You";
 }
 
 form.addEventListener("submit", async (event) => {
@@ -62,4 +108,20 @@ form.addEventListener("submit", async (event) => {
   field.focus();
 });
 
-form.elements.say.disabled = false; // it needs this script
+name.value = recall("localStorage", NAME) ?? "";
+name.addEventListener("input", () => remember("localStorage", NAME, name.value.trim()));
+name.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault(); // it would submit the form of the field that has the focus then
+  field.focus();
+});
+
+toggle.addEventListener("click", () => {
+  feed.restyle(() => {
+    toggle.ariaPressed = String(root.classList.toggle("with-wire"));
+  });
+});
+
+// They need this script.
+form.elements.say.disabled = false;
+name.disabled = false;

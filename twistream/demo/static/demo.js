@@ -2,6 +2,7 @@
 // A response that was aborted is shown as failed.
 
 import { Pane, addCopyButton, line, messages } from "./pane.js";
+import "./source.js";
 
 const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
 

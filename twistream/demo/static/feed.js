@@ -1,7 +1,7 @@
 // A stream of events in a pane, with its status. The browser reconnects by itself and resumes
 // after the last event it received. If the server cannot resume there, it sends a `gap` event.
 
-import { Pane, addCopyButton, line } from "./pane.js";
+import { Pane, addCopyButton, line, part } from "./pane.js";
 
 const GAPS = {
   unknown: "The server was restarted. Messages from before may be missing.",
@@ -20,12 +20,17 @@ export class Feed {
   #kept;
   #others;
   #opened;
+  #complete;
   #source = null;
 
   // `read` turns the data of a message into the parts of a line. The stream resumes after the
   // id `last`, and `kept` is called with every new id. `opened` is called when the stream is live, at
-  // first and after each reconnect. `others` has listeners for other events.
-  constructor(root, { read, last = "", kept = () => {}, opened = () => {}, others = {} }) {
+  // first and after each reconnect. `complete` adds to the line of a message what its event has besides
+  // the data; by default the id. `others` has listeners for other events.
+  constructor(
+    root,
+    { read, last = "", kept = () => {}, opened = () => {}, complete = showId, others = {} },
+  ) {
     this.#root = root;
     this.#status = root.querySelector("[role=status]");
     this.#pane = new Pane(root.querySelector(".messages"));
@@ -35,6 +40,7 @@ export class Feed {
     this.#kept = kept;
     this.#others = others;
     this.#opened = opened;
+    this.#complete = complete;
     if (last) this.#note(`Resuming after ${last}.`);
 
     for (const code of root.querySelectorAll(".curl code")) {
@@ -52,6 +58,11 @@ export class Feed {
     this.#pane.follow();
   }
 
+  // Changes how messages look. If the newest one was in view, it stays there.
+  restyle(change) {
+    this.#pane.restyle(change);
+  }
+
   #open() {
     const url = new URL(this.#url);
     if (this.#last) url.searchParams.set("last_event_id", this.#last);
@@ -66,7 +77,9 @@ export class Feed {
       this.#show(source.readyState === EventSource.CLOSED ? "ended" : "reconnecting");
     };
     source.onmessage = (event) => {
-      this.#pane.add(line({ ...this.#read(JSON.parse(event.data)), id: event.lastEventId }));
+      const item = line(this.#read(JSON.parse(event.data)));
+      this.#complete(item, event);
+      this.#pane.add(item);
       this.#keep(event.lastEventId);
     };
     source.addEventListener("gap", (event) => {
@@ -93,4 +106,8 @@ export class Feed {
     this.#root.dataset.state = state;
     this.#status.textContent = state;
   }
+}
+
+function showId(item, event) {
+  item.append(part("id", event.lastEventId));
 }

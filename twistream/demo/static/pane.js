@@ -58,6 +58,14 @@ export class Pane {
     this.#moved();
   }
 
+  // Changes how messages look, and stays at the end if it was there.
+  restyle(change) {
+    const following = this.#following;
+    change();
+    if (following) this.follow();
+    else this.#moved(false);
+  }
+
   // A smaller pane is not at its end either, but nobody has scrolled up there.
   #moved(resized = true) {
     const { scrollHeight, scrollTop, clientHeight } = this.#list;
@@ -107,14 +115,16 @@ export class Pane {
 // A line of the pane. `parts` maps a class to the text of each part.
 export function line(parts) {
   const item = document.createElement("li");
-  for (const [name, text] of Object.entries(parts)) {
-    const part = document.createElement("span");
-    part.className = name;
-    part.dir = "auto";
-    part.textContent = text;
-    item.append(part, " ");
-  }
+  for (const [name, text] of Object.entries(parts)) item.append(part(name, text), " ");
   return item;
+}
+
+export function part(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.dir = "auto";
+  element.textContent = text;
+  return element;
 }
 
 export function addCopyButton(code) {
