@@ -108,6 +108,25 @@ class PresenceTests(MembersTest):
         self.join(self.room)
         self.assertEqual((self.seen(), list(self.room.presence())), ([], []))
 
+    def test_presence_callbacks_are_called_when_the_members_change(self) -> None:
+        seen: list[tuple[int, list[str]]] = []
+        self.room.on_presence(
+            lambda room, count: seen.append((count, [each["name"] for each in room.presence()]))
+        )
+        ann = self.enter(ANN)
+        self.settle()
+        self.enter(BOB)
+        self.settle()
+        self.assertEqual(seen[-1], (2, ["Ann", "Bob"]))
+        ann.disconnect()
+        self.settle()
+        self.assertEqual(seen[-1], (1, ["Ann", "Bob"]))
+        self.wait(10)
+        self.assertEqual(seen[-1], (1, ["Bob"]))
+        told = len(seen)
+        self.wait(20)
+        self.assertEqual(len(seen), told)
+
     def test_one_stream_follows_the_room_and_its_changes(self) -> None:
         client = self.enter(ANN, self.room, self.room.presence_channel)
         self.settle()

@@ -286,6 +286,48 @@ class PresenceTests(ChatTest):
         self.assertEqual(counts(slow.read_events()), [2, 101])
 
 
+class MemberTests(ChatTest):
+    """
+    The names of those who are there
+    """
+
+    def names(self, client: Client) -> list[list[str]]:
+        events = client.read_events()
+        return [json.loads(event.data or "") for event in events if event.event == "members"]
+
+    def test_all_clients_receive_the_names_when_they_change(self) -> None:
+        nobody = self.enter()
+        self.assertEqual(self.names(nobody), [])
+        ann = self.listen("/chat?name=Ann")
+        self.clock.pump([0.001] * 5)
+        self.assertEqual(self.names(nobody), [["Ann"]])
+        self.assertEqual(self.names(ann), [["Ann"]])
+        self.listen("/chat?name=Ann")
+        self.listen("/chat?name=%20Ben%20")
+        self.clock.pump([0.001] * 5)
+        self.assertEqual(self.names(nobody), [["Ann", "Ben"]])
+        ann.disconnect()
+        self.clock.pump([1] * 15)
+        self.assertEqual(self.names(nobody), [])
+
+    def test_who_leaves_is_named_until_it_had_time_to_reconnect(self) -> None:
+        ann, ben = self.listen("/chat?name=Ann"), self.listen("/chat?name=Ben")
+        self.clock.pump([0.001] * 5)
+        self.names(ben)
+        ann.disconnect()
+        self.clock.pump([1] * 5)
+        self.assertEqual(self.names(ben), [])
+        self.clock.pump([1] * 10)
+        self.assertEqual(self.names(ben), [["Ben"]])
+
+    def test_a_name_that_is_not_valid_is_none(self) -> None:
+        for name in ("", "%20", "a%1bb", "%ff", "x" * 41):
+            client = self.listen(f"/chat?name={name}")
+            self.clock.pump([0.001] * 5)
+            self.assertEqual(self.names(client), [], name)
+            client.disconnect()
+
+
 class RoomTests(DemoTest):
     """
     Room, in cases that the demo does not reach

@@ -102,6 +102,7 @@ class Shown:
         self.ids = page.locator(".messages .id")
         self.notes = page.locator(".messages .note")
         self.present = page.locator(".tally")
+        self.here = page.locator(".here")
         self.reason = page.get_by_role("alert")
         self.names = page.locator(".messages .name")
         self.wires = page.locator(".messages .wire")

@@ -114,6 +114,32 @@ def test_markup_in_a_name_is_text(service: Service, visit: Callable[[Visit], Non
     visit(script)
 
 
+def test_it_shows_the_names_of_those_who_are_there(
+    service: Service, visit: Callable[[Visit], None]
+) -> None:
+    def script(browser: Browser) -> None:
+        ann, ben = (Shown(browser, service.url, "chat") for _ in range(2))
+        expect(ann.here).to_be_hidden()
+        ann.name.fill("Ann")
+        ann.name.press("Enter")
+        for page in ann, ben:
+            expect(page.here).to_have_text("Here: Ann")
+        ben.name.fill("<b>Ben</b>")
+        ben.name.press("Enter")
+        for page in ann, ben:
+            expect(page.here).to_have_text("Here: Ann, <b>Ben</b>")
+            expect(page.present).to_have_text("2 online")
+        ann.page.reload()
+        expect(ann.here).to_have_text("Here: Ann, <b>Ben</b>")
+        ann.say("hello")
+        ben.shows("hello")
+        ben.page.close()
+        expect(ann.here).to_have_text("Here: Ann")
+        assert ann.complaints == []
+
+    visit(script)
+
+
 def test_the_wire_shows_the_events_as_the_server_sent_them(
     service: Service, visit: Callable[[Visit], None]
 ) -> None:

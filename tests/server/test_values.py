@@ -416,6 +416,16 @@ class EndTests(FormTest):
             self.assertTrue(client.response.truncated)
             self.logged(KeyError)
 
+    def test_a_handler_that_returns_text_as_well_fails(self) -> None:
+        async def handler(ctx: Context) -> str:
+            await ctx.json_array().send(1)
+            return "done"
+
+        response = self.answer(handler)
+        self.assertEqual((response.body, response.complete), (b"[1", False))
+        [failure] = self.flushLoggedErrors(TypeError)
+        self.assertIn("must return None: its response is a sequence", str(failure.value))
+
     def test_after_an_abort_it_is_missing(self) -> None:
         for end in (self.aborts, self.returns):
             for open_, (first, _, _) in self.forms():

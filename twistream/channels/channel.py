@@ -225,7 +225,8 @@ class Channel:
 
     def on_presence(self, callback: OnPresence) -> None:
         """
-        Call `callback` with this channel and the number of its subscribers when it changes.
+        Call `callback` with this channel and the number of its subscribers when it changes, and when
+        `presence` changes.
 
         It is called at most once in a turn of the reactor, at its end. It may return a Deferred
         or a coroutine. Exceptions are logged. It runs with the context variables that are set
@@ -349,7 +350,9 @@ class Channel:
         """
         # The companion has no members: it would need a companion of its own.
         if self._core.presence is None and not (self.closed or self.name.endswith(PRESENCE_SUFFIX)):
-            self._core.presence = Presence(self.presence_grace, self._publish_change)
+            self._core.presence = Presence(
+                self.presence_grace, self._publish_change, self._core.members_changed
+            )
 
 
 def queued(subscriptions: Iterable[Subscription]) -> int:

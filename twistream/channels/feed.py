@@ -105,6 +105,7 @@ class ChannelCore(Generic[F]):
         self._on_drained: OnDrained | None = None
         self._on_presence: tuple[Callable[[int], Deferred[Any]], ...] = ()
         self._reported_count = 0
+        self._members_changed = False
         self._report_is_due = False
         self.log: Log = engine.open(name, bounds, clock, self._received)
 
@@ -191,7 +192,7 @@ class ChannelCore(Generic[F]):
 
     def on_presence(self, callback: Callable[[int], Deferred[Any]]) -> None:
         """
-        Call `callback` when the number of followers has changed. See ``Channel.on_presence``.
+        Call `callback` when the number of followers, or `presence`, has changed.
 
         Its failures are logged.
         """
@@ -211,6 +212,13 @@ class ChannelCore(Generic[F]):
             on_drained, self._on_drained = self._on_drained, None
             on_drained()
 
+    def members_changed(self, turn: Turn) -> None:
+        """
+        What `presence` shows has changed.
+        """
+        self._members_changed = True
+        self._presence_changed(turn)
+
     def _presence_changed(self, turn: Turn) -> None:
         if self._on_presence and not self._report_is_due:
             self._report_is_due = True
@@ -219,7 +227,8 @@ class ChannelCore(Generic[F]):
     def _report_presence(self) -> None:
         self._report_is_due = False
         count = len(self.followers)
-        if count != self._reported_count:
+        if count != self._reported_count or self._members_changed:
+            self._members_changed = False
             self._reported_count = count
             for callback in self._on_presence:
                 callback(count).addErrback(self._log_failure)

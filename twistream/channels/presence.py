@@ -9,6 +9,7 @@ Layer: channels, below `channel`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -56,16 +57,31 @@ class Presence:
     The members of one channel. Metadata are JSON, with the keys in one order.
     """
 
-    __slots__ = ("_absent", "_changed", "_grace", "_members", "_publish", "_report_is_due")
+    __slots__ = (
+        "_absent",
+        "_changed",
+        "_grace",
+        "_members",
+        "_on_change",
+        "_publish",
+        "_report_is_due",
+    )
 
-    def __init__(self, grace: float, publish: Callable[[Any, str], object]) -> None:
+    def __init__(
+        self,
+        grace: float,
+        publish: Callable[[Any, str], object],
+        on_change: Callable[[Turn], object],
+    ) -> None:
         """
         Args:
             grace: Seconds for which a member may be away; 0 for none.
             publish: Publishes metadata and the name of an event on the companion channel.
+            on_change: Called when `members` has changed, once for all changes of a turn.
         """
         self._grace = grace
         self._publish = publish
+        self._on_change = on_change
         self._members: dict[bytes, _Member] = {}
         self._absent: dict[bytes, None] = {}  # Those whose timers run, in order.
         self._changed: dict[bytes, None] = {}
@@ -132,9 +148,9 @@ class Presence:
         self._changed[metadata] = None
         if not self._report_is_due:
             self._report_is_due = True
-            turn.at_end(self._report)
+            turn.at_end(partial(self._report, turn))
 
-    def _report(self) -> None:
+    def _report(self, turn: Turn) -> None:
         self._report_is_due = False
         changed, self._changed = self._changed, {}
         for metadata in changed:
@@ -144,4 +160,5 @@ class Presence:
                 del self._members[metadata]
             if present is not member.announced:
                 member.announced = present
+                self._on_change(turn)
                 self._publish(msgspec.json.decode(metadata), JOINED if present else LEFT)

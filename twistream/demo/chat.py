@@ -2,6 +2,7 @@
 The handlers of /chat: a room where everyone reads every message.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -43,14 +44,16 @@ class Room:
 
     async def listen(self, ctx: Context) -> None:
         """
-        Send messages as events, and the number of clients as events named ``presence``.
+        Send messages as events, and who is there as events named ``presence`` and ``members``.
 
         Messages start after ``Last-Event-ID``, or with the oldest one if there is no id.
         """
         # One second: pages are back soon after a restart.
         events = ctx.sse(retry=1.0)
         after = events.last_event_id or self._messages.oldest
-        messages = events.subscribe(self._messages, after=after)
+        name = name_of(ctx)
+        member = {"name": name} if name else None
+        messages = events.subscribe(self._messages, after=after, presence=member)
         ctx.stream(self._presence(), detached=True)  # Runs alongside.
         await messages
 
@@ -69,7 +72,7 @@ class Room:
 
     async def _presence(self) -> AsyncIterator[bytes]:
         """
-        Yield the number of clients whenever it changes.
+        Yield the number of clients, and the names of those who have one, whenever they change.
 
         These events have no id, so a client resumes after its last message. At most one
         change is queued for a slow client, which then receives the current number.
@@ -77,13 +80,17 @@ class Room:
         # Each client has a loop of its own, so that only this loop waits for a slow client.
         changes: DeferredQueue[None] = DeferredQueue(size=1)
         self._changes.add(changes)
-        sent = 0
+        sent, sent_names = 0, "[]"
         try:
             while True:
                 present = self._messages.subscriber_count
+                names = json.dumps([member["name"] for member in self._messages.presence()])
                 if present != sent:
                     sent = present
                     yield ServerSentEvent(str(present), event="presence").encode()
+                if names != sent_names:
+                    sent_names = names
+                    yield ServerSentEvent(names, event="members").encode()
                 await changes.get()
         finally:
             self._changes.remove(changes)
@@ -92,6 +99,16 @@ class Room:
         for changes in list(self._changes):
             with suppress(QueueOverflow):  # A change is queued already.
                 changes.put(None)
+
+
+def name_of(ctx: Context) -> str:
+    """
+    The name of a reader, from ``?name=``. A name that is not valid is none: reading needs no name.
+    """
+    try:
+        return name_text(ctx.query("name", ""))
+    except HTTPError:
+        return ""
 
 
 def name_text(value: str) -> str:

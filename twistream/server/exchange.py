@@ -210,6 +210,12 @@ class Exchange:
                 f"not {type(result).__name__}; {_hint(result)}"
             )
             raise TypeError(msg)
+        if self._response.sequence is not None:
+            msg = (
+                f"{name_of(self._handler)} must return None: its response is a sequence of values, "
+                "and what it returns would stand before the end of the sequence"
+            )
+            raise TypeError(msg)
         self._context.write(result)
 
     def _give_up(self, error: BaseException) -> None:

@@ -11,6 +11,7 @@ const form = root.querySelector("form");
 const field = form.elements.text;
 const name = root.querySelector("#name");
 const online = root.querySelector(".tally");
+const here = root.querySelector(".here");
 const reason = root.querySelector("[role=alert]");
 const messages = root.querySelector(".messages");
 const toggle = root.querySelector(".wire-toggle");
@@ -25,7 +26,14 @@ const own = new Set((recall("localStorage", OWN) ?? "").split(" "));
 let sending = false;
 let unreachable = false; // whether that is the reason on the page
 
+name.value = recall("localStorage", NAME) ?? "";
+let asked = ""; // the name with which the stream was requested
+
 const feed = new Feed(root, {
+  query: () => {
+    asked = name.value.trim();
+    return asked ? { name: asked } : {};
+  },
   read: ({ time, name, text }) => ({
     name: name || "Somebody",
     time: clock.format(new Date(time)),
@@ -44,11 +52,17 @@ const feed = new Feed(root, {
       showPresent(event.data);
       messages.ariaLive = "polite"; // from now on: screen readers skip the history
     },
+    members: (event) => showMembers(JSON.parse(event.data)),
   },
 });
 
 function showPresent(count) {
   online.textContent = `${count} online`;
+}
+
+function showMembers(names) {
+  here.hidden = !names.length;
+  here.textContent = names.length ? `Here: ${names.join(", ")}` : "";
 }
 
 // The event as the server sent it. Its data is one line of JSON.
@@ -108,8 +122,11 @@ form.addEventListener("submit", async (event) => {
   field.focus();
 });
 
-name.value = recall("localStorage", NAME) ?? "";
 name.addEventListener("input", () => remember("localStorage", NAME, name.value.trim()));
+// The others see the name of a reader who says nothing, too.
+name.addEventListener("change", () => {
+  if (name.value.trim() !== asked) feed.reopen();
+});
 name.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
   event.preventDefault(); // it would submit the form of the field that has the focus then

@@ -21,15 +21,17 @@ export class Feed {
   #others;
   #opened;
   #complete;
+  #query;
   #source = null;
 
   // `read` turns the data of a message into the parts of a line. The stream resumes after the
   // id `last`, and `kept` is called with every new id. `opened` is called when the stream is live, at
   // first and after each reconnect. `complete` adds to the line of a message what its event has besides
-  // the data; by default the id. `others` has listeners for other events.
+  // the data; by default the id. `query` returns more parameters for the request. `others` has
+  // listeners for other events.
   constructor(
     root,
-    { read, last = "", kept = () => {}, opened = () => {}, complete = showId, others = {} },
+    { read, last = "", kept = () => {}, opened = () => {}, complete = showId, query = () => ({}), others = {} },
   ) {
     this.#root = root;
     this.#status = root.querySelector("[role=status]");
@@ -41,6 +43,7 @@ export class Feed {
     this.#others = others;
     this.#opened = opened;
     this.#complete = complete;
+    this.#query = query;
     if (last) this.#note(`Resuming after ${last}.`);
 
     for (const code of root.querySelectorAll(".curl code")) {
@@ -63,8 +66,15 @@ export class Feed {
     this.#pane.restyle(change);
   }
 
+  // Asks again, with what `query` returns now.
+  reopen() {
+    this.#source?.close();
+    this.#open();
+  }
+
   #open() {
     const url = new URL(this.#url);
+    for (const [key, value] of Object.entries(this.#query())) url.searchParams.set(key, value);
     if (this.#last) url.searchParams.set("last_event_id", this.#last);
     const source = new EventSource(url);
     this.#source = source;
