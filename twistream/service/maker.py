@@ -35,8 +35,8 @@ Those of Python: this module is imported before the application, which may choos
 _THRESHOLDS = 5_000, 10, 20
 """
 Containers before a young collection, and collections of each generation before one of the next. The
-defaults of Python make a full collection of every 70,000 containers that remain. Those are the parts
-of a thousand streams, so clients that connect in a crowd hold up all others again and again.
+defaults of Python 3.11 make a full collection of every 70,000 containers that remain, and those of 3.13
+of every 200,000. 70,000 are the parts of a thousand streams, so clients that connect in a crowd hold up all others again and again.
 """
 
 
