@@ -19,7 +19,7 @@ from twistream.channels.deliveries import DeliveryQueue, WarningQueue
 from twistream.channels.engine import Page
 from twistream.channels.feed import ChannelCore, Feed, Follower
 from twistream.channels.filtering import MessageFilter, decision
-from twistream.channels.state import Cause, State, following
+from twistream.channels.state import TRANSITIONS, Cause, State
 from twistream.scheduling.tasks import cancel
 from twistream.server.outlet import OnSlow, Outlet, SubscribeOptions
 from twistream.wire.frames import Batch, Frame
@@ -119,7 +119,7 @@ class DrainingSubscription(ABC, Generic[F]):
     # The life.
 
     def _move(self, cause: Cause) -> None:
-        self._state = following(self._state, cause)
+        self._state = TRANSITIONS[self._state, cause]
 
     def _finish(self) -> None:
         """

@@ -24,7 +24,7 @@ from twistream.channels.run_end import END, RunEnd, error_page, error_text, with
 from twistream.channels.run_followers import RunFollowers
 from twistream.channels.run_options import RunOptions
 from twistream.channels.run_owner import RunOwner
-from twistream.channels.run_state import CAUSES, RunCause, RunState, next_state
+from twistream.channels.run_state import CAUSES, TRANSITIONS, RunCause, RunState
 from twistream.channels.subscription import Subscription
 from twistream.channels.timers import Timers
 from twistream.errors import HTTPError, RunEnded, StopStream
@@ -151,7 +151,7 @@ class RunCore:
             if not self._owner.acquiring:
                 self._run_log.request_stop(reason).addErrback(self._log_failure, "a stop request")
             return
-        self.state = next_state(self.state, RunCause.STOP)
+        self.state = TRANSITIONS[self.state, RunCause.STOP]
         self.stop_reason = reason
         if self._options.grace:
             self._timers.start("grace", self._options.grace, self._grace_is_over)
@@ -322,7 +322,7 @@ class RunCore:
             self._append_end()
 
     def _end(self, cause: RunCause) -> None:
-        self.state = next_state(self.state, cause)
+        self.state = TRANSITIONS[self.state, cause]
         self._timers.cancel("idle", "grace")
         self._gate.close()
 
@@ -348,7 +348,7 @@ class RunCore:
         Another process has ended the run.
         """
         if end.state is RunState.STOPPED:
-            self.state = next_state(self.state, RunCause.STOP)
+            self.state = TRANSITIONS[self.state, RunCause.STOP]
             self.stop_reason = end.reason
         self.result = end.result
         self._end(CAUSES[end.state])

@@ -6,6 +6,8 @@ Layer: channels, at the bottom.
 
 from enum import Enum
 
+from twistream.transitions import Transitions
+
 
 class RunState(Enum):
     """
@@ -73,23 +75,7 @@ _ALLOWED = {
     RunState.LOST: (),
 }
 
-TRANSITIONS = {
-    (state, cause): _TARGETS[cause] for state, causes in _ALLOWED.items() for cause in causes
-}
+TRANSITIONS = Transitions(_TARGETS, _ALLOWED)
 """
 Every transition: the state that follows a state and a cause.
 """
-
-
-def next_state(state: RunState, cause: RunCause) -> RunState:
-    """
-    Return the state that follows `state` because of `cause`.
-
-    Raises:
-        AssertionError: The table has no such transition: a bug of this library.
-    """
-    target = TRANSITIONS.get((state, cause))
-    if target is None:
-        msg = f"no transition from {state.name} to {_TARGETS[cause].name}: {cause.value}"
-        raise AssertionError(msg)
-    return target

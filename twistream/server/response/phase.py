@@ -12,6 +12,7 @@ from typing import NoReturn
 from twistream.errors import ResponseComplete, StreamAborted, StreamClosed, StreamFinished
 from twistream.scheduling.execution import ExecutionContext
 from twistream.scheduling.tasks import notify_running_task
+from twistream.transitions import Transitions
 
 
 class Phase(Enum):
@@ -62,9 +63,7 @@ _ALLOWED = {
     Phase.OVER: (),
 }
 
-TRANSITIONS = {
-    (phase, cause): _GOALS[cause] for phase, causes in _ALLOWED.items() for cause in causes
-}
+TRANSITIONS = Transitions(_GOALS, _ALLOWED)
 """
 Every transition: the phase that follows a phase and a cause.
 """
@@ -101,11 +100,7 @@ class Life(ExecutionContext):
         Raises:
             AssertionError: The table has no such transition: a bug of this library.
         """
-        phase = TRANSITIONS.get((self.phase, cause))
-        if phase is None:
-            msg = f"no transition from {self.phase.name} to {_GOALS[cause].name} by {cause.value!r}"
-            raise AssertionError(msg)
-        self.phase = phase
+        self.phase = TRANSITIONS[self.phase, cause]
         if cause in _SENDS_HEAD:
             self.head_sent = True
 
