@@ -150,7 +150,7 @@ class OptionTests(SynchronousTestCase):
         Compression(codings=["zstd", "br"], level=10)
 
     def test_without_the_packages_only_gzip_and_deflate_are_offered(self) -> None:
-        self.patch(compression, "_found", lambda name: None)
+        self.patch(compression, "found", lambda name: None)
         self.assertEqual(Compression().codings, ("gzip", "deflate"))
         for coding in ("br", "zstd"):
             with self.assertRaises(ImportError) as caught:
@@ -194,7 +194,7 @@ class OptionTests(SynchronousTestCase):
             CompressionParameter=SimpleNamespace(**{name: name for name in names}),
         )
         found = {"compression.zstd": module}
-        self.patch(compression, "_found", found.get)
+        self.patch(compression, "found", found.get)
         coder = Compression(codings=["zstd"], level=5, window=20).coder("zstd")
         self.assertEqual(
             (coder.compress(b"a"), coder.flush(), coder.finish()), (b"", b"block", b"frame")

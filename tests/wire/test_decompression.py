@@ -182,10 +182,7 @@ class NameTests(SynchronousTestCase):
             Decompressor(["gzip"] * 5)
 
     def test_a_missing_package_is_named(self) -> None:
-        def missing(name: str) -> None:
-            raise ImportError(name)
-
-        with mock.patch.object(decompression, "import_module", missing):
+        with mock.patch.object(decompression, "found", return_value=None):
             self.assertEqual(supported(), ["gzip", "deflate"])
             for name, package in (("br", "brotli"), ("zstd", "zstandard")):
                 with self.assertRaisesRegex(ImportError, package) as caught:
@@ -199,7 +196,7 @@ class NameTests(SynchronousTestCase):
                 pass
 
         with (
-            mock.patch.object(decompression, "import_module", return_value=Old),
+            mock.patch.object(decompression, "found", return_value=Old),
             self.assertRaisesRegex(ImportError, r"brotli>=1\.2"),
         ):
             Decompressor(["br"])

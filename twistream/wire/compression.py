@@ -8,13 +8,13 @@ whether a response is compressed, and flushes the coders.
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import field, frozen
 
 from twistream.checks import checked_names, shown
+from twistream.wire.packages import found, required
 
 Sizes: TypeAlias = int | Mapping[str, int] | None
 """
@@ -142,13 +142,13 @@ def _gzip(level: int, window: int) -> Coder:
 
 
 def _brotli(level: int, window: int) -> Coder:
-    return _Brotli(_module("brotli"), level, window)
+    return _Brotli(required("brotli"), level, window)
 
 
 def _zstd(level: int, window: int) -> Coder:
-    if (module := _found("compression.zstd")) is not None:
+    if (module := found("compression.zstd")) is not None:
         return _StandardZstd(module, level, window)
-    return _Zstandard(_module("zstandard"), level, window)
+    return _Zstandard(required("zstandard"), level, window)
 
 
 class _Kind(NamedTuple):
@@ -182,26 +182,9 @@ The names of all codings, in the order of preference.
 """
 
 
-@cache
-def _found(name: str) -> ModuleType | None:
-    """
-    Import a module, if it is there.
-    """
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
-
-
-def _module(name: str) -> ModuleType:
-    module = _found(name)
-    assert module is not None, name  # noqa: S101 - only codings that can be used are offered
-    return module
-
-
 def _is_usable(coding: str) -> bool:
     modules = _KINDS[coding].modules
-    return not modules or any(_found(name) for name in modules)
+    return not modules or any(found(name) for name in modules)
 
 
 @frozen(init=False)

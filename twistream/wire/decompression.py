@@ -7,11 +7,10 @@ Pure: bytes in, bytes out. ``br`` and ``zstd`` need the extra ``compression``.
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
-from types import ModuleType
 from typing import Any, Final, Protocol
 
 from twistream.errors import DecodeError
+from twistream.wire.packages import found, required
 
 PIECE: Final = 2**16
 """
@@ -130,7 +129,7 @@ class _Brotli:
     """
 
     def __init__(self) -> None:
-        self._object = _module("brotli").Decompressor()
+        self._object = required("brotli").Decompressor()
         self._input = b""
         self._output: deque[bytes] = deque()
         self._is_fresh = True
@@ -309,32 +308,19 @@ def _missing(name: str) -> str | None:
     modules = _STAGES[name][1]
     if not modules:
         return None
-    found = next(filter(None, map(_found, modules)), None)
-    if found is None:
+    module = next(filter(None, map(found, modules)), None)
+    if module is None:
         return modules[-1]
-    if name == "br" and not hasattr(found.Decompressor, "can_accept_more_data"):
+    if name == "br" and not hasattr(module.Decompressor, "can_accept_more_data"):
         return "brotli>=1.2"  # Older ones expand their input without a limit.
     return None
 
 
-def _found(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
-
-
-def _module(name: str) -> ModuleType:
-    module = _found(name)
-    assert module is not None, name  # noqa: S101 - the caller has checked that it is installed
-    return module
-
-
 def _zstd_factory() -> Callable[[], Any]:
-    standard: Any = _found("compression.zstd")
+    standard: Any = found("compression.zstd")
     if standard is not None:
         window = {standard.DecompressionParameter.window_log_max: _ZSTD_WINDOW.bit_length() - 1}
         return lambda: standard.ZstdDecompressor(options=window)
     factory: Callable[[], Any]
-    factory = _module("zstandard").ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
+    factory = required("zstandard").ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
     return factory
