@@ -14,14 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import ResponseDone, TransportProxyProducer
 from twisted.web.client import GzipDecoder
-from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
 from twistream.checks import check_count, check_timer, has_methods
 from twistream.client.errors import IdleTimeout
-from twistream.errors import StreamTruncated
+from twistream.server.connection.upstream import abort, deliver, truncation, unwrapped
 
 _PAUSE_AFTER = 2**18
 """
@@ -93,11 +91,7 @@ class Body(Protocol):
         Raises:
             RuntimeError: The body has been read.
         """
-        try:
-            response.deliverBody(self)
-        except RuntimeError as err:
-            msg = "the body of this response has been read already; each body can be read once"
-            raise RuntimeError(msg) from err
+        deliver(response, self)
         if self._paused and self.end is None:
             self.transport.pauseProducing()  # Twisted resumes the connection after `makeConnection`.
 
@@ -122,13 +116,8 @@ class Body(Protocol):
                 self.transport.pauseProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802 - IProtocol
-        complete = (
-            (ResponseDone, PotentialDataLoss) if self._allow_close_delimited else ResponseDone
-        )
-        if isinstance(reason.value, complete):
-            self._finish("")
-        else:
-            self._finish(StreamTruncated(self.received, reason.value))
+        allowed = self._allow_close_delimited
+        self._finish(truncation(reason, self.received, allow_close_delimited=allowed) or "")
 
     def take(self) -> bytes:
         """
@@ -193,7 +182,7 @@ class Body(Protocol):
         self._size = 0
         self._finish("")
         if is_open:
-            _abort(self.transport)
+            abort(self.transport)
 
     def _begin_wait(self) -> Deferred[None]:
         if self._waiting is not None:
@@ -241,7 +230,7 @@ class Body(Protocol):
             self._is_last_check = left <= 0
             self._timer = self._clock.callLater(max(left, 0), self._check_idle)
             return
-        _abort(self.transport)
+        abort(self.transport)
         self._finish(IdleTimeout(self.received, self._idle_timeout))
 
 
@@ -266,16 +255,11 @@ def opened(response: Any) -> tuple[IResponse, list[str]]:
         raise TypeError(msg)
     fields = response.headers.getRawHeaders("Content-Encoding", [])
     codings = [name.strip().lower() for name in ",".join(fields).split(",") if name.strip()]
-    below: Any = response
     readable = response
-    while below is not None:
-        if type(below).__name__ == "_BufferedResponse":
-            msg = "treq keeps the body of this response in memory; request it with unbuffered=True"
-            raise ValueError(msg)
-        if isinstance(below, GzipDecoder):
+    for each in unwrapped(response):
+        if isinstance(each, GzipDecoder):
             codings.append("gzip")
-            readable = below.original
-        below = getattr(below, "original", None)  # The wrappers of treq and Twisted have it.
+            readable = each.original
     return readable, codings
 
 
@@ -286,14 +270,3 @@ def discard(response: IResponse, clock: IReactorTime) -> None:
     body = Body(clock, Options(None, 0, allow_close_delimited=True))
     body.read_from(opened(response)[0])
     body.abort()
-
-
-def _abort(transport: Any) -> None:
-    if isinstance(transport, TransportProxyProducer):
-        transport = transport._producer  # noqa: SLF001 - the proxy cannot abort, and a TLS peer may not answer
-    if has_methods(transport, "abortConnection"):
-        transport.abortConnection()
-    elif has_methods(transport, "loseConnection"):
-        transport.loseConnection()
-    elif transport is not None:
-        transport.stopProducing()

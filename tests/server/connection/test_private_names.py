@@ -156,7 +156,7 @@ class PrivateNameTests(SynchronousTestCase):
         self.assertEqual(sorted(set(used) - set(NAMES)), [])
         self.assertEqual(sorted(set(NAMES) - set(used)), [])
         folders = {folder for name in used for folder in used[name]}
-        self.assertEqual(folders, {"client", "server/connection", "scheduling", "service"})
+        self.assertEqual(folders, {"server/connection", "scheduling", "service"})
 
     def test_no_name_is_looked_up_with_a_default(self) -> None:
         for path, tree in source():

@@ -1,11 +1,15 @@
 """
-UpstreamBody: the body of a response of another server, read with backpressure.
+Responses of other servers: how they end, and how their connections are closed.
 
-Works with the responses of `twisted.web.client` and of treq, and with any other `IResponse`.
+UpstreamBody: the body of such a response, as the producer of another response.
+
+Works with the responses of `twisted.web.client` and of treq, and with any other `IResponse`. The
+client reads them with the same functions.
 
 Layer: connection, at the bottom.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,6 +25,23 @@ from twistream.checks import has_methods
 from twistream.errors import StreamTruncated
 
 
+def unwrapped(response: Any) -> Iterator[Any]:
+    """
+    Return a response and those that it wraps, from the outside.
+
+    Raises:
+        ValueError: treq keeps its whole body in memory: it was requested without
+            ``unbuffered=True``.
+    """
+    while response is not None:
+        if type(response).__name__ == "_BufferedResponse":
+            msg = "treq keeps the body of this response in memory; request it with unbuffered=True"
+            raise ValueError(msg)
+        yield response
+        # The wrappers of treq and of `ContentDecoderAgent` have it.
+        response = getattr(response, "original", None)
+
+
 def check_unbuffered(response: object) -> None:
     """
     Refuse a response of treq that keeps its whole body in memory.
@@ -28,12 +49,54 @@ def check_unbuffered(response: object) -> None:
     Raises:
         ValueError: It was requested without ``unbuffered=True``.
     """
-    while response is not None:
-        if type(response).__name__ == "_BufferedResponse":
-            msg = "treq keeps the body of this response in memory; request it with unbuffered=True"
-            raise ValueError(msg)
-        # The wrappers of treq and of `ContentDecoderAgent` have it.
-        response = getattr(response, "original", None)
+    for _ in unwrapped(response):
+        pass
+
+
+def deliver(response: IResponse, body: Protocol) -> None:
+    """
+    Deliver the body of a response to a protocol.
+
+    Raises:
+        RuntimeError: The body has been read.
+    """
+    try:
+        response.deliverBody(body)
+    except RuntimeError as err:
+        msg = "the body of this response has been read already; each body can be read once"
+        raise RuntimeError(msg) from err
+
+
+def truncation(
+    reason: Failure, received: int, *, allow_close_delimited: bool
+) -> StreamTruncated | None:
+    """
+    The error of a body that broke off; None if it is complete.
+
+    Args:
+        reason: Why its connection was lost.
+        received: The number of bytes that were received.
+        allow_close_delimited: A body that ends with its connection counts as complete.
+    """
+    complete = (ResponseDone, PotentialDataLoss) if allow_close_delimited else ResponseDone
+    return None if isinstance(reason.value, complete) else StreamTruncated(received, reason.value)
+
+
+def abort(transport: Any) -> None:
+    """
+    Close the connection of a body at once, even if it is silent.
+
+    Args:
+        transport: That of the protocol which receives the body. After a complete body it is None.
+    """
+    if isinstance(transport, TransportProxyProducer):
+        transport = transport._producer  # noqa: SLF001 - the proxy cannot abort, and a TLS peer may not answer
+    if has_methods(transport, "abortConnection"):
+        transport.abortConnection()
+    elif has_methods(transport, "loseConnection"):
+        transport.loseConnection()
+    elif transport is not None:
+        transport.stopProducing()
 
 
 def read_into(
@@ -49,11 +112,7 @@ def read_into(
         RuntimeError: The body has been read.
     """
     body = UpstreamBody(consumer, allow_close_delimited=allow_close_delimited)
-    try:
-        response.deliverBody(body)
-    except RuntimeError as err:
-        msg = "the body of this response has been read already"
-        raise RuntimeError(msg) from err
+    deliver(response, body)
     body.keep_pause()
     return body.ended
 
@@ -97,14 +156,14 @@ class UpstreamBody(Protocol):
         """
         See `twisted.internet.interfaces.IProtocol`.
         """
-        complete = (
-            (ResponseDone, PotentialDataLoss) if self._allow_close_delimited else ResponseDone
+        error = truncation(
+            reason, self._received, allow_close_delimited=self._allow_close_delimited
         )
-        if isinstance(reason.value, complete):
+        if error is None:
             self._consumer.unregisterProducer()
             self.ended.callback(None)
         else:
-            self.ended.errback(Failure(StreamTruncated(self._received, reason.value)))
+            self.ended.errback(Failure(error))
 
     def keep_pause(self) -> None:
         """
@@ -129,13 +188,6 @@ class UpstreamBody(Protocol):
 
     def stopProducing(self) -> None:  # noqa: N802 - IPushProducer
         """
-        Close the connection at once, even if it is silent. After a complete body there is none to
-        close.
+        Close the connection at once, even if it is silent.
         """
-        transport = self.transport
-        if isinstance(transport, TransportProxyProducer):
-            transport = transport._producer  # noqa: SLF001 - the proxy cannot abort
-        if has_methods(transport, "abortConnection"):
-            transport.abortConnection()
-        elif transport is not None:
-            transport.stopProducing()
+        abort(self.transport)
