@@ -1,10 +1,10 @@
 """
-A storm: clients that reconnect at once after a restart, each of which asks for the whole history of a
-channel, and live messages on another stream meanwhile.
+A storm: after a restart, thousands of clients reconnect at once. Each asks for the whole history of a
+channel. Another stream has live messages at the same time.
 
-``python -m benchmarks.storm`` is one of two more clients. ``live`` publishes and receives the live
-messages, and ``crowd`` is all clients that reconnect. Each is a process of its own, and the crowd has
-the lowest priority, so that reading its data does not delay the live messages.
+``python -m benchmarks.storm`` runs one of the two clients. ``live`` publishes and receives the live
+messages, and ``crowd`` opens all connections that ask for the history. Each runs in a process of its
+own. The crowd has the lowest priority, so that reading its data does not delay the live messages.
 """
 
 import os

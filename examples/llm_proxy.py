@@ -3,8 +3,8 @@ A proxy for a language model. It streams the tokens, and stops the model when th
 
 In this folder, run ``twistd -n twistream --app llm_proxy:root``, then
 ``curl -N -d 'Tell me a story' http://127.0.0.1:8080/chat``. Press Ctrl-C: the log says at once that
-the model has stopped. A slow client slows down the model, too. The model is a part of this program,
-and only repeats what it is told. It needs ``pip install treq``.
+the model has stopped. A slow client slows down the model, too. The model here is a stand-in, which
+repeats the words of the prompt. The proxy needs ``pip install treq``.
 """
 
 from itertools import cycle

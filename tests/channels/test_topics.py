@@ -59,7 +59,8 @@ class MatchTests(SynchronousTestCase):
 
 class Indexing(RuleBasedStateMachine):
     """
-    An index and a set of pairs that get the same changes: the index finds the same values, and keeps nothing else.
+    The same changes are made to an index and to a plain set of pairs. The index finds the same values,
+    and keeps no others.
     """
 
     def __init__(self) -> None:

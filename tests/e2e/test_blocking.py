@@ -57,7 +57,7 @@ def run(*args: str) -> dict[str, Any]:
 @pytest.mark.parametrize("options", [{}, {"pin": False}])
 def test_a_million_rows_for_a_slow_client_need_little_memory(options: dict[str, Any]) -> None:
     printed = run("rows", json.dumps(options))
-    # 88 MB, of which the sockets hold a few.
+    # All rows are 88 MB. The sockets hold a few of them.
     assert FIRST // 100 < printed["slow"]["made"] < ROWS / 4
     assert printed["last"] == str(ROWS)
     assert printed["grown"] < 16 * 1024

@@ -237,7 +237,7 @@ async def test_a_closed_window_of_http2_holds_the_other_server_back(client: Any)
 
 class Breaks(Protocol):
     """
-    A server that sends a part of a response, and breaks off when a test says so.
+    A server that sends part of a response. The test then closes its connection.
     """
 
     made: "list[Breaks]" = []  # noqa: RUF012 - each test clears it

@@ -50,7 +50,7 @@ def test_fifty_thousand_runs_leave_nothing() -> None:
 
 class Typist:
     """
-    A producer that types letters when a test says so, and a site that shows them.
+    A producer that a test steps by hand, letter by letter, and a site that shows the letters.
 
     Attributes:
         answers: The statuses of the requests for the stream.

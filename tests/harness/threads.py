@@ -24,7 +24,7 @@ Seconds for which a test waits for a thread that does not wait for anything.
 
 class SteppedPool(ThreadPool):
     """
-    A pool that runs a job when a test says so, in a thread of its own.
+    A pool that a test steps by hand. It runs each job in a thread of its own.
 
     Attributes:
         jobs: The jobs that no thread has run.

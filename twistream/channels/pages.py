@@ -52,7 +52,7 @@ class PageCache:
 
     def batch(self, messages: Sequence[Message], format: Format) -> Batch:
         """
-        Return consecutive messages of one channel, of which there is at least one, with their ids.
+        Return one or more consecutive messages of one channel, with their ids.
         """
         key = (format, messages[0].id, messages[-1].id)
         batch = self._pages.get(key)

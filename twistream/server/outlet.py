@@ -188,7 +188,7 @@ class Source(Protocol):
         self, outlet: "Outlet", sources: "Sequence[Source]", options: SubscribeOptions
     ) -> Subscription:
         """
-        Subscribe `outlet` to all `sources`, of which this is the first.
+        Subscribe `outlet` to all `sources`. This source is the first of them.
 
         Nothing is sent before `start` of the subscription that this returns.
 

@@ -14,8 +14,8 @@ class Cookies(Mapping[str, str]):
     The cookies of one request: names and values, read-only.
 
     Of several cookies with one name, the first counts. Browsers send the one with the longest path
-    first (RFC 6265 5.4). A pair of quotes around a value is removed, and nothing else is decoded:
-    not ``%20``, and not a backslash. A part without ``=``, or without a name, is ignored.
+    first (RFC 6265 5.4). Quotes around a value are removed. Values are not decoded: ``%20`` and
+    backslashes stay. A part without ``=``, or without a name, is ignored.
 
     Looking up a cookie raises an `HTTPError` with the status 400 if its value is not UTF-8. Other
     cookies can still be read, because the client may have got such a cookie from another program.

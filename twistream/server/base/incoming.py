@@ -100,8 +100,8 @@ class Incoming:
         The cookies of the request, a read-only mapping of names to values.
 
         Of several cookies with one name, the first counts: browsers send the one with the longest
-        path first. A pair of quotes around a value is removed. Nothing else is decoded: if you
-        encoded the value for `cookie`, decode it, for example with `urllib.parse.unquote`.
+        path first. Quotes around a value are removed. Values are not decoded: if you encoded one
+        for `cookie`, decode it, for example with `urllib.parse.unquote`.
 
         The mapping is made at each access. Looking up a cookie raises an `HTTPError` with the
         status 400 if its value is not UTF-8.
