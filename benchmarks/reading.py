@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 from benchmarks.machine import cautions, describe
 
@@ -178,7 +178,7 @@ def measure(form: str, count: int, rounds: int) -> dict[str, list[tuple[float, f
     found: dict[str, list[tuple[float, float]]] = {client: [] for client in CLIENTS[form]}
     with subprocess.Popen([*command, "--serve"], stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - this module
         try:
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/"  # type: ignore[union-attr]  # a pipe
+            url = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}/"
             for _ in range(rounds):
                 for client, figures in found.items():
                     done = subprocess.run(  # noqa: S603 - this module

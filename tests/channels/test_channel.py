@@ -27,20 +27,21 @@ class HubTests(ChannelTest):
             self.hub.channel("news", history=5)
 
     def test_what_cannot_be_a_channel_is_refused(self) -> None:
+        channel: Any = self.hub.channel  # It is called with wrong types.
         cases: list[tuple[type[Exception], Callable[[], object]]] = [
-            (TypeError, lambda: self.hub.channel(b"news")),  # type: ignore[arg-type]  # a wrong type, on purpose
-            (ValueError, lambda: self.hub.channel("")),
-            (EncodeError, lambda: self.hub.channel("\ud800")),
-            (ValueError, lambda: self.hub.channel("a", history=-1)),
-            (TypeError, lambda: self.hub.channel("a", history=1.5)),  # type: ignore[arg-type]  # a wrong type, on purpose
-            (TypeError, lambda: self.hub.channel("a", history=True)),
-            (ValueError, lambda: self.hub.channel("a", history=1, history_bytes=-1)),
-            (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=-1)),
-            (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=float("nan"))),
-            (ValueError, lambda: self.hub.channel("a", history=1, history_ttl=1e-9)),
-            (TypeError, lambda: self.hub.channel("a", history=1, history_ttl="1")),  # type: ignore[arg-type]  # a wrong type, on purpose
-            (ValueError, lambda: self.hub.channel("a", history_ttl=60)),
-            (ValueError, lambda: self.hub.channel("a", history_bytes=60)),
+            (TypeError, lambda: channel(b"news")),
+            (ValueError, lambda: channel("")),
+            (EncodeError, lambda: channel("\ud800")),
+            (ValueError, lambda: channel("a", history=-1)),
+            (TypeError, lambda: channel("a", history=1.5)),
+            (TypeError, lambda: channel("a", history=True)),
+            (ValueError, lambda: channel("a", history=1, history_bytes=-1)),
+            (ValueError, lambda: channel("a", history=1, history_ttl=-1)),
+            (ValueError, lambda: channel("a", history=1, history_ttl=float("nan"))),
+            (ValueError, lambda: channel("a", history=1, history_ttl=1e-9)),
+            (TypeError, lambda: channel("a", history=1, history_ttl="1")),
+            (ValueError, lambda: channel("a", history_ttl=60)),
+            (ValueError, lambda: channel("a", history_bytes=60)),
         ]
         for error, make in cases:
             self.assertRaises(error, make)
@@ -119,18 +120,19 @@ class PublishTests(ChannelTest):
         news = self.hub.channel("news", history=5)
         client = self.client(self.resource(news))
         client.receive()
+        publish: Any = news.publish  # It is called with wrong types.
         cases: list[tuple[type[Exception], Callable[[], object]]] = [
-            (EncodeError, lambda: news.publish(object())),
-            (EncodeError, lambda: news.publish({"a": float("nan")})),
-            (EncodeError, lambda: news.publish("\ud800")),
-            (EncodeError, lambda: news.publish("a", event="\ud800")),
-            (ValueError, lambda: news.publish("a", event="two\nlines")),
-            (ValueError, lambda: news.publish("a", event="a\0b")),
-            (ValueError, lambda: news.publish("a", event="gap")),
-            (TypeError, lambda: news.publish("a", event=1)),  # type: ignore[arg-type]  # a wrong type, on purpose
+            (EncodeError, lambda: publish(object())),
+            (EncodeError, lambda: publish({"a": float("nan")})),
+            (EncodeError, lambda: publish("\ud800")),
+            (EncodeError, lambda: publish("a", event="\ud800")),
+            (ValueError, lambda: publish("a", event="two\nlines")),
+            (ValueError, lambda: publish("a", event="a\0b")),
+            (ValueError, lambda: publish("a", event="gap")),
+            (TypeError, lambda: publish("a", event=1)),
         ]
-        for error, publish in cases:
-            self.assertRaises(error, publish)
+        for error, call in cases:
+            self.assertRaises(error, call)
         self.assertEqual((news.published, news.statistics().history), (0, 0))
         self.assertEqual(client.read_raw(), b"")
 

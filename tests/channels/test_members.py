@@ -6,9 +6,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.task import Clock
 
-from tests.channels.case import ChannelTest
+from tests.channels.case import Busy, ChannelTest
 from tests.harness import Client
 from twistream import Channel, ChannelClosed, Context, EncodeError, Hub, StreamResource
 from twistream.channels import presence as presence_module
@@ -225,9 +224,10 @@ class PresenceTests(MembersTest):
         errors: list[type[BaseException]] = []
 
         async def feed(ctx: Context) -> None:
+            wrong: Any
             for wrong in (5, "Ann", [ANN], {"a": float("nan")}, {"a": object()}, {"a": "x" * 5000}):
                 try:
-                    await ctx.subscribe(self.room, presence=wrong)  # type: ignore[arg-type]  # a wrong type, on purpose
+                    await ctx.subscribe(self.room, presence=wrong)
                 except (TypeError, ValueError) as err:
                     errors.append(type(err))
                     self.assertIn("presence", str(err))
@@ -251,7 +251,7 @@ class PresenceTests(MembersTest):
     def test_published_changes_always_add_up_to_who_is_there(
         self, steps: list[tuple[str, bool, int]]
     ) -> None:
-        self.clock = Clock()  # type: ignore[assignment]  # one that stands still
+        self.clock = Busy()
         self.hub = Hub(clock=self.clock)
         self.room = self.hub.channel("room", presence_grace=2.0)
         self.changes = []

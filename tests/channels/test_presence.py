@@ -3,6 +3,7 @@ Who follows a channel, and who is told of that.
 """
 
 from contextvars import ContextVar, copy_context
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -110,5 +111,6 @@ class PresenceTests(ChannelTest):
         self.assertEqual(context.run(NAME.get), "of the registration")
 
     def test_it_must_be_callable(self) -> None:
+        wrong: Any = "a"
         with self.assertRaises(TypeError):
-            self.hub.channel("news").on_presence("a")  # type: ignore[arg-type]  # a wrong type, on purpose
+            self.hub.channel("news").on_presence(wrong)

@@ -38,8 +38,9 @@ class StartTests(RunTest):
         self.assertEqual(self.hub.channels, ())
 
     def test_the_mapping_of_runs_cannot_be_changed(self) -> None:
+        runs: Any = self.hub.runs
         with self.assertRaises(TypeError):
-            self.hub.runs["work"] = self.run_work()  # type: ignore[index] # it is refused
+            runs["work"] = self.run_work()
 
     def test_two_that_start_the_same_name_share_one_producer(self) -> None:
         run = self.run_work()
@@ -304,6 +305,7 @@ class ProducerTests(RunTest):
 
     def test_what_is_published_is_checked(self) -> None:
         async def producer(run: Run) -> None:
+            event: Any
             for data, event, error in (
                 (b"a", None, TypeError),
                 (object(), None, TypeError),
@@ -313,7 +315,7 @@ class ProducerTests(RunTest):
                 ("a", "end", ValueError),
             ):
                 with self.assertRaises(error):
-                    await run.publish(data, event)  # type: ignore[arg-type] # it is refused
+                    await run.publish(data, event)
 
         self.assertIs(self.ended(producer).state, RunState.DONE)
 
@@ -460,9 +462,10 @@ class StopTests(RunTest):
 
     def test_reasons_are_checked(self) -> None:
         run = self.run_work()
+        reason: Any
         for reason in (5, None, b"a", "\ud800"):
             with self.assertRaises(TypeError):
-                run.stop(reason)  # type: ignore[arg-type] # it is refused
+                run.stop(reason)
         self.assertIs(run.state, RunState.RUNNING)
 
 

@@ -40,11 +40,11 @@ class LeaseLog(MemoryRunLog):
         self.pending: list[Callable[[], object]] = []
         self.renewals = 0
 
-    def _answer(self, result: Callable[[], Any]) -> Deferred[Any]:
+    def _answer(self, result: Callable[[], Deferred[Any]]) -> Deferred[Any]:
         if self.broken:
             return fail(ConnectionError("the engine cannot be reached"))
         if not self.later:
-            return result()  # type: ignore[no-any-return] # a Deferred
+            return result()
         deferred: Deferred[Any] = Deferred()
         self.pending.append(lambda: result().chainDeferred(deferred))
         return deferred

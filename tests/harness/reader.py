@@ -36,6 +36,7 @@ class Reader:
         events: What it has received: pairs of an event's name and the message's number.
         last_event_id: What it would send to reconnect.
         gaps: The data of the gaps that the stream has reported.
+        may_miss: It cannot know which messages are for it, so none is missing.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Reader:
         self.client = client
         self.events: list[tuple[str, int]] = []
         self.gaps: list[dict[str, Any]] = []
+        self.may_miss = False
         self.last_event_id = last_event_id
         self._passes = passes
         self._position: dict[str, int] | None = None
@@ -117,6 +119,8 @@ class Reader:
         """
         Whether nothing after `before` and up to `number` is for this reader.
         """
+        if self.may_miss:
+            return True
         between = range(before + 1, number + 1)
         return not between if self._passes is None else not any(map(self._passes, between))
 

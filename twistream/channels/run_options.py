@@ -4,9 +4,9 @@ RunOptions: what ``Hub.run`` is called with.
 Layer: channels, below `run_core`.
 """
 
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from twistream.channels.engine import Bounds
 from twistream.channels.run_end import END_ROOM
@@ -18,18 +18,18 @@ What `publish` does when the history is full. See ``Hub.run``.
 """
 
 
-def _check_seconds(_: object, attribute: object, value: float) -> None:
-    check_seconds(attribute.name, value)  # type: ignore[attr-defined] # an attrs.Attribute, which is generic
+def _check_seconds(_: object, attribute: "Attribute[Any]", value: float) -> None:
+    check_seconds(attribute.name, value)
 
 
-def _check_timer(_: object, attribute: object, value: float | None) -> None:
+def _check_timer(_: object, attribute: "Attribute[Any]", value: float | None) -> None:
     if value is not None:
-        check_timer(attribute.name, value)  # type: ignore[attr-defined] # as above
+        check_timer(attribute.name, value)
 
 
-def _check_size(_: object, attribute: object, value: int | None) -> None:
+def _check_size(_: object, attribute: "Attribute[Any]", value: int | None) -> None:
     if value is not None:
-        check_count(attribute.name, value, 1)  # type: ignore[attr-defined] # as above
+        check_count(attribute.name, value, 1)
 
 
 def _check_history(_: object, __: object, value: int) -> None:

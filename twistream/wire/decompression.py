@@ -91,7 +91,8 @@ class _Zlib:
         if self._is_fresh or self._object.eof:
             return b""
         # What zlib still holds: it may have stopped at the limit of the output.
-        return self._object.decompress(b"", PIECE)  # type: ignore[no-any-return]
+        held: bytes = self._object.decompress(b"", PIECE)
+        return held
 
     @property
     def is_complete(self) -> bool:

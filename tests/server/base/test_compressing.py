@@ -494,7 +494,8 @@ class PageTests(CompressTest):
 
     def test_a_head_that_cannot_be_written_even_for_the_page(self) -> None:
         def handler(ctx: Context) -> None:
-            ctx.request.getHeader = fail  # type: ignore[method-assign, assignment]  # that is the point
+            request: Any = ctx.request
+            request.getHeader = fail
             raise HTTPError(404)
 
         def fail(*_: object) -> Any:
