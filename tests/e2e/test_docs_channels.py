@@ -1,18 +1,16 @@
 """
-The program and the commands of docs/channels.rst, run.
+The program and the commands of docs/channels.rst, run. `test_docs` runs the curl commands.
 """
 
 import re
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from attrs import fields
 from pytest_twisted import ensureDeferred
-from twisted.internet.threads import deferToThread
 
 from tests.e2e.net import Server, eventually, pause, serving
-from tests.e2e.pages import Page, run_curl
+from tests.e2e.pages import Page
 from twistream.channels import ChannelStatistics, HubStatistics, SubscriptionStatistics
 from twistream.server.outlet import OnSlow
 from twistream.wire.messages import EVENTS, JSON_LINES
@@ -31,17 +29,6 @@ def names(monkeypatch: Any) -> dict[str, Any]:
 
 async def get(server: Server, path: bytes) -> Any:
     return await server.get(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-
-
-@ensureDeferred
-async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
-    async with serving(names["root"]) as server:
-        await deferToThread(run_curl, CHANNELS.commands("curl"), server.number, tmp_path)
-
-
-def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
-    for command in CHANNELS.commands("twistd"):
-        assert command.line.rpartition(":")[2] in names
 
 
 @ensureDeferred

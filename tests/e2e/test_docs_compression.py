@@ -1,18 +1,16 @@
 """
-The program and the commands of docs/compression.rst, run.
+The program and the commands of docs/compression.rst, run. `test_docs` runs the curl commands.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
-from twisted.internet.threads import deferToThread
 
 from tests.decoders import decoded
 from tests.e2e.net import serving
-from tests.e2e.pages import Page, run_curl
+from tests.e2e.pages import Page
 from twistream import Compression
 from twistream.wire.compression import CODINGS
 
@@ -25,17 +23,6 @@ def names(monkeypatch: Any) -> dict[str, Any]:
     The names that the page defines.
     """
     return COMPRESSION.executed(monkeypatch)
-
-
-@ensureDeferred
-async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
-    async with serving(names["root"]) as server:
-        await deferToThread(run_curl, COMPRESSION.commands("curl"), server.number, tmp_path)
-
-
-def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
-    for command in COMPRESSION.commands("twistd"):
-        assert command.line.rpartition(":")[2] in names
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """
-The program, the commands and the scripts of docs/events.rst, run.
+The program, the commands and the scripts of docs/events.rst, run. `test_docs` runs the curl commands.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from tests.e2e.browser import SECONDS, launched
 from tests.e2e.conftest import Log, program
 from tests.e2e.net import Server, serving
-from tests.e2e.pages import BLANK, Page, run_curl
+from tests.e2e.pages import BLANK, Page
 from tests.e2e.twistd import until
 from twistream import Context, EventDecoder, HTTPError, StreamResource
 
@@ -51,17 +51,6 @@ def console(chromium: str, url: str, script: str, last: str) -> list[str]:
         with page.expect_console_message(is_last, timeout=SECONDS * 1000):
             page.evaluate(f"() => {{ (async () => {{ {script}\n }})(); }}")
     return messages
-
-
-@ensureDeferred
-async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
-    async with serving(names["root"]) as server:
-        await deferToThread(run_curl, EVENTS.commands("curl"), server.number, tmp_path)
-
-
-def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
-    for command in EVENTS.commands("twistd"):
-        assert command.line.rpartition(":")[2] in names
 
 
 @ensureDeferred

@@ -1,8 +1,7 @@
 """
-The program, the commands and the scripts of docs/formats.rst, run.
+The program, the commands and the scripts of docs/formats.rst, run. `test_docs` runs the curl commands.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.threads import deferToThread
 
 from tests.e2e.net import serving
-from tests.e2e.pages import BLANK, Page, run_curl
+from tests.e2e.pages import BLANK, Page
 from tests.e2e.test_docs_events import console
 
 FORMATS = Page("docs/formats.rst")
@@ -24,17 +23,6 @@ def names(monkeypatch: Any) -> dict[str, Any]:
     names = FORMATS.executed(monkeypatch)
     names["root"].putChild(b"", BLANK)
     return names
-
-
-@ensureDeferred
-async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
-    async with serving(names["root"]) as server:
-        await deferToThread(run_curl, FORMATS.commands("curl"), server.number, tmp_path)
-
-
-def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
-    for command in FORMATS.commands("twistd"):
-        assert command.line.rpartition(":")[2] in names
 
 
 LAST_WIDTH = """

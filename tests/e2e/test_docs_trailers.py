@@ -20,7 +20,7 @@ from twisted.web.resource import Resource
 from tests.e2e.browser import launched
 from tests.e2e.conftest import program
 from tests.e2e.net import pem, reactor, serving
-from tests.e2e.pages import BLANK, Page, run_curl
+from tests.e2e.pages import BLANK, Page
 from twistream import Context, StreamResource
 from twistream.wire.digest import Algorithm
 from twistream.wire.trailers import trailer_name
@@ -34,17 +34,6 @@ def names(monkeypatch: Any) -> dict[str, Any]:
     The names that the page defines.
     """
     return TRAILERS.executed(monkeypatch)
-
-
-@ensureDeferred
-async def test_its_curl_lines_print_what_it_says(names: dict[str, Any], tmp_path: Path) -> None:
-    async with serving(names["root"]) as server:
-        await deferToThread(run_curl, TRAILERS.commands("curl"), server.number, tmp_path)
-
-
-def test_the_application_that_it_serves_exists(names: dict[str, Any]) -> None:
-    for command in TRAILERS.commands("twistd"):
-        assert command.line.rpartition(":")[2] in names
 
 
 def test_it_names_all_algorithms_and_only_fields_that_are_refused() -> None:
